@@ -1,0 +1,1 @@
+//! The inference server: text-to-speech over HTTP on ONNX Runtime.

@@ -1,0 +1,1 @@
+//! Turns measurements of voices into a plan with reasons; pure.

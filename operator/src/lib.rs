@@ -1,0 +1,1 @@
+//! The operator: reconciles TtsVoice and TtsDeployment.

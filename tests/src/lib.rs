@@ -1,0 +1,1 @@
+//! Tests of the built binaries that need no cluster.
