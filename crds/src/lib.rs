@@ -1,1 +1,11 @@
 //! The Kubernetes API of tts-operator: types and schemas, nothing that talks to a cluster.
+//!
+//! The doc comments of the fields are what `kubectl explain` prints.
+mod generate;
+pub mod quantity;
+pub mod v1alpha1;
+
+pub use generate::{all, to_yaml};
+
+/// API group of every kind.
+pub const GROUP: &str = "tts-operator.dev";

@@ -1,0 +1,111 @@
+//! The CRDs as the API server gets them: what the derive makes, and what it has no attribute for.
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
+use kube::CustomResourceExt as _;
+use serde_json::json;
+
+use crate::v1alpha1::{TtsDeployment, TtsVoice};
+
+/// Every CRD this operator installs, in the order in which they are applied.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    [TtsVoice::crd(), TtsDeployment::crd()]
+        .into_iter()
+        .map(finish)
+        .collect()
+}
+
+/// One CRD as a YAML document, as committed in `crds/yaml`.
+///
+/// # Errors
+/// Only if the YAML writer fails, which it does for no CRD of [`all`].
+pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(crd)
+}
+
+fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let Some(schema) = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut())
+        else {
+            continue;
+        };
+        // `kubectl explain` prints the root's description; the title only repeats the kind.
+        schema.title = None;
+        tidy(schema);
+        if let Some(status) = property(schema, "status") {
+            // Until the operator has seen an object its status must not look up to date:
+            // -1 differs from every generation, so kstatus says InProgress.
+            status.default = Some(JSON(json!({"observedGeneration": -1})));
+            bound_conditions(status);
+        }
+    }
+    crd
+}
+
+/// Brings one schema node and all below it to what the API server and `kubectl explain` want.
+fn tidy(schema: &mut JSONSchemaProps) {
+    // An explicit null means "absent" to people, and without `nullable` the API server prunes it;
+    // with it, CEL's `has()` would see a value.
+    schema.nullable = None;
+    // A doc comment is wrapped for the source file; `kubectl explain` wraps for the terminal.
+    schema.description = schema.description.take().map(|text| {
+        text.split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect::<Vec<_>>()
+            .join("\n\n")
+    });
+    for property in schema.properties.iter_mut().flat_map(BTreeMap::values_mut) {
+        tidy(property);
+    }
+    if let Some(items) = items(schema) {
+        tidy(items);
+    }
+}
+
+/// The limits that Kubernetes' own CRDs give conditions (metav1.Condition's validation markers).
+fn bound_conditions(status: &mut JSONSchemaProps) {
+    let Some(conditions) = property(status, "conditions") else {
+        return;
+    };
+    conditions.max_items = Some(16);
+    let Some(condition) = items(conditions) else {
+        return;
+    };
+    let limit = |condition: &mut JSONSchemaProps, name: &str, max: i64, pattern: Option<&str>| {
+        if let Some(schema) = property(condition, name) {
+            schema.max_length = Some(max);
+            schema.pattern = pattern.map(str::to_owned);
+        }
+    };
+    limit(condition, "message", 32_768, None);
+    limit(
+        condition,
+        "reason",
+        1_024,
+        Some("^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
+    );
+    limit(condition, "type", 316, None);
+    if let Some(schema) = property(condition, "status") {
+        schema.enum_ = Some(
+            ["True", "False", "Unknown"]
+                .map(|value| JSON(json!(value)))
+                .to_vec(),
+        );
+    }
+}
+
+fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut JSONSchemaProps> {
+    schema.properties.as_mut()?.get_mut(name)
+}
+
+fn items(schema: &mut JSONSchemaProps) -> Option<&mut JSONSchemaProps> {
+    match schema.items.as_mut()? {
+        JSONSchemaPropsOrArray::Schema(schema) => Some(schema),
+        JSONSchemaPropsOrArray::Schemas(_) => None,
+    }
+}
