@@ -1,0 +1,44 @@
+# Everything a person runs, and the same that CI runs. `make` alone lists it.
+SHELL := /bin/bash
+# The text reaches the shell only as a variable, whatever characters are in it.
+export TEXT
+export CARGO_TARGET_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tts-operator/target
+.DEFAULT_GOAL := help
+.PHONY: help setup build check test demo images cluster-up cluster-down crds clean clean-cache
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+setup: ## install what the tests and the demo need, pinned, into the cache folder
+	@scripts/setup test
+
+build: ## bin/tts-operator, bin/tts-server and bin/kubectl
+	@scripts/build.sh
+
+check: ## formatting, lints, unit tests
+	@scripts/check.sh
+
+test: ## everything, on a throwaway cluster or on the one that KUBECONFIG names
+	@scripts/test.sh
+
+demo: ## from nothing to hello.wav; TEXT="…" says what is spoken
+	@scripts/demo.sh
+
+images: ## the container images; prints name, digest and size of each
+	@scripts/images.sh build
+
+cluster-up: ## a throwaway Kubernetes; prints the export KUBECONFIG=… line
+	@scripts/setup cluster >&2
+	@e2e/cluster/cluster.sh up
+
+cluster-down: ## stop the throwaway clusters; the host is as it was
+	@e2e/cluster/cluster.sh down --all
+
+crds: ## write the CRDs again from the Rust types
+	@cargo run --quiet --package tts-operator --bin tts-operator -- crds --output crds/yaml
+
+clean: ## remove what was built in this folder
+	rm -rf bin target
+
+clean-cache: cluster-down ## remove the cache folder: tools, images, cargo's target
+	@scripts/clean-cache.sh

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# A real Kubernetes for tests and the demo, in network, mount and process namespaces of its own. README.md says more.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../scripts/lib.sh"
+source "$here/../../scripts/go-tools.sh"
+source "$here/lib/instance.sh"
+source "$here/lib/requirements.sh"
+source "$here/lib/network.sh"
+source "$here/lib/pki.sh"
+source "$here/lib/cgroups.sh"
+source "$here/lib/start.sh"
+source "$here/lib/stop.sh"
+
+usage() {
+    cat <<'USAGE'
+usage: cluster.sh up   [--name NAME] [--node=real|none]   start one; prints the line `export KUBECONFIG=…`
+       cluster.sh down [--name NAME|--all]                stop one and leave the host as it was
+       cluster.sh status                                  what is running
+       cluster.sh load [--name NAME] ARCHIVE...           import OCI image archives into its node
+       cluster.sh enter [--name NAME] COMMAND...          run a command in its network namespace
+       cluster.sh kubeconfig [--name NAME]                the path of the administrator's kubeconfig
+--node=none is the API server and the controller manager alone: enough for admission and server-side apply, up in
+seconds, and without containerd or runc. The name is `node` or `api` unless given; both can run at the same time.
+USAGE
+}
+
+main() {
+    local command=${1:-} name='' node=real
+    shift || true
+    while (($# > 0)); do
+        case $1 in
+        --name) name=${2:?--name needs a name} && shift 2 ;;
+        --name=*) name=${1#*=} && shift ;;
+        --node=real | --node=none) node=${1#*=} && shift ;;
+        --all) name='*' && shift ;;
+        --) shift && break ;;
+        -*) usage >&2 && exit 2 ;;
+        *) break ;;
+        esac
+    done
+    if [[ -z $name ]]; then
+        case $node in none) name=api ;; *) name=node ;; esac
+    fi
+    [[ $name =~ ^[a-z0-9]{1,12}$ || $name == '*' ]] ||
+        fail "a cluster's name is 1 to 12 lower-case letters or digits, not '$name'"
+
+    case $command in
+    up) start_instance "$name" "$node" ;;
+    down) stop_instances "$name" ;;
+    status) list_instances ;;
+    load) load_images "$name" "$@" ;;
+    enter) enter_instance "$name" "$@" ;;
+    kubeconfig) instance_kubeconfig "$name" ;;
+    *) usage >&2 && exit 2 ;;
+    esac
+}
+
+main "$@"

@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# A running cluster is an instance with a name. Its folder holds all it has: keys, etcd's data, containers, logs.
+
+instance_state() { printf '%s/cluster/%s\n' "$CACHE" "$1"; }
+
+instance_kubeconfig() { printf '%s/admin.kubeconfig\n' "$(instance_state "$1")"; }
+
+# instance_supervisor NAME: the process id, as the host sees it, of the `unshare` that holds the instance's namespaces.
+# A number left by a crash may belong to another process by now, so the command line has to name our folder.
+instance_supervisor() {
+    local state pid
+    state=$(instance_state "$1")
+    pid=$(cat "$state/supervisor.pid" 2>/dev/null) || return
+    tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$state" || return
+    printf '%s\n' "$pid"
+}
+
+# instance_init NAME: the first process inside the namespaces, as the host sees it
+instance_init() {
+    local supervisor
+    supervisor=$(instance_supervisor "$1") && pgrep --parent "$supervisor"
+}
+
+instance_is_ready() {
+    [[ -f $(instance_state "$1")/ready ]] && instance_init "$1" >/dev/null
+}
+
+instance_names() {
+    local folder
+    for folder in "$CACHE"/cluster/*/; do
+        [[ ! -d $folder ]] || basename "$folder"
+    done
+}
+
+list_instances() {
+    local name
+    for name in $(instance_names); do
+        if instance_is_ready "$name"; then
+            say "$name: running, export KUBECONFIG=$(instance_kubeconfig "$name")"
+        else
+            say "$name: left over by a crash; \`cluster.sh down --name $name\` cleans up, and so does the next start"
+        fi
+    done
+}
+
+require_running() {
+    instance_is_ready "$1" || fail "no cluster '$1' is running" "start one with: make cluster-up"
+}
+
+# load_images NAME ARCHIVE...
+load_images() {
+    local name=$1 archive
+    shift
+    require_running "$name"
+    for archive in "$@"; do
+        "$(go_tool_dir containerd)/ctr" --address "$(instance_state "$name")/containerd/containerd.sock" \
+            --namespace k8s.io images import "$archive" >/dev/null ||
+            fail "containerd could not import $archive" "its log is $(instance_state "$name")/log/containerd.log"
+    done
+}
+
+# enter_instance NAME COMMAND...: the host's files and user, the cluster's network
+enter_instance() {
+    local name=$1
+    shift
+    require_running "$name"
+    exec nsenter --target "$(instance_init "$name")" --net -- "$@"
+}

@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# Stopping an instance, running or crashed: afterwards the host is as it was before the start.
+
+# stop_instances NAME|*
+stop_instances() {
+    local name
+    if [[ $1 == '*' ]]; then
+        for name in $(instance_names); do stop_instance "$name"; done
+    else
+        stop_instance "$1"
+    fi
+}
+
+stop_instance() {
+    local name=$1 state supervisor init number
+    state=$(instance_state "$name")
+    [[ -d $state ]] || return 0
+    if supervisor=$(instance_supervisor "$name"); then
+        init=$(instance_init "$name") || init=
+        kill -KILL "$supervisor" 2>/dev/null || true
+        # The first process of a process namespace ends last: once it is gone, so is all it ran.
+        [[ -z $init ]] || await_end "$init"
+    fi
+    if number=$(sed -n 's/^NETWORK_NUMBER=//p' "$state/settings" 2>/dev/null) && [[ -n $number ]]; then
+        disconnect_host "$number"
+    fi
+    remove_cgroups "$name"
+    # The kernel lets go of the mounts a moment after the last process.
+    local attempt
+    for attempt in {1..50}; do
+        if rm -rf --one-file-system "$state" 2>/dev/null; then break; fi
+        sleep 0.1
+    done
+    [[ ! -d $state ]] || fail "could not remove $state: something in it is still in use (attempt $attempt)"
+    release_mount_points
+}
+
+# The folders that init.sh covers have to exist on the host; the one we had to make goes with the last instance.
+CNI_RESULTS=/var/lib/cni
+
+provide_mount_points() {
+    [[ -d $CNI_RESULTS ]] || { mkdir -p "$CNI_RESULTS" && touch "$CACHE/cluster/.made-cni-results"; }
+}
+
+release_mount_points() {
+    [[ -f $CACHE/cluster/.made-cni-results && -z $(instance_names) ]] || return 0
+    rmdir "$CNI_RESULTS" 2>/dev/null || true
+    rm "$CACHE/cluster/.made-cni-results"
+}
+
+await_end() {
+    local deadline=$((SECONDS + 30))
+    while [[ -d /proc/$1 ]]; do
+        ((SECONDS < deadline)) || fail "the cluster's first process $1 does not end"
+        sleep 0.02
+    done
+}

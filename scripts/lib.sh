@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Sourced by every script of this repository: where things lie, and how a script talks to a person.
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# All that is slow to make lies outside the clone, so that a second clone of the same machine starts warm.
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/tts-operator
+
+# A first try at anything slow prints what it does and how long it takes; a repeated one stays silent.
+say() { printf '%s\n' "$*"; }
+step() { printf '==> %s\n' "$*"; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+fail() {
+    printf 'error: %s\n' "$1" >&2
+    shift
+    (($# == 0)) || printf '       %s\n' "$@" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# content_key STRING|FILE...: sixteen hex digits over the content of the files and the other strings.
+# The names of files do not count: the same sources in another clone give the same key.
+content_key() {
+    local item
+    for item in "$@"; do
+        if [[ -f $item ]]; then sha256sum <"$item"; else printf '%s\n' "$item"; fi
+    done | sha256sum | cut -c1-16
+}
+
+# with_progress WHAT COMMAND...: runs a slow command with its output in a log file, says every half minute that it is
+# still at it, how long it took at the end, and shows the end of the log when it fails.
+with_progress() {
+    local what=$1 log start=$SECONDS pid next=30 status=0
+    shift
+    mkdir -p "$CACHE/log"
+    log="$CACHE/log/$(tr -cs '[:alnum:]\n' '-' <<<"$what" | sed 's/-*$//').log"
+    step "$what"
+    "$@" >"$log" 2>&1 </dev/null &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 0.2
+        if ((SECONDS - start >= next)); then
+            say "    … $((SECONDS - start)) s: $(tail -n 1 "$log" | cut -c1-100)"
+            next=$((next + 30))
+        fi
+    done
+    wait "$pid" || status=$?
+    if ((status != 0)); then
+        tail -n 40 "$log" >&2
+        fail "$what: failed after $((SECONDS - start)) s; the whole log is $log"
+    fi
+    say "    done in $((SECONDS - start)) s"
+}
+
+# install_folder TARGET COMMAND...: runs COMMAND with a new folder as its last argument and renames the folder to TARGET
+# when it succeeds, so that TARGET is either whole or absent even when a run is cut off.
+install_folder() {
+    local target=$1 partial
+    shift
+    mkdir -p "$(dirname "$target")"
+    partial=$(mktemp -d "$target.partial.XXXXXX")
+    chmod 755 "$partial"
+    if ! "$@" "$partial"; then
+        rm -rf "$partial"
+        return 1
+    fi
+    rm -rf "$target"
+    mv -T "$partial" "$target"
+}
+
+# machine_arch: amd64 or arm64, the way OCI images and Debian name it.
+machine_arch() {
+    case $(uname -m) in
+    x86_64) printf 'amd64\n' ;;
+    aarch64) printf 'arm64\n' ;;
+    *) fail "this machine is $(uname -m); amd64 is needed" ;;
+    esac
+}
