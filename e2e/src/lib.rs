@@ -1,1 +1,20 @@
-//! End-to-end tests against a real Kubernetes cluster.
+//! What the end-to-end tests share. The tests run against a real Kubernetes: the throwaway cluster of
+//! `make cluster-up`, or the one that `KUBECONFIG` names.
+pub mod audit;
+pub mod authority;
+pub mod children;
+pub mod cluster;
+pub mod command;
+pub mod conditions;
+pub mod eventually;
+pub mod fileserver;
+pub mod load;
+pub mod namespace;
+pub mod operator;
+pub mod recognise;
+pub mod speech;
+
+pub use cluster::Cluster;
+pub use eventually::eventually;
+pub use namespace::{Namespace, with_namespace};
+pub use operator::Operator;

@@ -1,0 +1,161 @@
+//! The cluster under test: which one, and the programs that speak to it.
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, Config, config::KubeConfigOptions, config::Kubeconfig};
+
+use crate::command::{Program, first_file, in_path};
+
+/// Name of the throwaway cluster that `make cluster-up` starts; others are named by their KUBECONFIG.
+const NAME: &str = "node";
+const KUBECONFIG: &str = "admin.kubeconfig";
+
+#[derive(Clone)]
+pub struct Cluster {
+    pub client: Client,
+    pub kubectl: Program,
+    /// Registry of the images under test, and their tag.
+    pub registry: String,
+    pub tag: String,
+    /// Identifies the cluster: what is remembered of another one is of no use.
+    pub uid: String,
+    /// State folder of the throwaway cluster; absent when the user named a cluster.
+    state: Option<PathBuf>,
+    kubeconfig: PathBuf,
+}
+
+impl Cluster {
+    pub async fn connect() -> Result<Self> {
+        // A second call finds the provider installed, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+
+        let throwaway = cache()?.join("cluster");
+        let kubeconfig = env::var_os("KUBECONFIG")
+            .filter(|value| !value.is_empty())
+            .map_or_else(|| throwaway.join(NAME).join(KUBECONFIG), PathBuf::from);
+        // `make cluster-up` prints a line that sets KUBECONFIG: that is still the throwaway cluster.
+        let state = kubeconfig
+            .parent()
+            .filter(|state| state.parent() == Some(&throwaway) && kubeconfig.ends_with(KUBECONFIG))
+            .map(Path::to_owned);
+        ensure!(
+            kubeconfig.is_file(),
+            "there is no cluster to test against: {} does not exist. Start one with `make cluster-up`, \
+             or let KUBECONFIG name the configuration of yours",
+            kubeconfig.display()
+        );
+        let config = Config::from_custom_kubeconfig(
+            Kubeconfig::read_from(&kubeconfig)
+                .with_context(|| format!("cannot read {}", kubeconfig.display()))?,
+            &KubeConfigOptions::default(),
+        )
+        .await
+        .with_context(|| format!("{} names no usable cluster", kubeconfig.display()))?;
+        let url = config.cluster_url.to_string();
+        let client = Client::try_from(config)?;
+        let system = Api::<Namespace>::all(client.clone())
+            .get("kube-system")
+            .await
+            .with_context(|| format!("no answer from the API server {url}"))?;
+
+        let kubectl = first_file([repository().join("bin/kubectl")])
+            .or_else(|| in_path("kubectl"))
+            .context("no kubectl: `make build` leaves one in bin/")?;
+        let registry = match &state {
+            Some(_) => "localhost".to_owned(),
+            None => env::var("TTS_REGISTRY").context(
+                "KUBECONFIG names a cluster of yours: let TTS_REGISTRY name the registry that it pulls from \
+                 and that has the images tts-operator:dev and tts-server:dev (see README.md)",
+            )?,
+        };
+        Ok(Self {
+            client,
+            kubectl: Program::new(kubectl).env("KUBECONFIG", &kubeconfig),
+            registry,
+            tag: env::var("TTS_IMAGE_TAG").unwrap_or_else(|_| "dev".to_owned()),
+            uid: system.metadata.uid.context("kube-system has no uid")?,
+            state,
+            kubeconfig,
+        })
+    }
+
+    pub fn helm(&self) -> Result<Program> {
+        Ok(helm()?.env("KUBECONFIG", &self.kubeconfig))
+    }
+
+    /// `program` as it runs in the cluster's network; absent for a cluster of the user's.
+    pub fn inside(&self, program: &Path) -> Option<Program> {
+        let name = self.state.as_ref()?.file_name()?;
+        Some(
+            Program::new(repository().join("e2e/cluster/cluster.sh"))
+                .arg("enter")
+                .arg("--name")
+                .arg(name)
+                .arg(program),
+        )
+    }
+
+    /// The API server's audit log; absent for a cluster of the user's.
+    pub fn audit_log(&self) -> Option<PathBuf> {
+        Some(self.state.as_ref()?.join("log/audit.log"))
+    }
+
+    /// This machine's address as the cluster sees it: the one that packets to the API server carry.
+    pub fn host_address(&self) -> Result<std::net::IpAddr> {
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig)?;
+        let server = kubeconfig
+            .clusters
+            .iter()
+            .find_map(|cluster| cluster.cluster.as_ref()?.server.clone())
+            .context("the kubeconfig names no server")?;
+        let server: axum::http::Uri = server.parse()?;
+        let host = server.host().context("the server's URL has no host")?;
+        // Connecting a datagram socket sends nothing: it asks the routing table.
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+        socket.connect((host, server.port_u16().unwrap_or(443)))?;
+        Ok(socket.local_addr()?.ip())
+    }
+}
+
+/// Helm without a cluster: lint and template.
+pub fn helm() -> Result<Program> {
+    let tools = cache()?.join("tools");
+    let mut built: Vec<PathBuf> = std::fs::read_dir(&tools)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("helm-"))
+        .map(|entry| entry.path().join("helm"))
+        .filter(|path| path.is_file())
+        .collect();
+    // More than one version may lie there; the newest build is the one in use.
+    built.sort_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    built
+        .pop()
+        .or_else(|| in_path("helm"))
+        .map(Program::new)
+        .with_context(|| format!("no helm in {} or PATH: run `make setup`", tools.display()))
+}
+
+/// The folder in which what is slow to make outlives the clone.
+pub fn cache() -> Result<PathBuf> {
+    let base = match env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
+        Some(cache) => PathBuf::from(cache),
+        None => match env::var_os("HOME") {
+            Some(home) => PathBuf::from(home).join(".cache"),
+            None => bail!("neither XDG_CACHE_HOME nor HOME is set"),
+        },
+    };
+    Ok(base.join("tts-operator"))
+}
+
+/// Root of the repository that these tests were built from.
+pub fn repository() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}

@@ -1,0 +1,266 @@
+//! The operator under test: installed once by its chart and shared by the tests, or taken by one test alone.
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
+use kube::{Api, ResourceExt as _, api::ListParams};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Cluster, authority::Authority, cluster, eventually};
+
+pub const NAMESPACE: &str = "tts-system";
+pub const RELEASE: &str = "tts-operator";
+pub const CRDS_RELEASE: &str = "tts-operator-crds";
+/// Who the operator is to the API server.
+pub const USER: &str = "system:serviceaccount:tts-system:tts-operator";
+const LEASE: &str = "tts-operator";
+/// A killed leader's lease has to expire first.
+pub const TAKE_OVER: Duration = Duration::from_mins(1);
+
+/// Holding this keeps the operator as it is (`shared`), or keeps other tests away (`alone`).
+pub struct Operator {
+    cluster: Cluster,
+    _lock: File,
+}
+
+impl Operator {
+    /// The operator with the suite's settings, installed if it is not there. Tests share it.
+    pub async fn shared(cluster: &Cluster) -> Result<Self> {
+        let marker = folder(cluster)?.join("installed");
+        loop {
+            let lock = lock(cluster, false).await?;
+            if installed(cluster, &marker).await? {
+                return Ok(Self {
+                    cluster: cluster.clone(),
+                    _lock: lock,
+                });
+            }
+            drop(lock);
+            let _alone = lock_alone(cluster).await?;
+            if !installed(cluster, &marker).await? {
+                install(cluster, &[]).await?;
+                std::fs::write(&marker, fingerprint(cluster).await?)
+                    .context("cannot remember the installation")?;
+            }
+        }
+    }
+
+    /// Whatever is installed, for one test alone, which may change it: the next shared one is installed anew.
+    pub async fn alone(cluster: &Cluster) -> Result<Self> {
+        let lock = lock_alone(cluster).await?;
+        let _ = std::fs::remove_file(folder(cluster)?.join("installed"));
+        Ok(Self {
+            cluster: cluster.clone(),
+            _lock: lock,
+        })
+    }
+
+    /// The suite's operator with other settings of the chart, for one test alone.
+    pub async fn alone_with(cluster: &Cluster, settings: &[&str]) -> Result<Self> {
+        let operator = Self::alone(cluster).await?;
+        install(cluster, settings).await?;
+        Ok(operator)
+    }
+
+    pub async fn pods(&self) -> Result<Vec<Pod>> {
+        let pods = Api::<Pod>::namespaced(self.cluster.client.clone(), NAMESPACE)
+            .list(&ListParams::default().labels("app.kubernetes.io/name=tts-operator"))
+            .await?
+            .items;
+        Ok(pods
+            .into_iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .collect())
+    }
+
+    /// The name of the pod that holds the lease.
+    pub async fn leader(&self) -> Result<String> {
+        let lease = Api::<Lease>::namespaced(self.cluster.client.clone(), NAMESPACE)
+            .get(LEASE)
+            .await?;
+        let holder = lease
+            .spec
+            .and_then(|spec| spec.holder_identity)
+            .filter(|holder| !holder.is_empty())
+            .context("nobody holds the lease")?;
+        ensure!(
+            self.pods().await?.iter().any(|pod| pod.name_any() == holder),
+            "the lease is held by {holder}, which is no running pod"
+        );
+        Ok(holder)
+    }
+
+    /// Waits until a pod other than `former` leads.
+    pub async fn next_leader(&self, former: &str) -> Result<String> {
+        eventually("another operator leads", TAKE_OVER, async || {
+            let leader = self.leader().await?;
+            ensure!(leader != former, "{former} still holds the lease");
+            Ok(leader)
+        })
+        .await
+    }
+
+    /// The metrics of one pod, by name and labels as they are printed.
+    pub async fn metrics(&self, pod: &str) -> Result<BTreeMap<String, f64>> {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics");
+        let request = axum::http::Request::get(path).body(Vec::new())?;
+        let text = self
+            .cluster
+            .client
+            .request_text(request)
+            .await
+            .with_context(|| format!("no metrics from {pod}"))?;
+        Ok(text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect())
+    }
+}
+
+/// Installs or changes the suite's operator: both charts, the images under test, the suite's certificate authority.
+async fn install(cluster: &Cluster, settings: &[&str]) -> Result<()> {
+    let helm = cluster.helm()?;
+    let charts = cluster::repository().join("charts");
+    let authority = folder(cluster)?.join("trusted.pem");
+    std::fs::write(&authority, Authority::of(&folder(cluster)?)?.certificate)?;
+
+    let namespace = format!("--namespace={NAMESPACE}");
+    // Taken over and forced: `make demo` may have applied the same objects with kubectl.
+    let upgrade = |release: &str, chart: &str| -> Vec<String> {
+        [
+            "upgrade",
+            release,
+            &charts.join(chart).to_string_lossy(),
+            "--install",
+            "--create-namespace",
+            "--take-ownership",
+            "--force-conflicts",
+            "--wait",
+            "--timeout=3m",
+            &namespace,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    };
+    helm.run(upgrade(CRDS_RELEASE, CRDS_RELEASE)).await?.ok()?;
+    let mut arguments = upgrade(RELEASE, RELEASE);
+    for setting in [
+        format!("image.registry={}", cluster.registry),
+        format!("image.tag={}", cluster.tag),
+        // The tag stays the same from build to build: this is what rolls the operator.
+        format!("podAnnotations.build={}", build()),
+    ] {
+        arguments.extend(["--set-string".to_owned(), setting]);
+    }
+    arguments.push(format!("--set-file=ca.pem={}", authority.display()));
+    for setting in settings {
+        arguments.extend(["--set".to_owned(), (*setting).to_owned()]);
+    }
+    helm.run(arguments).await?.ok()?;
+    Ok(())
+}
+
+/// Of the operator's binary, as far as this machine built it.
+fn build() -> String {
+    match std::fs::read(cluster::repository().join("bin/tts-operator")) {
+        Ok(binary) => Sha256::digest(&binary)[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+        Err(_) => "elsewhere".to_owned(),
+    }
+}
+
+/// Changes with every change of the operator's Deployment and with the build and the charts under test.
+async fn fingerprint(cluster: &Cluster) -> Result<String> {
+    let deployment = Api::<Deployment>::namespaced(cluster.client.clone(), NAMESPACE)
+        .get_opt(RELEASE)
+        .await?;
+    let meta = deployment.unwrap_or_default().metadata;
+    Ok(format!(
+        "{} {} {} {}",
+        meta.uid.unwrap_or_default(),
+        meta.generation.unwrap_or_default(),
+        build(),
+        charts()?
+    ))
+}
+
+fn charts() -> Result<String> {
+    fn add(folder: &Path, hash: &mut Sha256) -> Result<()> {
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                add(&path, hash)?;
+            } else {
+                hash.update(std::fs::read(&path)?);
+            }
+        }
+        Ok(())
+    }
+    let mut hash = Sha256::new();
+    add(&cluster::repository().join("charts"), &mut hash)?;
+    Ok(hash.finalize()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+async fn installed(cluster: &Cluster, marker: &Path) -> Result<bool> {
+    let Ok(remembered) = std::fs::read_to_string(marker) else {
+        return Ok(false);
+    };
+    Ok(remembered == fingerprint(cluster).await?)
+}
+
+/// What the tests remember about this cluster from one test binary to the next.
+pub fn folder(cluster: &Cluster) -> Result<PathBuf> {
+    let folder = cluster::cache()?.join("e2e").join(&cluster.uid);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+async fn lock_alone(cluster: &Cluster) -> Result<File> {
+    lock(cluster, true).await
+}
+
+/// Across threads and test binaries; the operating system lets go of it when the test ends, however it ends.
+async fn lock(cluster: &Cluster, alone: bool) -> Result<File> {
+    let path = folder(cluster)?.join("operator.lock");
+    tokio::task::spawn_blocking(move || {
+        let file = File::create(&path)?;
+        if alone {
+            file.lock()?;
+        } else {
+            file.lock_shared()?;
+        }
+        Ok(file)
+    })
+    .await?
+}
+
+/// The last lines of the operator's log, for a failed test.
+pub async fn log_tail(cluster: &Cluster) -> String {
+    let arguments = [
+        "logs",
+        "--namespace",
+        NAMESPACE,
+        "--selector=app.kubernetes.io/name=tts-operator",
+        "--tail=40",
+    ];
+    match cluster.kubectl.run(arguments).await {
+        Ok(output) => format!("$ {}\n{}{}", output.command, output.stdout, output.stderr),
+        Err(error) => format!("{error:#}"),
+    }
+}
