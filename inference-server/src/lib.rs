@@ -1,1 +1,11 @@
 //! The inference server: text-to-speech over HTTP on ONNX Runtime.
+//!
+//! Text becomes sentences, sentences become symbols, symbols become tensors, tensors become samples, samples become
+//! bytes: one direction, each step a type.
+
+pub mod audio;
+pub mod engine;
+pub mod families;
+pub mod say;
+pub mod text;
+pub mod voices;

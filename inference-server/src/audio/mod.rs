@@ -1,0 +1,4 @@
+//! Samples to bytes: gaps between runs, levels, WAV and PCM.
+
+pub mod encode;
+pub mod join;

@@ -1,0 +1,60 @@
+//! Finding ONNX Runtime's library, and the process's one environment.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use ort::environment::Environment;
+
+use super::EngineError;
+
+/// The library's name, with the version that this build was tested with.
+pub const LIBRARY: &str = "libonnxruntime.so.1.31.1";
+
+/// A second environment is an error even when the first is gone, so it lives as long as the process.
+static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+
+/// `ORT_DYLIB_PATH` if set, else beside the executable, else in `../lib` of its folder.
+fn library() -> Result<PathBuf, EngineError> {
+    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
+        return Ok(path.into());
+    }
+    let executable = std::env::current_exe().unwrap_or_default();
+    let folder = executable.parent().unwrap_or(Path::new("."));
+    let places = [folder.join(LIBRARY), folder.join("../lib").join(LIBRARY)];
+    places
+        .iter()
+        .find(|place| place.is_file())
+        .cloned()
+        .ok_or_else(|| EngineError::NoLibrary {
+            looked: places.map(|place| place.display().to_string()).join(" or "),
+        })
+}
+
+/// The process's environment; the first call loads the library.
+pub fn environment() -> Result<&'static Environment, EngineError> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(environment) = ENVIRONMENT.get() {
+        return Ok(environment);
+    }
+    let path = library()?;
+    let bad = |message: String| EngineError::BadLibrary {
+        path: path.display().to_string(),
+        message,
+    };
+    if !path.is_file() {
+        return Err(bad("there is no such file".to_owned()));
+    }
+    // Telemetry: this switch alone does not stop it, `main` also sets ORT_DISABLE_TELEMETRY=1.
+    let environment = ort::init_from(&path)
+        .map_err(|error| bad(error.to_string()))?
+        .with_name("tts-server")
+        .with_telemetry(false)
+        .build()
+        .map_err(|error| EngineError::Start {
+            message: error.to_string(),
+        })?;
+    Ok(ENVIRONMENT.get_or_init(|| environment))
+}

@@ -1,0 +1,150 @@
+//! One session: a loaded model that one thread owns.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ort::{
+    session::{RunOptions, SessionInputValue, builder::GraphOptimizationLevel},
+    value::{TensorElementType, ValueType},
+};
+
+use super::{EngineError, environment::environment};
+
+/// How a session is built.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// Threads of one run. Never 0: ONNX Runtime would take the host's cores, not the cgroup's.
+    pub intra_threads: usize,
+}
+
+/// A tensor of a graph's signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    pub name: String,
+    /// Element type and rank; none when it is no tensor.
+    pub kind: Option<(TensorElementType, usize)>,
+}
+
+/// Stops a run from another thread. Made new for each request: ONNX Runtime's flag stays up.
+pub struct Cancel {
+    options: RunOptions,
+    raised: AtomicBool,
+}
+
+impl Cancel {
+    pub fn new() -> Result<Self, EngineError> {
+        let options = RunOptions::new().map_err(|error| EngineError::Run {
+            message: error.to_string(),
+        })?;
+        Ok(Self {
+            options,
+            raised: AtomicBool::new(false),
+        })
+    }
+
+    /// Stops what runs with it (ONNX Runtime looks between kernels: 3 to 35 ms) and what would run with it later.
+    pub fn cancel(&self) {
+        self.raised.store(true, Ordering::Release);
+        // An error here means that the run is over.
+        let _ = self.options.terminate();
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+}
+
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Cancel")
+            .field("raised", &self.raised)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct Session {
+    session: ort::session::Session,
+}
+
+fn infos(outlets: &[ort::value::Outlet]) -> Vec<TensorInfo> {
+    outlets
+        .iter()
+        .map(|outlet| TensorInfo {
+            name: outlet.name().to_owned(),
+            kind: match outlet.dtype() {
+                ValueType::Tensor { ty, shape, .. } => Some((*ty, shape.len())),
+                _ => None,
+            },
+        })
+        .collect()
+}
+
+impl Session {
+    /// Loads a model out of its bytes.
+    pub fn load(model: &[u8], options: SessionOptions) -> Result<Self, EngineError> {
+        let environment = environment()?;
+        let build = || -> Result<ort::session::Session, ort::Error<()>> {
+            Ok(ort::session::Session::builder(environment)?
+                .with_optimization_level(GraphOptimizationLevel::All)?
+                .with_intra_threads(options.intra_threads.max(1))?
+                .with_inter_threads(1)?
+                // Spinning burns the CPU quota of the pod while it waits.
+                .with_intra_op_spinning(false)?
+                // Every text has another shape: a cache of memory patterns doubles the peak.
+                .with_memory_pattern(false)?
+                .commit_from_memory(model)?)
+        };
+        let session = build().map_err(|error| EngineError::CorruptModel {
+            message: first_line(&error.to_string()),
+        })?;
+        Ok(Self { session })
+    }
+
+    pub fn inputs(&self) -> Vec<TensorInfo> {
+        infos(self.session.inputs())
+    }
+
+    pub fn outputs(&self) -> Vec<TensorInfo> {
+        infos(self.session.outputs())
+    }
+
+    /// Runs the model and copies its one float output out of the session.
+    pub fn run(
+        &mut self,
+        inputs: Vec<(&'static str, SessionInputValue<'_>)>,
+        output: &str,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>, EngineError> {
+        if cancel.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        let failed = |error: ort::Error| {
+            if cancel.is_cancelled() {
+                EngineError::Cancelled
+            } else {
+                EngineError::Run {
+                    message: first_line(&error.to_string()),
+                }
+            }
+        };
+        let outputs = self
+            .session
+            .run_with_options(inputs, &cancel.options)
+            .map_err(failed)?;
+        let Some(value) = outputs.get(output) else {
+            return Err(EngineError::Run {
+                message: format!("there is no output named {output:?}"),
+            });
+        };
+        let (_, samples) = value.try_extract_tensor::<f32>().map_err(failed)?;
+        Ok(samples.to_vec())
+    }
+}
+
+/// ONNX Runtime's messages carry source lines and stacks behind the first line.
+fn first_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    line.chars().take(400).collect()
+}

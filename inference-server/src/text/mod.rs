@@ -1,0 +1,79 @@
+//! Text to what a voice reads: segment into sentences, normalise to words, phonemise to symbols.
+
+pub mod characters;
+pub mod normalise;
+pub mod phonemise;
+pub mod segment;
+
+pub use phonemise::{Phone, Symbol};
+
+/// Symbols that one run of a model reads at most: about 20 seconds of speech. Memory grows with the length of a run.
+pub const MAX_RUN_SYMBOLS: usize = 300;
+
+/// Why a text can't be spoken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    #[error("the text is empty; send at least one word")]
+    Empty,
+    #[error(
+        "the text holds nothing that can be spoken, only punctuation, symbols or emoji; send at least one word"
+    )]
+    NothingToSay,
+    #[error(
+        "the text holds a NUL character at character {position}, which no text should; was it read from a binary file?"
+    )]
+    Nul { position: usize },
+    #[error(
+        "this voice reads English and does not know the letter {letter:?} (character {position}); \
+         leave it out or write it in Latin letters"
+    )]
+    UnknownLetter { letter: char, position: usize },
+}
+
+/// A text, ready to be spoken: one entry a run of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    pub runs: Vec<Run>,
+    /// Characters that say nothing (emoji, box drawings, …), each once, in order.
+    pub passed_over: Vec<char>,
+}
+
+/// What one run of the model says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub symbols: Vec<Symbol>,
+    /// Whether a sentence ends with it (else it goes on in the next run, after a shorter gap).
+    pub ends_sentence: bool,
+}
+
+impl Reading {
+    /// Symbols of all runs together.
+    pub fn symbols(&self) -> usize {
+        self.runs.iter().map(|run| run.symbols.len()).sum()
+    }
+}
+
+/// Reads a text.
+pub fn read(text: &str) -> Result<Reading, TextError> {
+    if text.trim().is_empty() {
+        return Err(TextError::Empty);
+    }
+    let cleaned = characters::clean(text)?;
+    let mut runs = Vec::new();
+    for sentence in segment::sentences(&cleaned.text) {
+        let symbols = phonemise::sentence(&normalise::pieces(sentence));
+        let parts = segment::runs(&symbols, MAX_RUN_SYMBOLS);
+        let last = parts.len().saturating_sub(1);
+        runs.extend(parts.into_iter().enumerate().map(|(index, part)| Run {
+            symbols: part.to_vec(),
+            ends_sentence: index == last,
+        }));
+    }
+    if runs.is_empty() {
+        return Err(TextError::NothingToSay);
+    }
+    Ok(Reading {
+        runs,
+        passed_over: cleaned.passed_over,
+    })
+}

@@ -1,0 +1,71 @@
+//! The files of a voice in a folder.
+
+use std::path::{Path, PathBuf};
+
+use super::VoiceError;
+
+/// A Piper voice's two files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PiperFiles {
+    pub model: PathBuf,
+    pub config: PathBuf,
+}
+
+/// Deeper folders than this are none of ours.
+const DEEPEST: usize = 8;
+
+fn models(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        let kind = entry.file_type()?;
+        if kind.is_dir() && depth < DEEPEST {
+            models(&path, depth + 1, found)?;
+        } else if kind.is_file()
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "onnx")
+        {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The one model in a folder (or below it) and the configuration beside it.
+pub fn find_model(folder: &Path) -> Result<PiperFiles, VoiceError> {
+    let shown = || folder.display().to_string();
+    let mut found = Vec::new();
+    models(folder, 0, &mut found).map_err(|error| VoiceError::Unreadable {
+        path: shown(),
+        message: error.to_string(),
+    })?;
+    found.sort();
+    let model = match &found[..] {
+        [] => return Err(VoiceError::NoModel { folder: shown() }),
+        [model] => model.clone(),
+        [first, second, ..] => {
+            let name = |path: &PathBuf| {
+                path.strip_prefix(folder)
+                    .unwrap_or(path)
+                    .display()
+                    .to_string()
+            };
+            return Err(VoiceError::SeveralModels {
+                folder: shown(),
+                count: found.len(),
+                first: name(first),
+                second: name(second),
+            });
+        }
+    };
+    let mut config = model.clone().into_os_string();
+    config.push(".json");
+    let config = PathBuf::from(config);
+    if !config.is_file() {
+        return Err(VoiceError::NoConfig {
+            path: config.display().to_string(),
+        });
+    }
+    Ok(PiperFiles { model, config })
+}

@@ -1,0 +1,94 @@
+//! A voice with its session: symbols in, samples out. One thread owns it.
+
+use super::{Voice, VoiceError};
+use crate::{
+    engine::{
+        EngineError, Session,
+        session::{Cancel, SessionOptions},
+    },
+    families::{Family, detect::detect, vits::VitsInput},
+    text::{self, Symbol},
+};
+
+/// A loaded voice.
+#[derive(Debug)]
+pub struct Speaker {
+    voice: Voice,
+    session: Session,
+    family: Family,
+    speaker: Option<i64>,
+}
+
+/// Sentence that a voice says before it counts as loaded.
+pub const TEST_SENTENCE: &str = "The quick brown fox jumps over the lazy dog.";
+
+impl Speaker {
+    /// Loads the model and checks its signature against the configuration.
+    pub fn load(voice: &Voice, options: SessionOptions) -> Result<Self, VoiceError> {
+        let session = Session::load(voice.model(), options)?;
+        let (family, takes_speaker) = detect(&session.inputs(), &session.outputs())?;
+        if !takes_speaker && voice.config.speaker_count > 1 {
+            return Err(VoiceError::Signature(format!(
+                "the configuration names {} speakers, but the model has no input sid to choose one",
+                voice.config.speaker_count
+            )));
+        }
+        let speaker = takes_speaker.then_some(voice.config.default_speaker);
+        Ok(Self {
+            voice: voice.clone(),
+            session,
+            family,
+            speaker,
+        })
+    }
+
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    pub fn voice(&self) -> &Voice {
+        &self.voice
+    }
+
+    /// Speaks one run's symbols. Samples are within -1..=1 and finite.
+    pub fn speak(
+        &mut self,
+        symbols: &[Symbol],
+        speed: f32,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>, EngineError> {
+        let config = &self.voice.config;
+        let input = VitsInput::new(symbols, &config.ids, config.scales, speed, self.speaker);
+        let session = &mut self.session;
+        let samples = input.tensors(|inputs| session.run(inputs, "output", cancel))?;
+        if samples.is_empty() {
+            return Err(EngineError::Run {
+                message: "the model gave no samples".to_owned(),
+            });
+        }
+        if let Some(place) = samples.iter().position(|sample| !sample.is_finite()) {
+            return Err(EngineError::Run {
+                message: format!("the model's sample {place} is not a number"),
+            });
+        }
+        Ok(samples)
+    }
+
+    /// Speaks the test sentence and listens whether there is a sound.
+    pub fn prove(&mut self) -> Result<Vec<f32>, VoiceError> {
+        let reading =
+            text::read(TEST_SENTENCE).map_err(|error| VoiceError::BadSpeech(error.to_string()))?;
+        let cancel = Cancel::new()?;
+        let mut samples = Vec::new();
+        for run in &reading.runs {
+            samples.extend(self.speak(&run.symbols, 1.0, &cancel)?);
+        }
+        let loudest = samples
+            .iter()
+            .fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
+        if loudest < 0.001 {
+            return Err(VoiceError::BadSpeech("it is silent".to_owned()));
+        }
+        Ok(samples)
+    }
+}
