@@ -1,0 +1,182 @@
+//! Reading and server-side applying of child objects: only what drifted is written.
+use std::{collections::BTreeMap, fmt::Debug};
+
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+
+use crate::{FIELD_MANAGER, drift, metrics::Metrics};
+
+/// Hash of the object as we last applied it: tells what we no longer ask for.
+pub const APPLIED_HASH: &str = "tts-operator.dev/applied-hash";
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "{kind} {name} exists and does not belong to this object: delete it, or give this object another name"
+    )]
+    NameTaken { kind: String, name: String },
+    #[error("failed to {verb} {kind} {name}")]
+    Request {
+        verb: &'static str,
+        kind: String,
+        name: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// A namespaced kind of k8s-openapi's.
+pub trait Child:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+}
+
+impl<K> Child for K where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+{
+}
+
+/// The children of one object.
+pub struct Children<'a> {
+    pub client: &'a Client,
+    pub metrics: &'a Metrics,
+    pub namespace: &'a str,
+    pub owner: &'a OwnerReference,
+}
+
+impl Children<'_> {
+    /// Makes the live object hold all of `desired`, writing only if it does not, and returns it as
+    /// the API server has it.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`] if an object of that name belongs to somebody else: it is not touched.
+    pub async fn ensure<K: Child>(&self, mut desired: K) -> Result<K, Error> {
+        let name = desired.name_any();
+        let hash = hash(&desired);
+        desired
+            .meta_mut()
+            .annotations
+            .get_or_insert_with(BTreeMap::new)
+            .insert(APPLIED_HASH.to_owned(), hash);
+        if let Some(live) = self.get::<K>(&name).await?
+            && holds(&live, &desired)
+        {
+            return Ok(live);
+        }
+        self.metrics.count_write(&K::kind(&()), "apply");
+        self.api::<K>()
+            .patch(
+                &name,
+                &PatchParams::apply(FIELD_MANAGER).force(),
+                &Patch::Apply(&desired),
+            )
+            .await
+            .map_err(|source| failed::<K>("apply", name, source))
+    }
+
+    /// The live object of that name, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`] if it belongs to somebody else.
+    pub async fn get<K: Child>(&self, name: &str) -> Result<Option<K>, Error> {
+        let live = self
+            .api::<K>()
+            .get_opt(name)
+            .await
+            .map_err(|source| failed::<K>("read", name.to_owned(), source))?;
+        match live {
+            Some(live) if !self.owns(&live) => Err(Error::NameTaken {
+                kind: K::kind(&()).into_owned(),
+                name: name.to_owned(),
+            }),
+            live => Ok(live),
+        }
+    }
+
+    /// Creates `object` unless one of its name is there already.
+    pub async fn create<K: Child>(&self, object: &K) -> Result<(), Error> {
+        self.metrics.count_write(&K::kind(&()), "create");
+        match self.api::<K>().create(&PostParams::default(), object).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(source) => Err(failed::<K>("create", object.name_any(), source)),
+        }
+    }
+
+    /// Deletes the object of that name and what it owns; one that is gone is no error.
+    pub async fn delete<K: Child>(&self, name: &str) -> Result<(), Error> {
+        self.metrics.count_write(&K::kind(&()), "delete");
+        match self
+            .api::<K>()
+            .delete(name, &DeleteParams::background())
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(source) => Err(failed::<K>("delete", name.to_owned(), source)),
+        }
+    }
+
+    /// Whether the object's controller is our owner.
+    pub fn owns<K: Child>(&self, object: &K) -> bool {
+        object
+            .owner_references()
+            .iter()
+            .any(|owner| owner.uid == self.owner.uid && owner.controller == Some(true))
+    }
+
+    fn api<K: Child>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), self.namespace)
+    }
+}
+
+fn holds<K: Child>(live: &K, desired: &K) -> bool {
+    match (serde_json::to_value(live), serde_json::to_value(desired)) {
+        (Ok(live), Ok(desired)) => drift::holds(&live, &desired),
+        // Both came through serde before; if not, writing again is the safe side.
+        _ => false,
+    }
+}
+
+fn hash<K: Child>(object: &K) -> String {
+    hex(&Sha256::digest(
+        serde_json::to_vec(object).unwrap_or_default(),
+    ))[..16]
+        .to_owned()
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn failed<K: Resource<DynamicType = ()>>(
+    verb: &'static str,
+    name: String,
+    source: kube::Error,
+) -> Error {
+    Error::Request {
+        verb,
+        kind: K::kind(&()).into_owned(),
+        name,
+        source: Box::new(source),
+    }
+}

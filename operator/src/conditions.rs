@@ -1,0 +1,187 @@
+//! Status conditions: one verdict a type, merged into what the object has.
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::runtime::events::{Event, EventType};
+
+pub const READY: &str = "Ready";
+/// Present only while true, as kstatus wants it: the operator is still at work on the object.
+pub const RECONCILING: &str = "Reconciling";
+/// Present only while true: without a change of the object or its surroundings it stays so.
+pub const STALLED: &str = "Stalled";
+
+/// Longest message that is written; the API server takes four times this.
+const MAX_MESSAGE: usize = 8 * 1024;
+/// The API server refuses event notes of more bytes.
+const MAX_NOTE: usize = 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+pub enum Status {
+    True,
+    False,
+    Unknown,
+}
+
+/// What is found of one condition type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub type_: &'static str,
+    pub status: Status,
+    /// `CamelCase`.
+    pub reason: String,
+    /// For people: what is, and what to do about it.
+    pub message: String,
+}
+
+impl Verdict {
+    pub fn new(
+        type_: &'static str,
+        status: Status,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            type_,
+            status,
+            reason: reason.into(),
+            message: message.into(),
+        }
+    }
+
+    /// The same finding under another type.
+    #[must_use]
+    pub fn as_type(&self, type_: &'static str, status: Status) -> Self {
+        Self {
+            type_,
+            status,
+            ..self.clone()
+        }
+    }
+}
+
+/// The conditions after `verdicts`, sorted by type: every type not among them is dropped, and a
+/// transition time moves only when a status flips.
+pub fn merge(
+    previous: &[Condition],
+    verdicts: Vec<Verdict>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let mut conditions: Vec<Condition> = verdicts
+        .into_iter()
+        .map(|verdict| {
+            let status: &str = verdict.status.into();
+            let unchanged = previous
+                .iter()
+                .find(|c| c.type_ == verdict.type_ && c.status == status);
+            Condition {
+                type_: verdict.type_.to_owned(),
+                status: status.to_owned(),
+                reason: verdict.reason,
+                message: truncate(verdict.message, MAX_MESSAGE),
+                observed_generation: generation,
+                last_transition_time: unchanged
+                    .map_or(Time(now), |c| c.last_transition_time.clone()),
+            }
+        })
+        .collect();
+    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    conditions
+}
+
+/// The condition of `type_`, if it is there and true.
+pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
+    conditions
+        .iter()
+        .any(|c| c.type_ == type_ && c.status == "True")
+}
+
+/// The event that tells people about a change of `Ready`, if it changed.
+///
+/// Steps of normal work (a rollout, an inspection) are `Normal`, what needs a person is `Warning`.
+pub fn event(previous: &[Condition], current: &[Condition]) -> Option<Event> {
+    let find = |conditions: &[Condition]| conditions.iter().find(|c| c.type_ == READY).cloned();
+    let now = find(current)?;
+    let same = |before: &Condition| before.status == now.status && before.reason == now.reason;
+    if find(previous).as_ref().is_some_and(same) {
+        return None;
+    }
+    let stalled = is_true(current, STALLED);
+    Some(warning_or_normal(stalled, now))
+}
+
+fn warning_or_normal(warning: bool, condition: Condition) -> Event {
+    Event {
+        type_: if warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
+        reason: condition.reason,
+        note: Some(truncate(condition.message, MAX_NOTE)),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    }
+}
+
+/// The event that tells people about a failed reconciliation.
+pub fn failure_event(reason: &str, message: String) -> Event {
+    Event {
+        type_: EventType::Warning,
+        reason: reason.to_owned(),
+        note: Some(truncate(message, MAX_NOTE)),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    }
+}
+
+fn truncate(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn ready(status: Status, reason: &str) -> Vec<Verdict> {
+        vec![Verdict::new(READY, status, reason, "1 of 2")]
+    }
+
+    #[test]
+    fn transition_time_moves_only_when_the_status_flips() {
+        let first = merge(&[], ready(Status::False, "RollingOut"), Some(1), at(10));
+        let second = merge(&first, ready(Status::False, "Waiting"), Some(2), at(20));
+        assert_eq!(second[0].last_transition_time, Time(at(10)));
+        assert_eq!(second[0].observed_generation, Some(2));
+        let third = merge(&second, ready(Status::True, "Available"), Some(2), at(30));
+        assert_eq!(third[0].last_transition_time, Time(at(30)));
+    }
+
+    #[test]
+    fn a_type_without_a_verdict_goes_away() {
+        let stalled = Verdict::new(STALLED, Status::True, "Broken", "");
+        let first = merge(&[], vec![stalled], Some(1), at(10));
+        assert!(merge(&first, vec![], Some(1), at(20)).is_empty());
+    }
+
+    #[test]
+    fn an_event_is_made_once_for_a_change_of_ready() {
+        let before = merge(&[], ready(Status::False, "RollingOut"), Some(1), at(10));
+        let after = merge(&before, ready(Status::True, "Available"), Some(1), at(20));
+        assert_eq!(event(&before, &after).unwrap().reason, "Available");
+        assert!(event(&after, &after).is_none());
+    }
+
+    #[test]
+    fn notes_are_cut_at_a_char_boundary() {
+        assert_eq!(truncate("hé".repeat(3), 6), "hé…");
+        assert_eq!(truncate("short".to_owned(), 6), "short");
+    }
+}

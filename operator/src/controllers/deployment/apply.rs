@@ -1,0 +1,52 @@
+//! Makes the live children hold what was built, or only looks at them.
+use k8s_openapi::api::apps::v1::Deployment;
+
+use super::{
+    build::{Resources, Workload},
+    validate::ValidatedDeployment,
+};
+use crate::children::{Children, Error};
+
+/// What the API server has now; the status is computed from nothing else.
+pub struct Applied {
+    /// `None` before the voices were ready for the first time.
+    pub deployment: Option<Deployment>,
+}
+
+pub async fn apply(
+    children: &Children<'_>,
+    tts: &ValidatedDeployment,
+    desired: Resources,
+) -> Result<Applied, Error> {
+    // No `..`: a new kind of child that nobody applies does not compile.
+    let Resources {
+        service_account,
+        service,
+        pod_disruption_budget,
+        workload,
+    } = desired;
+
+    // Before the pods: what they run as, and what guards them from their first moment on.
+    children.ensure(service_account).await?;
+    children.ensure(service).await?;
+    children.ensure(pod_disruption_budget).await?;
+    match workload {
+        Some(Workload {
+            network_policy,
+            deployment,
+        }) => {
+            children.ensure(network_policy).await?;
+            Ok(Applied {
+                deployment: Some(children.ensure(deployment).await?),
+            })
+        }
+        None => observe(children, tts).await,
+    }
+}
+
+/// Reads without writing.
+pub async fn observe(children: &Children<'_>, tts: &ValidatedDeployment) -> Result<Applied, Error> {
+    Ok(Applied {
+        deployment: children.get(&tts.name).await?,
+    })
+}

@@ -1,0 +1,39 @@
+//! Who the pods may talk to: everybody may reach the endpoint, the pods reach nobody, unless they
+//! download voices when they start.
+use k8s_openapi::{
+    api::networking::v1::{
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort,
+        NetworkPolicySpec,
+    },
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+};
+
+use super::{CONTAINER_PORT, ValidatedDeployment, metadata, selector};
+use crate::controllers::deployment::validate::Served;
+
+pub(super) fn build(tts: &ValidatedDeployment, served: &Served) -> NetworkPolicy {
+    let downloads = served
+        .voices
+        .iter()
+        .any(|voice| voice.source.files.is_some());
+    NetworkPolicy {
+        metadata: metadata(tts),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(selector(tts)),
+                ..LabelSelector::default()
+            }),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(vec![NetworkPolicyIngressRule {
+                ports: Some(vec![NetworkPolicyPort {
+                    port: Some(IntOrString::Int(CONTAINER_PORT)),
+                    protocol: Some("TCP".to_owned()),
+                    ..NetworkPolicyPort::default()
+                }]),
+                ..NetworkPolicyIngressRule::default()
+            }]),
+            // URLs and proxies may name any host and port, so the rule cannot be narrower.
+            egress: downloads.then(|| vec![NetworkPolicyEgressRule::default()]),
+        }),
+    }
+}

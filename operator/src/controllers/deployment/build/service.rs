@@ -1,0 +1,40 @@
+//! The endpoint: one port in front of the pods.
+use k8s_openapi::{
+    api::core::v1::{Service, ServicePort, ServiceSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use tts_crds::v1alpha1::ServiceType;
+
+use super::{PORT_NAME, SERVICE_PORT, ValidatedDeployment, metadata, selector};
+
+pub(super) fn build(tts: &ValidatedDeployment) -> Service {
+    let mut metadata = metadata(tts);
+    if !tts.service.annotations.is_empty() {
+        metadata.annotations = Some(tts.service.annotations.clone());
+    }
+    Service {
+        metadata,
+        spec: Some(ServiceSpec {
+            type_: Some(
+                match tts.service.r#type {
+                    ServiceType::ClusterIP => "ClusterIP",
+                    ServiceType::NodePort => "NodePort",
+                    ServiceType::LoadBalancer => "LoadBalancer",
+                }
+                .to_owned(),
+            ),
+            selector: Some(selector(tts)),
+            ports: Some(vec![ServicePort {
+                name: Some(PORT_NAME.to_owned()),
+                port: SERVICE_PORT,
+                // Explicit, because it is part of the key that server-side apply merges on.
+                protocol: Some("TCP".to_owned()),
+                app_protocol: Some("http".to_owned()),
+                target_port: Some(IntOrString::String(PORT_NAME.to_owned())),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,186 @@
+//! The deployment's status. Pure: the driver writes it.
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Resource as _;
+use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus};
+
+use super::{
+    apply::Applied,
+    build,
+    validate::{ValidatedDeployment, Voices},
+};
+use crate::{
+    conditions::{
+        self, READY, RECONCILING, STALLED,
+        Status::{False, True, Unknown},
+        Verdict,
+    },
+    controllers::labels,
+};
+
+const VOICES_READY: &str = "VoicesReady";
+const SIZED: &str = "Sized";
+const AVAILABLE: &str = "Available";
+
+pub fn status(
+    object: &TtsDeployment,
+    tts: &ValidatedDeployment,
+    applied: &Applied,
+    now: Timestamp,
+) -> TtsDeploymentStatus {
+    let generation = object.meta().generation;
+    let rollout = Rollout::of(applied.deployment.as_ref());
+    let previous = object
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    TtsDeploymentStatus {
+        observed_generation: generation.unwrap_or_default(),
+        conditions: conditions::merge(previous, verdicts(tts, &rollout), generation, now),
+        replicas: rollout.replicas,
+        ready_replicas: rollout.ready,
+        selector: Some(labels::to_selector(&build::selector(tts))),
+        endpoint: Some(build::endpoint(tts)),
+        voices: tts.voice_states.clone(),
+    }
+}
+
+/// The status of a deployment that cannot go on; what it had before is kept.
+pub fn stalled(
+    object: &TtsDeployment,
+    reason: &'static str,
+    message: &str,
+    now: Timestamp,
+) -> TtsDeploymentStatus {
+    let generation = object.meta().generation;
+    let mut status = object.status.clone().unwrap_or_default();
+    status.observed_generation = generation.unwrap_or_default();
+    let verdicts = vec![
+        Verdict::new(READY, False, reason, message),
+        Verdict::new(STALLED, True, reason, message),
+    ];
+    status.conditions = conditions::merge(&status.conditions, verdicts, generation, now);
+    status
+}
+
+/// How far the pods are.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rollout {
+    wanted: i32,
+    replicas: i32,
+    updated: i32,
+    ready: i32,
+    available: i32,
+    /// Whether the numbers are those of the current template and replica count.
+    current: bool,
+    /// Why it will not go on by itself.
+    stuck: Option<String>,
+    exists: bool,
+}
+
+impl Rollout {
+    fn of(deployment: Option<&Deployment>) -> Self {
+        let Some(deployment) = deployment else {
+            return Self::default();
+        };
+        let status = deployment.status.clone().unwrap_or_default();
+        Self {
+            wanted: deployment
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.replicas)
+                .unwrap_or(1),
+            replicas: status.replicas.unwrap_or(0),
+            updated: status.updated_replicas.unwrap_or(0),
+            ready: status.ready_replicas.unwrap_or(0),
+            available: status.available_replicas.unwrap_or(0),
+            current: status.observed_generation >= deployment.metadata.generation,
+            stuck: status
+                .conditions
+                .into_iter()
+                .flatten()
+                .find(|c| {
+                    (c.type_ == "Progressing" && c.status == "False")
+                        || (c.type_ == "ReplicaFailure" && c.status == "True")
+                })
+                .map(|c| c.message.or(c.reason).unwrap_or_default()),
+            exists: true,
+        }
+    }
+
+    fn available(&self) -> bool {
+        self.exists && self.current && self.available >= self.wanted
+    }
+
+    fn complete(&self) -> bool {
+        self.available() && self.updated >= self.wanted && self.replicas <= self.wanted
+    }
+
+    fn in_words(&self) -> String {
+        format!(
+            "{} of {} pods are available, {} run the current version",
+            self.available, self.wanted, self.updated
+        )
+    }
+}
+
+fn verdicts(tts: &ValidatedDeployment, rollout: &Rollout) -> Vec<Verdict> {
+    let (voices, sized) = match &tts.voices {
+        Voices::Ready { size, .. } => (
+            Verdict::new(VOICES_READY, True, "Inspected", "all voices are ready"),
+            Verdict::new(SIZED, True, size.mode, &size.explanation),
+        ),
+        Voices::NotReady { reason, message } => (
+            Verdict::new(VOICES_READY, False, *reason, message),
+            Verdict::new(
+                SIZED,
+                Unknown,
+                "VoicesNotReady",
+                "the size of a pod follows from its voices, and not all of them are ready",
+            ),
+        ),
+    };
+    let available = if !rollout.exists {
+        Verdict::new(
+            AVAILABLE,
+            False,
+            "NotStarted",
+            "no pods yet: they start once all voices are ready",
+        )
+    } else if rollout.available() {
+        Verdict::new(AVAILABLE, True, "Serving", rollout.in_words())
+    } else {
+        Verdict::new(AVAILABLE, False, "RollingOut", rollout.in_words())
+    };
+
+    let mut verdicts = ready(tts, rollout, &voices);
+    verdicts.extend([voices, sized, available]);
+    verdicts
+}
+
+/// `Ready`, and `Reconciling` or `Stalled` where they are due.
+fn ready(tts: &ValidatedDeployment, rollout: &Rollout, voices: &Verdict) -> Vec<Verdict> {
+    if tts.paused {
+        let status = if rollout.available() { True } else { False };
+        let message = format!(
+            "spec.paused is true: nothing is changed; {}",
+            rollout.in_words()
+        );
+        return vec![Verdict::new(READY, status, "Paused", message)];
+    }
+    if voices.status != True {
+        let waiting = Verdict::new(READY, False, &voices.reason, &voices.message);
+        return vec![waiting.as_type(RECONCILING, True), waiting];
+    }
+    if rollout.complete() {
+        return vec![Verdict::new(READY, True, "Serving", rollout.in_words())];
+    }
+    if let Some(why) = &rollout.stuck {
+        let message = format!("{}; {why}", rollout.in_words());
+        let stuck = Verdict::new(READY, False, "RolloutStuck", message);
+        return vec![stuck.as_type(STALLED, True), stuck];
+    }
+    let rolling = Verdict::new(READY, False, "RollingOut", rollout.in_words());
+    vec![rolling.as_type(RECONCILING, True), rolling]
+}

@@ -1,0 +1,76 @@
+//! What all pods that run the inference server's image have in common.
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EnvVar, LocalObjectReference, PodSecurityContext, SeccompProfile,
+    SecurityContext,
+};
+
+use crate::settings::{DownloadSettings, ServerSettings};
+
+/// A container of the server image that runs one subcommand under the restricted Pod Security
+/// Standard. The image names a user by number; any other user works as well.
+pub fn container(settings: &ServerSettings, name: &str, args: Vec<String>) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(settings.image.clone()),
+        image_pull_policy: Some(settings.image_pull_policy.clone()),
+        args: Some(args),
+        env: Some(vec![environment("ORT_DISABLE_TELEMETRY", "1")]),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                ..Capabilities::default()
+            }),
+            read_only_root_filesystem: Some(true),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+pub fn pod_security_context() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// The operator's pull secrets, then `more`.
+pub fn pull_secrets(
+    settings: &ServerSettings,
+    more: &[String],
+) -> Option<Vec<LocalObjectReference>> {
+    let mut names: Vec<&String> = settings.image_pull_secrets.iter().chain(more).collect();
+    names.sort();
+    names.dedup();
+    let references: Vec<_> = names
+        .into_iter()
+        .map(|name| LocalObjectReference { name: name.clone() })
+        .collect();
+    (!references.is_empty()).then_some(references)
+}
+
+/// How a container downloads: proxies and CA certificates, as `tts-server fetch` reads them.
+pub fn download_environment(download: &DownloadSettings) -> Vec<EnvVar> {
+    [
+        ("HTTPS_PROXY", &download.https_proxy),
+        ("HTTP_PROXY", &download.http_proxy),
+        ("NO_PROXY", &download.no_proxy),
+        ("TTS_CA_PEM", &download.ca_pem),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(environment(name, value.as_deref()?)))
+    .collect()
+}
+
+fn environment(name: &str, value: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+        ..EnvVar::default()
+    }
+}

@@ -1,0 +1,20 @@
+//! Starts the Job, deletes what is not needed any more.
+use k8s_openapi::api::batch::v1::Job;
+
+use super::{Result, build::Resources};
+use crate::children::Children;
+
+/// The API server has what was asked for.
+pub struct Applied(());
+
+pub async fn apply(children: &Children<'_>, desired: Resources) -> Result<Applied> {
+    // No `..`: a new kind of child that nobody applies does not compile.
+    let Resources { job, stale_jobs } = desired;
+    if let Some(job) = job {
+        children.create(&job).await?;
+    }
+    for name in stale_jobs {
+        children.delete::<Job>(&name).await?;
+    }
+    Ok(Applied(()))
+}

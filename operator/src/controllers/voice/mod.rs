@@ -1,0 +1,108 @@
+//! The `TtsVoice` controller: has each voice inspected by a Job, and keeps what that found.
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use k8s_openapi::{
+    api::{batch::v1::Job, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Client, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{Controller, controller::Action, reflector::ObjectRef},
+};
+use tokio_util::sync::CancellationToken;
+use tts_crds::v1alpha1::{TtsVoice, TtsVoiceStatus};
+
+use super::{Context, Error, Kind, RESYNC, Result, labels};
+use crate::{backoff::ErrorBackoff, children::Children};
+
+mod apply;
+mod build;
+mod dereference;
+mod report;
+mod status;
+mod validate;
+
+impl Kind for TtsVoice {
+    type Status = TtsVoiceStatus;
+    const CONTROLLER: &'static str = "ttsvoice";
+
+    fn status(&self) -> Option<&TtsVoiceStatus> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &TtsVoiceStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+#[tracing::instrument(skip_all, fields(namespace = voice.namespace(), name = voice.name_any()))]
+async fn reconcile(voice: TtsVoice, ctx: Arc<Context>) -> Result<Action> {
+    let references = dereference::dereference(&ctx.client, &voice).await?; // client
+    let validated = validate::validate(&voice, &references, &ctx.settings, super::now())?;
+    let desired = build::build(&validated);
+    let children = Children {
+        client: &ctx.client,
+        metrics: &ctx.metrics,
+        namespace: &validated.namespace,
+        owner: &validated.owner,
+    };
+    let applied = apply::apply(&children, desired).await?; // client
+    let status = status::status(&voice, &validated, &applied, super::now());
+    super::write_status(&ctx, &voice, status).await?; // client
+    Ok(Action::requeue(
+        validated
+            .inspection
+            .retry_in()
+            .unwrap_or(RESYNC)
+            .max(Duration::from_secs(1)),
+    ))
+}
+
+/// Runs the controller until `shutdown`, letting reconciliations in flight finish.
+pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: CancellationToken) {
+    let client: &Client = &ctx.client;
+    let backoff = Arc::new(ErrorBackoff::default());
+    let (stream, store) = super::main_stream::<TtsVoice>(client, namespace);
+    Controller::for_stream(stream, store)
+        .with_config(super::config())
+        .owns(
+            super::scoped::<Job>(client, namespace),
+            labels::watch(labels::INSPECTION),
+        )
+        // The result of an inspection is in its pod, which belongs to the Job.
+        .watches(
+            super::scoped::<Pod>(client, namespace),
+            labels::watch(labels::INSPECTION),
+            |pod| {
+                let voice = pod.labels().get(labels::INSTANCE)?;
+                let namespace = pod.namespace()?;
+                Some(ObjectRef::new(voice).within(&namespace))
+            },
+        )
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(
+            {
+                let backoff = backoff.clone();
+                move |object: Arc<DeserializeGuard<TtsVoice>>, ctx: Arc<Context>| {
+                    let backoff = backoff.clone();
+                    async move {
+                        super::observe(&object, &ctx, &backoff, |voice| {
+                            reconcile(voice, ctx.clone())
+                        })
+                        .await
+                    }
+                }
+            },
+            {
+                let backoff = backoff.clone();
+                move |object: Arc<DeserializeGuard<TtsVoice>>, error: &Error, ctx: Arc<Context>| {
+                    super::retry(&object, error, &ctx, &backoff)
+                }
+            },
+            ctx.clone(),
+        )
+        .for_each_concurrent(16, |outcome| super::report(&ctx, &backoff, outcome))
+        .await;
+}

@@ -1,0 +1,87 @@
+//! Prometheus metrics of the operator.
+use std::time::Duration;
+
+use prometheus::{
+    HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder, histogram_opts, opts,
+};
+
+/// Metrics of the controllers, in their own registry so that tests do not share state.
+pub struct Metrics {
+    registry: Registry,
+    /// Seconds, by controller and result (`ok`, `error`).
+    pub reconcile_seconds: HistogramVec,
+    /// By controller and error reason.
+    pub reconcile_errors: IntCounterVec,
+    /// Writes to the API server, by kind and operation (`apply`, `create`, `delete`, `status`).
+    pub writes: IntCounterVec,
+    /// 1 while this replica holds the lease.
+    pub leader: IntGauge,
+}
+
+impl Metrics {
+    /// # Errors
+    /// Only if two metrics had the same name.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new_custom(Some("tts_operator".into()), None)?;
+        let reconcile_seconds = HistogramVec::new(
+            histogram_opts!(
+                "reconcile_duration_seconds",
+                "Time spent in one reconciliation",
+                vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0]
+            ),
+            &["controller", "result"],
+        )?;
+        let reconcile_errors = IntCounterVec::new(
+            opts!(
+                "reconcile_errors_total",
+                "Failed reconciliations, by error reason"
+            ),
+            &["controller", "reason"],
+        )?;
+        let writes = IntCounterVec::new(
+            opts!(
+                "writes_total",
+                "Writes to the API server, by kind and operation"
+            ),
+            &["kind", "operation"],
+        )?;
+        let leader = IntGauge::new("leader", "1 while this replica holds the lease")?;
+        let build_info = IntGaugeVec::new(
+            opts!("build_info", "1, with the version of the operator"),
+            &["version"],
+        )?;
+        build_info
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+
+        registry.register(Box::new(reconcile_seconds.clone()))?;
+        registry.register(Box::new(reconcile_errors.clone()))?;
+        registry.register(Box::new(writes.clone()))?;
+        registry.register(Box::new(leader.clone()))?;
+        registry.register(Box::new(build_info))?;
+        Ok(Self {
+            registry,
+            reconcile_seconds,
+            reconcile_errors,
+            writes,
+            leader,
+        })
+    }
+
+    /// Counts one reconciliation.
+    pub fn observe(&self, controller: &str, ok: bool, elapsed: Duration) {
+        self.reconcile_seconds
+            .with_label_values(&[controller, if ok { "ok" } else { "error" }])
+            .observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts one write to the API server.
+    pub fn count_write(&self, kind: &str, operation: &str) {
+        self.writes.with_label_values(&[kind, operation]).inc();
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn encode(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
