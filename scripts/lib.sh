@@ -41,7 +41,7 @@ with_progress() {
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.2
         if ((SECONDS - start >= next)); then
-            say "    … $((SECONDS - start)) s: $(tail -n 1 "$log" | cut -c1-100)"
+            say "    … still at it after $((SECONDS - start)) s  $(tail -n 1 "$log" | cut -c1-80)"
             next=$((next + 30))
         fi
     done

@@ -4,6 +4,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../../scripts/lib.sh"
 source "$here/../../scripts/go-tools.sh"
+source "$here/../../scripts/images/base.sh"
+source "$here/../../scripts/images/archives.sh"
 source "$here/lib/instance.sh"
 source "$here/lib/requirements.sh"
 source "$here/lib/network.sh"

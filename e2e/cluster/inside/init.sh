@@ -52,6 +52,8 @@ prepare_network() {
     ip link add cni0 type bridge
     ip address add "$API_ADDRESS/24" dev cni0
     ip link set cni0 up
+    # kube-proxy rewrites a Service's address on the way out, but only of packets that have a way out.
+    ip route add "$SERVICES" dev cni0
     printf '1\n' >/proc/sys/net/ipv4/ip_forward
 }
 

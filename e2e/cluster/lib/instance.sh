@@ -49,13 +49,18 @@ require_running() {
 
 # load_images NAME ARCHIVE...
 load_images() {
-    local name=$1 archive
+    local name=$1 state archive
     shift
     require_running "$name"
+    state=$(instance_state "$name")
+    [[ -S $state/containerd/containerd.sock ]] ||
+        fail "the cluster '$name' has no node to load images into" "it was started with --node=none"
     for archive in "$@"; do
-        "$(go_tool_dir containerd)/ctr" --address "$(instance_state "$name")/containerd/containerd.sock" \
-            --namespace k8s.io images import "$archive" >/dev/null ||
-            fail "containerd could not import $archive" "its log is $(instance_state "$name")/log/containerd.log"
+        "$(go_tool_dir containerd)/ctr" --address "$state/containerd/containerd.sock" --namespace k8s.io \
+            images import "$archive" &>"$state/log/import.log" || {
+            cat "$state/log/import.log" >&2
+            fail "containerd could not import $archive" "its own log is $state/log/containerd.log"
+        }
     done
 }
 

@@ -34,5 +34,6 @@ require_machine() {
         for command in containerd coredns; do
             [[ -d $(go_tool_dir "$command") ]] || fail "$command is not built yet" "build it with: make setup"
         done
+        [[ -f $(image_archive tts-pause) ]] || fail "the pause image is not built yet" "build it with: make setup"
     fi
 }

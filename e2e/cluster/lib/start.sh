@@ -85,7 +85,7 @@ KUBEONE=$(go_tool_dir kubeone)/kubeone
 CONTAINERD=$(go_tool_dir containerd)
 COREDNS=$(go_tool_dir coredns)/coredns
 RUNC=$(command -v runc || true)
-PAUSE_IMAGE=$CACHE/images/tts-pause.tar
+PAUSE_IMAGE=$(image_archive tts-pause)
 SETTINGS
 }
 

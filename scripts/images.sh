@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The container images, from the Containerfiles that a release uses. Each is kept as an OCI archive in the cache folder
+# under a key of its content, and is built again only when a binary, a Containerfile or the base has changed.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/lib.sh"
+source "$here/install/onnxruntime.sh"
+source "$here/images/builder.sh"
+source "$here/images/base.sh"
+source "$here/images/archives.sh"
+source "$here/cluster-in-use.sh"
+
+usage() {
+    cat <<'USAGE'
+usage: images.sh build [NAME...]   build what has changed; prints name, digest and unpacked size of each
+       images.sh load              bring them to the cluster in use; prints `registry tag` to name them by
+NAME is tts-operator, tts-server or tts-pause (the throwaway cluster's sandbox); the first two unless given.
+TARGETARCH=arm64 builds for the other processor, from binaries in bin/arm64.
+USAGE
+}
+
+case ${1:-} in
+build)
+    shift
+    (($# > 0)) || set -- tts-operator tts-server
+    for name in "$@"; do build_image "$name"; done
+    for name in "$@"; do print_image "$name"; done
+    ;;
+load) bring_images ;;
+*) usage >&2 && exit 2 ;;
+esac

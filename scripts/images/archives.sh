@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# From a binary to an image's archive: the context, the key of its content, the build.
+
+TARGETARCH=${TARGETARCH:-$(machine_arch)}
+
+# Never pushed under this name: `localhost` is how a node is told that the image is already there.
+image_reference() { printf 'localhost/%s:dev\n' "$1"; }
+
+# image_folder NAME: the folder of its Containerfile
+image_folder() {
+    case $1 in
+    tts-operator) printf '%s/operator\n' "$REPO" ;;
+    tts-server) printf '%s/inference-server\n' "$REPO" ;;
+    tts-pause) printf '%s/e2e/cluster/pause\n' "$REPO" ;;
+    *) fail "there is no image '$1'; known: tts-operator, tts-server, tts-pause" ;;
+    esac
+}
+
+# image_binary NAME: where `make build` leaves the program of an image
+image_binary() {
+    if [[ $TARGETARCH == "$(machine_arch)" ]]; then
+        printf '%s/bin/%s\n' "$REPO" "$1"
+    else
+        printf '%s/bin/%s/%s\n' "$REPO" "$TARGETARCH" "$1"
+    fi
+}
+
+# image_archive NAME: where its archive lies; it need not be there yet
+image_archive() {
+    local name=$1 inputs
+    inputs=("$(image_folder "$name")/Containerfile" "$TARGETARCH")
+    case $name in
+    tts-pause) inputs+=("$REPO/e2e/cluster/pause/pause.c") ;;
+    *)
+        inputs+=("$(image_binary "$name")" "$REPO/scripts/images/system-files.sh" "$BASE_IMAGE")
+        [[ $name != tts-server ]] || inputs+=("${ONNXRUNTIME_WHEEL_SHA256[$(wheel_arch "$TARGETARCH")]}")
+        ;;
+    esac
+    printf '%s/images/%s-%s-%s.tar\n' "$CACHE" "$name" "$TARGETARCH" "$(content_key "${inputs[@]}")"
+}
+
+build_image() {
+    local name=$1 archive
+    if [[ $name != tts-pause ]]; then
+        [[ -x $(image_binary "$name") ]] || fail "$(image_binary "$name") is not built yet" "build it with: make build"
+        check_glibc "$(image_binary "$name")"
+    fi
+    archive=$(image_archive "$name")
+    [[ ! -f $archive ]] || return 0
+    choose_builder
+    if [[ $name != tts-pause ]]; then provide_base; fi
+    if [[ $name == tts-server ]]; then install_onnxruntime "$TARGETARCH"; fi
+    mkdir -p "$CACHE/images"
+    with_progress "Image $name with $BUILDER (3 to 30 s)" build_archive "$name" "$archive"
+    # Of each image the archives of the last builds stay: another clone may use one.
+    find "$CACHE/images" -name "$name-*.tar*" -mtime +7 -delete
+}
+
+# build_archive NAME ARCHIVE
+build_archive() {
+    local name=$1 archive=$2 context reference status=0
+    context=$(mktemp -d)
+    reference=$(image_reference "$name")
+    prepare_context "$name" "$context" &&
+        engine_build "$context" "$reference" "$TARGETARCH" "BASE=$BASE_IMAGE" \
+            "REVISION=$(git -C "$REPO" rev-parse HEAD 2>/dev/null || printf unknown)" &&
+        engine_save "$reference" "$archive.partial" &&
+        python3 "$REPO/scripts/images/facts.py" "$archive.partial" >"$archive.facts" &&
+        mv "$archive.partial" "$archive" || status=$?
+    rm -rf "$context" "$archive.partial"
+    return $status
+}
+
+# prepare_context NAME FOLDER: just what the Containerfile copies
+prepare_context() {
+    local name=$1 context=$2 onnxruntime
+    cp "$(image_folder "$name")/Containerfile" "$context/" || return
+    mkdir "$context/$TARGETARCH" || return
+    if [[ $name == tts-pause ]]; then
+        cc -Os -static -s -o "$context/$TARGETARCH/pause" "$(image_folder "$name")/pause.c"
+        return
+    fi
+    cp "$REPO/LICENSE" "$REPO/scripts/images/system-files.sh" "$context/" &&
+        install -m 755 "$(image_binary "$name")" "$context/$TARGETARCH/$name" || return
+    if [[ $name == tts-server ]]; then
+        onnxruntime=$(onnxruntime_dir "$TARGETARCH")
+        cp -r "$onnxruntime" "$context/$TARGETARCH/onnxruntime"
+    fi
+}
+
+# check_glibc BINARY: a binary made on a newer Linux may ask for symbols that the base's C library does not have
+check_glibc() {
+    local available needed
+    available=$(base_glibc)
+    [[ -n $available ]] && have objdump || return 0
+    needed=$(objdump -T "$1" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | cut -d_ -f2 | sort -Vu | tail -n 1)
+    [[ $(printf '%s\n' "$needed" "$available" | sort -V | tail -n 1) == "$available" ]] ||
+        fail "$1 needs glibc $needed, and $BASE_IMAGE has $available" \
+            "build on a Linux as old as the base, or take a newer base: TTS_BASE_IMAGE=docker.io/library/debian:trixie-slim"
+}
+
+# print_image NAME: a line for a person
+print_image() {
+    local digest size
+    read -r digest size <"$(image_archive "$1").facts"
+    printf '%-28s %s  %s MB unpacked\n' "$(image_reference "$1")" "$digest" "$(((size + 999999) / 1000000))"
+}

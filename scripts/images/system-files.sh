@@ -1,0 +1,42 @@
+#!/bin/sh
+# system-files.sh PACKAGE...: runs in the Debian stage of a Containerfile and leaves in /system what an image needs of
+# Debian: the files of the packages for $TARGETARCH with their copyright files, as distroless images do it.
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+target=/system
+arch=${TARGETARCH:-$(dpkg --print-architecture)}
+
+dpkg --add-architecture "$arch"
+apt-get update --quiet=2
+# The bundle of certificates is made by the package's installation, not contained in it.
+apt-get install --quiet=2 --yes --no-install-recommends ca-certificates >/dev/null
+
+mkdir -p "$target/var/lib/dpkg/status.d" /packages
+cd /packages
+for package in "$@"; do
+    case $package in
+    ca-certificates | tzdata) apt-get download --quiet=2 "$package" ;;
+    *) apt-get download --quiet=2 "$package:$arch" ;;
+    esac
+done
+for file in *.deb; do
+    dpkg-deb --extract "$file" "$target"
+    # Scanners for vulnerabilities look here for names and versions.
+    dpkg-deb --field "$file" >"$target/var/lib/dpkg/status.d/$(dpkg-deb --field "$file" Package)"
+done
+
+# Left out: character set converters and translations, for text that is UTF-8 and messages that are English; manuals,
+# change logs and the single certificates out of which the bundle is made. The copyright files stay.
+rm -rf "$target"/usr/lib/*/gconv "$target"/usr/lib/*/audit "$target/usr/share/locale" "$target/usr/share/man" \
+    "$target/usr/share/lintian" "$target/usr/share/ca-certificates" "$target/usr/share/gcc" "$target/usr/share/gdb" \
+    "$target/usr/sbin" "$target/etc/ca-certificates" "$target/etc/ld.so.conf.d"
+find "$target/usr/share/doc" -type f ! -name copyright -delete
+find "$target/usr/share/doc" -type d -empty -delete
+mkdir -p "$target/etc/ssl/certs"
+cp /etc/ssl/certs/ca-certificates.crt "$target/etc/ssl/certs/"
+
+# Programs ask for the name of their user and for the order of name services; both work without, with a warning.
+printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >"$target/etc/passwd"
+printf 'root:x:0:\nnonroot:x:65532:\n' >"$target/etc/group"
+printf 'hosts: files dns\n' >"$target/etc/nsswitch.conf"
+mkdir -m 1777 "$target/tmp"
