@@ -71,7 +71,12 @@ pub async fn everything(namespace: &Namespace) -> Result<Vec<String>> {
     let kinds = namespace
         .cluster
         .kubectl
-        .run(["api-resources", "--namespaced", "--verbs=list", "--output=name"])
+        .run([
+            "api-resources",
+            "--namespaced",
+            "--verbs=list",
+            "--output=name",
+        ])
         .await?
         .ok()?;
     let kinds: Vec<&str> = kinds
@@ -83,7 +88,10 @@ pub async fn everything(namespace: &Namespace) -> Result<Vec<String>> {
         "the API server does not list our kinds"
     );
     let names = namespace
-        .kubectl(&format!("get {} --output=name --ignore-not-found", kinds.join(",")))
+        .kubectl(&format!(
+            "get {} --output=name --ignore-not-found",
+            kinds.join(",")
+        ))
         .await?
         .ok()?;
     Ok(names
@@ -112,8 +120,10 @@ pub async fn owners(namespace: &Namespace, pod: &str) -> Result<Vec<String>> {
             return Ok(owners);
         };
         owners.push(owner.clone());
-        ensure!(owners.len() < 8, "owners of {pod} go in circles: {owners:?}");
+        ensure!(
+            owners.len() < 8,
+            "owners of {pod} go in circles: {owners:?}"
+        );
         (kind, name) = (owner_kind.to_owned(), owner_name.to_owned());
     }
 }
-

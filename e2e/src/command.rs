@@ -27,19 +27,18 @@ impl Output {
         if self.success {
             Ok(self.stdout)
         } else {
-            bail!(
-                "{} failed:\n{}{}",
-                self.command,
-                self.stdout,
-                self.stderr
-            )
+            bail!("{} failed:\n{}{}", self.command, self.stdout, self.stderr)
         }
     }
 
     /// The standard error of a command that must have failed.
     pub fn refused(self) -> Result<String> {
         if self.success {
-            bail!("{} was expected to fail and did not:\n{}", self.command, self.stdout)
+            bail!(
+                "{} was expected to fail and did not:\n{}",
+                self.command,
+                self.stdout
+            )
         }
         Ok(self.stderr)
     }
@@ -72,6 +71,11 @@ impl Program {
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
         self
+    }
+
+    /// The folder that the program lies in.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
     }
 
     /// A command that is not started yet; it dies with the test.
@@ -146,9 +150,7 @@ pub(crate) fn first_file(candidates: impl IntoIterator<Item = PathBuf>) -> Optio
 
 /// Where `PATH` has `name`.
 pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
-    first_file(
-        std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)),
-    )
+    first_file(std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)))
 }
 
 #[cfg(test)]
@@ -174,7 +176,11 @@ mod tests {
         let cat = Program::new("/bin/cat");
         let arguments: [&str; 0] = [];
         assert_eq!(
-            cat.run_with("a: 1\n", arguments).await.unwrap().ok().unwrap(),
+            cat.run_with("a: 1\n", arguments)
+                .await
+                .unwrap()
+                .ok()
+                .unwrap(),
             "a: 1\n"
         );
     }

@@ -23,7 +23,10 @@ pub trait Conditioned: ResourceExt {
             .find(|condition| condition.type_ == type_)
             .with_context(|| {
                 let types: Vec<_> = self.conditions().iter().map(|c| &c.type_).collect();
-                format!("{} has no condition {type_}, only {types:?}", self.name_any())
+                format!(
+                    "{} has no condition {type_}, only {types:?}",
+                    self.name_any()
+                )
             })
     }
 
@@ -44,20 +47,28 @@ pub trait Conditioned: ResourceExt {
 
 impl Conditioned for TtsVoice {
     fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |status| &status.conditions)
+        self.status
+            .as_ref()
+            .map_or(&[], |status| &status.conditions)
     }
 
     fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().map(|status| status.observed_generation)
+        self.status
+            .as_ref()
+            .map(|status| status.observed_generation)
     }
 }
 
 impl Conditioned for TtsDeployment {
     fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |status| &status.conditions)
+        self.status
+            .as_ref()
+            .map_or(&[], |status| &status.conditions)
     }
 
     fn observed_generation(&self) -> Option<i64> {
-        self.status.as_ref().map(|status| status.observed_generation)
+        self.status
+            .as_ref()
+            .map(|status| status.observed_generation)
     }
 }

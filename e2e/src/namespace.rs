@@ -159,7 +159,10 @@ impl Namespace {
         ] {
             match self.kubectl(arguments).await {
                 Ok(output) => {
-                    text = format!("{text}\n$ {}\n{}{}", output.command, output.stdout, output.stderr);
+                    text = format!(
+                        "{text}\n$ {}\n{}{}",
+                        output.command, output.stdout, output.stderr
+                    );
                 }
                 Err(error) => text = format!("{text}\n{error:#}"),
             }

@@ -33,15 +33,15 @@ impl Operator {
     pub async fn shared(cluster: &Cluster) -> Result<Self> {
         let marker = folder(cluster)?.join("installed");
         loop {
-            let lock = lock(cluster, false).await?;
+            let held = lock(cluster, "operator", false).await?;
             if installed(cluster, &marker).await? {
                 return Ok(Self {
                     cluster: cluster.clone(),
-                    _lock: lock,
+                    _lock: held,
                 });
             }
-            drop(lock);
-            let _alone = lock_alone(cluster).await?;
+            drop(held);
+            let _alone = lock(cluster, "operator", true).await?;
             if !installed(cluster, &marker).await? {
                 install(cluster, &[]).await?;
                 std::fs::write(&marker, fingerprint(cluster).await?)
@@ -52,11 +52,11 @@ impl Operator {
 
     /// Whatever is installed, for one test alone, which may change it: the next shared one is installed anew.
     pub async fn alone(cluster: &Cluster) -> Result<Self> {
-        let lock = lock_alone(cluster).await?;
+        let held = lock(cluster, "operator", true).await?;
         let _ = std::fs::remove_file(folder(cluster)?.join("installed"));
         Ok(Self {
             cluster: cluster.clone(),
-            _lock: lock,
+            _lock: held,
         })
     }
 
@@ -89,7 +89,10 @@ impl Operator {
             .filter(|holder| !holder.is_empty())
             .context("nobody holds the lease")?;
         ensure!(
-            self.pods().await?.iter().any(|pod| pod.name_any() == holder),
+            self.pods()
+                .await?
+                .iter()
+                .any(|pod| pod.name_any() == holder),
             "the lease is held by {holder}, which is no running pod"
         );
         Ok(holder)
@@ -124,33 +127,65 @@ impl Operator {
     }
 }
 
-/// Installs or changes the suite's operator: both charts, the images under test, the suite's certificate authority.
-async fn install(cluster: &Cluster, settings: &[&str]) -> Result<()> {
-    let helm = cluster.helm()?;
-    let charts = cluster::repository().join("charts");
+/// Our kinds, without an operator: enough for what the API server itself decides. They stay while this is held.
+pub struct Kinds {
+    _lock: File,
+}
+
+impl Kinds {
+    pub async fn installed(cluster: &Cluster) -> Result<Self> {
+        let held = lock(cluster, "operator", false).await?;
+        let _one_at_a_time = lock(cluster, "kinds", true).await?;
+        install_kinds(cluster).await?;
+        Ok(Self { _lock: held })
+    }
+}
+
+async fn install_kinds(cluster: &Cluster) -> Result<()> {
+    let arguments = upgrade(CRDS_RELEASE);
+    cluster.helm()?.run(arguments).await?.ok()?;
+    let ours = [
+        "ttsvoices.tts-operator.dev",
+        "ttsdeployments.tts-operator.dev",
+    ];
+    let wait = ["wait", "--for=condition=Established", "--timeout=1m", "crd"];
+    cluster.kubectl.run(wait.iter().chain(&ours)).await?.ok()?;
+    // The API server's lists of kinds lag behind Established by a moment.
+    eventually("our kinds are served", Duration::from_mins(1), async || {
+        let served = ["get", "ttsvoices,ttsdeployments", "--namespace=default"];
+        cluster.kubectl.run(served).await?.ok()
+    })
+    .await?;
+    Ok(())
+}
+
+/// Installs or upgrades a chart as a release of its name. Taken over and forced: `make demo` may have applied
+/// the same objects with kubectl.
+pub fn upgrade(chart: &str) -> Vec<String> {
+    [
+        "upgrade",
+        chart,
+        &cluster::repository()
+            .join("charts")
+            .join(chart)
+            .to_string_lossy(),
+        "--install",
+        "--create-namespace",
+        "--take-ownership",
+        "--force-conflicts",
+        "--wait",
+        "--timeout=3m",
+        &format!("--namespace={NAMESPACE}"),
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// The settings that every installation under test has: the images and the suite's certificate authority.
+pub fn settings(cluster: &Cluster) -> Result<Vec<String>> {
     let authority = folder(cluster)?.join("trusted.pem");
     std::fs::write(&authority, Authority::of(&folder(cluster)?)?.certificate)?;
-
-    let namespace = format!("--namespace={NAMESPACE}");
-    // Taken over and forced: `make demo` may have applied the same objects with kubectl.
-    let upgrade = |release: &str, chart: &str| -> Vec<String> {
-        [
-            "upgrade",
-            release,
-            &charts.join(chart).to_string_lossy(),
-            "--install",
-            "--create-namespace",
-            "--take-ownership",
-            "--force-conflicts",
-            "--wait",
-            "--timeout=3m",
-            &namespace,
-        ]
-        .map(str::to_owned)
-        .to_vec()
-    };
-    helm.run(upgrade(CRDS_RELEASE, CRDS_RELEASE)).await?.ok()?;
-    let mut arguments = upgrade(RELEASE, RELEASE);
+    let mut arguments = vec![format!("--set-file=ca.pem={}", authority.display())];
     for setting in [
         format!("image.registry={}", cluster.registry),
         format!("image.tag={}", cluster.tag),
@@ -159,11 +194,18 @@ async fn install(cluster: &Cluster, settings: &[&str]) -> Result<()> {
     ] {
         arguments.extend(["--set-string".to_owned(), setting]);
     }
-    arguments.push(format!("--set-file=ca.pem={}", authority.display()));
-    for setting in settings {
+    Ok(arguments)
+}
+
+/// Installs or changes the suite's operator, with its kinds.
+async fn install(cluster: &Cluster, more: &[&str]) -> Result<()> {
+    install_kinds(cluster).await?;
+    let mut arguments = upgrade(RELEASE);
+    arguments.extend(settings(cluster)?);
+    for setting in more {
         arguments.extend(["--set".to_owned(), (*setting).to_owned()]);
     }
-    helm.run(arguments).await?.ok()?;
+    cluster.helm()?.run(arguments).await?.ok()?;
     Ok(())
 }
 
@@ -231,13 +273,9 @@ pub fn folder(cluster: &Cluster) -> Result<PathBuf> {
     Ok(folder)
 }
 
-async fn lock_alone(cluster: &Cluster) -> Result<File> {
-    lock(cluster, true).await
-}
-
 /// Across threads and test binaries; the operating system lets go of it when the test ends, however it ends.
-async fn lock(cluster: &Cluster, alone: bool) -> Result<File> {
-    let path = folder(cluster)?.join("operator.lock");
+async fn lock(cluster: &Cluster, what: &str, alone: bool) -> Result<File> {
+    let path = folder(cluster)?.join(format!("{what}.lock"));
     tokio::task::spawn_blocking(move || {
         let file = File::create(&path)?;
         if alone {

@@ -132,7 +132,10 @@ impl Speech {
             .collect::<Result<Vec<_>, _>>()
             .with_context(|| format!("the WAV is cut short of its {announced} samples"))?;
         ensure!(!samples.is_empty(), "the WAV has no samples");
-        let squares: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+        let squares: f64 = samples
+            .iter()
+            .map(|sample| f64::from(*sample).powi(2))
+            .sum();
         let count = f64::from(u32::try_from(samples.len())?);
         let speech = Self {
             seconds: count / f64::from(format.sample_rate),
