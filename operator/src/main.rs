@@ -1,5 +1,7 @@
 //! Wiring only: options, then the parts of the library.
-use std::{error::Error, fs, io::Write as _, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    error::Error, fs, io::Write as _, path::Path, process::ExitCode, sync::Arc, time::Duration,
+};
 
 use clap::Parser as _;
 use futures::future;
@@ -97,18 +99,35 @@ async fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
         tracing::info!("holding the lease");
         metrics.leader.set(1);
         tokio::select! {
-            () = run_controllers(&ctx, &namespaces, &shutdown) => {}
+            () = run_until(&ctx, &namespaces, &shutdown) => {}
             () = elector.hold() => return Err("lost the leader lease".into()),
         }
         elector.release().await?;
     } else {
         metrics.leader.set(1);
-        run_controllers(&ctx, &namespaces, &shutdown).await;
+        run_until(&ctx, &namespaces, &shutdown).await;
     }
 
     webserver_shutdown.cancel();
     webserver.await??;
     Ok(())
+}
+
+/// Longest time that reconciliations in flight get to finish; below the usual grace period of a pod.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Runs all controllers until `shutdown`, then waits for what they have in flight, for a while.
+async fn run_until(ctx: &Arc<Context>, namespaces: &[String], shutdown: &CancellationToken) {
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = run_controllers(ctx, namespaces, shutdown) => {}
+        () = overdue => {
+            tracing::warn!("reconciliations did not finish within {SHUTDOWN_TIMEOUT:?}; the next start repeats them");
+        }
+    }
 }
 
 /// Every controller, for each namespace or for all of them at once.

@@ -14,6 +14,7 @@ use kube::{
 use tokio_util::sync::CancellationToken;
 use tts_crds::v1alpha1::{TtsVoice, TtsVoiceStatus};
 
+use self::validate::Inspection;
 use super::{Context, Error, Kind, RESYNC, Result, labels};
 use crate::{backoff::ErrorBackoff, children::Children};
 
@@ -51,13 +52,17 @@ async fn reconcile(voice: TtsVoice, ctx: Arc<Context>) -> Result<Action> {
     let applied = apply::apply(&children, desired).await?; // client
     let status = status::status(&voice, &validated, &applied, super::now());
     super::write_status(&ctx, &voice, status).await?; // client
-    Ok(Action::requeue(
-        validated
-            .inspection
-            .retry_in()
-            .unwrap_or(RESYNC)
-            .max(Duration::from_secs(1)),
-    ))
+    Ok(Action::requeue(next(&validated.inspection)))
+}
+
+/// When to look again although nothing changed.
+fn next(inspection: &Inspection) -> Duration {
+    match inspection {
+        // The facts are in the status now: the Job can go.
+        Inspection::Passed(_) => Duration::from_secs(1),
+        Inspection::Failed { retry_in, .. } => (*retry_in).max(Duration::from_secs(1)),
+        _ => RESYNC,
+    }
 }
 
 /// Runs the controller until `shutdown`, letting reconciliations in flight finish.

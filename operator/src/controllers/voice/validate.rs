@@ -64,15 +64,6 @@ pub enum Inspection {
     },
 }
 
-impl Inspection {
-    pub fn retry_in(&self) -> Option<Duration> {
-        match self {
-            Self::Failed { retry_in, .. } => Some(*retry_in),
-            _ => None,
-        }
-    }
-}
-
 pub fn validate(
     voice: &TtsVoice,
     references: &References,
