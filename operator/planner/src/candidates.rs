@@ -1,0 +1,278 @@
+//! One pod shape on one node class: the admission limit that serves the load at the lowest cost, or why none does.
+
+use crate::memory;
+use crate::numeric::{ceil, ceil_above_noise, floor};
+use crate::profile::{Accelerator, Profile, Validity};
+use crate::queueing::FlowServer;
+use crate::request::{LoadBalancing, NodeClass, Qos, Terms};
+use crate::resources;
+use crate::shapes::Shape;
+use crate::validity::Standing;
+use crate::workload::ServiceCurve;
+
+/// The share of requests that an objective binds.
+pub(crate) const QUANTILE: f64 = 0.95;
+/// A further slot must save more than rounding noise.
+const SAVES: f64 = 1.0 - 1e-9;
+
+/// A pod shape with its admission limit, and what it would cost at the peak.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate<'a> {
+    pub class: &'a NodeClass,
+    pub profile: &'a Profile,
+    pub shape: Shape<'a>,
+    pub standing: Standing,
+    pub qos: Qos,
+    /// u as applied.
+    pub derate: f64,
+    /// C.
+    pub concurrency: u32,
+    /// Q.
+    pub queue: u32,
+    /// Derated, up to C.
+    pub curve: ServiceCurve,
+    /// ca² of one pod's arrivals.
+    pub arrival_cv2: f64,
+    /// λ*, requests per second.
+    pub rate: f64,
+    /// R at the peak.
+    pub replicas: u32,
+    pub rtf_p95: f64,
+    pub memory_needed: f64,
+    pub memory: f64,
+    pub cpu_request: f64,
+    pub pods_per_node: u32,
+    /// Per hour; a weight where the class has no price.
+    pub pod_price: f64,
+    /// R pods per hour.
+    pub cost: f64,
+    /// The most pods that the inventory and the user allow.
+    pub limit: u32,
+}
+
+/// Why a shape is out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Obstacle {
+    /// Even an idle pod's first audio is too late.
+    FirstAudio { idle_p95: f64 },
+    RealTimeFactor { concurrency: u32, rtf_p95: f64 },
+    Fit { cpu: f64, memory: f64 },
+    PartOfACore { cpu: f64 },
+    AboveLimit { cpu: f64, limit: f64 },
+}
+
+impl Candidate<'_> {
+    /// The pod as a queue.
+    pub fn server(&self) -> FlowServer<'_> {
+        FlowServer::new(&self.curve.rates, &self.curve.first_audio, self.arrival_cv2, self.curve.service_cv2)
+    }
+
+    pub fn accelerator(&self) -> Accelerator {
+        self.profile.accelerator()
+    }
+
+    /// X(C), requests per second.
+    pub fn full_rate(&self) -> f64 {
+        self.server().full_rate()
+    }
+
+    /// podPrice / (λ*·ā): per audio-second per second is per audio-hour per hour, so the hours cancel.
+    pub fn cost_per_audio_hour(&self, mean_audio: f64) -> f64 {
+        self.pod_price / (self.rate * mean_audio)
+    }
+
+    pub fn fits_inventory(&self) -> bool {
+        self.replicas <= self.limit
+    }
+}
+
+/// What one slot count allows; the rest of a candidate follows from the cheapest.
+struct Slots {
+    concurrency: usize,
+    queue: u32,
+    rate: f64,
+    arrival_cv2: f64,
+    replicas: u32,
+    memory_needed: f64,
+    memory: f64,
+    pods_per_node: u32,
+    pod_price: f64,
+    cost: f64,
+}
+
+/// Tries C = 1, 2, … up to what was measured. More slots only lengthen service, so the first C whose real-time factor
+/// or typical first audio breaks the objective ends the search.
+pub(crate) fn evaluate<'a>(
+    terms: &Terms,
+    class: &'a NodeClass,
+    profile: &'a Profile,
+    standing: Standing,
+    shape: Shape<'a>,
+) -> Result<Candidate<'a>, Obstacle> {
+    let qos = resources::qos(&terms.policy, class);
+    let config = shape.config.as_ref();
+    if qos == Qos::Guaranteed && config.cpu.fract() != 0.0 {
+        return Err(Obstacle::PartOfACore { cpu: config.cpu });
+    }
+    if let Some(limit) = terms.policy.max_cpu_per_pod.filter(|&limit| config.cpu > limit) {
+        return Err(Obstacle::AboveLimit { cpu: config.cpu, limit });
+    }
+    let cpu_request = resources::cpu_request(config, profile.accelerator(), qos, &terms.policy);
+    let derate = standing.derate.max(terms.policy.min_derate);
+    let mut curve = ServiceCurve::new(config, profile, &terms.load).derated(derate, standing.slowdown());
+    let mut best: Option<Slots> = None;
+    let mut first_obstacle = None;
+    let mut misfit = None;
+    for concurrency in 1..=curve.rates.len() {
+        let found = slots(terms, class, profile, &shape, &curve, concurrency, cpu_request);
+        match found {
+            Ok(slots) => {
+                if best.as_ref().is_none_or(|best| slots.cost < best.cost * SAVES) {
+                    best = Some(slots);
+                }
+            }
+            Err((obstacle, last)) => {
+                if matches!(obstacle, Obstacle::Fit { .. }) {
+                    misfit = Some(obstacle);
+                } else {
+                    first_obstacle = first_obstacle.or(Some(obstacle));
+                }
+                if last {
+                    break;
+                }
+            }
+        }
+    }
+    let Some(best) = best else {
+        // That a pod does not fit says more than that a larger one would also be late.
+        let never = Obstacle::FirstAudio { idle_p95: f64::INFINITY };
+        return Err(misfit.or(first_obstacle).unwrap_or(never));
+    };
+    curve.rates.truncate(best.concurrency);
+    curve.first_audio.truncate(best.concurrency);
+    curve.rtf_p95.truncate(best.concurrency);
+    Ok(Candidate {
+        limit: pod_limit(terms, class, best.pods_per_node),
+        class,
+        profile,
+        shape,
+        standing,
+        qos,
+        derate,
+        concurrency: u32::try_from(best.concurrency).unwrap_or(u32::MAX),
+        queue: best.queue,
+        rtf_p95: curve.rtf_p95.last().copied().unwrap_or(f64::INFINITY),
+        curve,
+        arrival_cv2: best.arrival_cv2,
+        rate: best.rate,
+        replicas: best.replicas,
+        memory_needed: best.memory_needed,
+        memory: best.memory,
+        cpu_request,
+        pods_per_node: best.pods_per_node,
+        pod_price: best.pod_price,
+        cost: best.cost,
+    })
+}
+
+/// One admission limit. The error says whether a larger one can only be worse.
+fn slots(
+    terms: &Terms,
+    class: &NodeClass,
+    profile: &Profile,
+    shape: &Shape<'_>,
+    curve: &ServiceCurve,
+    concurrency: usize,
+    cpu_request: f64,
+) -> Result<Slots, (Obstacle, bool)> {
+    let Terms { objectives, load, policy } = terms;
+    let slots = u32::try_from(concurrency).unwrap_or(u32::MAX);
+    let rtf_p95 = curve.rtf_p95.get(concurrency - 1).copied().unwrap_or(f64::INFINITY);
+    if rtf_p95 > objectives.rtf_p95 {
+        return Err((Obstacle::RealTimeFactor { concurrency: slots, rtf_p95 }, true));
+    }
+    let (rates, first_audio) = (&curve.rates[..concurrency], &curve.first_audio[..concurrency]);
+    let pod = FlowServer::new(rates, first_audio, load.burstiness, curve.service_cv2);
+    let late = |last| {
+        let idle_p95 = pod.first_audio_quantile(QUANTILE, pod.idle_rate());
+        (Obstacle::FirstAudio { idle_p95 }, last)
+    };
+    // A typical request in a full pod must keep the promise.
+    let typical = pod.full_first_audio().median();
+    if typical > objectives.ttfa_p95 {
+        return Err(late(true));
+    }
+    let Some((rate, arrival_cv2, replicas)) = sustained(terms, curve, concurrency) else { return Err(late(false)) };
+    // A typical request queued deeper than this would be late: better a 429 now.
+    let queue = ceil_above_noise(pod.full_rate() * (objectives.ttfa_p95 - typical)).max(1);
+    let memory_needed = memory::needed(&shape.config.mem, slots, queue, load.max_chunk_audio);
+    let memory = memory::request(memory_needed, policy);
+    let pods_per_node = pods_per_node(class, profile.accelerator(), cpu_request, memory);
+    if pods_per_node < 1 {
+        return Err((Obstacle::Fit { cpu: cpu_request, memory }, false));
+    }
+    let pod_price = class.price_per_hour.map_or_else(
+        || cpu_request + if profile.accelerator() == Accelerator::Gpu { class.gpu_weight } else { 0.0 },
+        |price| price / f64::from(pods_per_node),
+    );
+    let cost = f64::from(replicas) * pod_price;
+    Ok(Slots { concurrency, queue, rate, arrival_cv2, replicas, memory_needed, memory, pods_per_node, pod_price, cost })
+}
+
+/// λ*, the ca² it holds at, and R = ceil(peak / λ*).
+///
+/// At random each pod sees arrivals as they come, ca². In turn, a pod gets every R-th, and ca² falls to ca²/R: λ* then
+/// depends on R, and R is the smallest that carries its share. Least-request does better still, but its pooled bound
+/// is 16 % optimistic above 75 % utilisation, so it is planned like round robin.
+fn sustained(terms: &Terms, curve: &ServiceCurve, concurrency: usize) -> Option<(f64, f64, u32)> {
+    let Terms { objectives, load, policy } = terms;
+    let (rates, first_audio) = (&curve.rates[..concurrency], &curve.first_audio[..concurrency]);
+    let pod = |arrival_cv2| FlowServer::new(rates, first_audio, arrival_cv2, curve.service_cv2);
+    let max_rate = |arrival_cv2| pod(arrival_cv2).max_rate(objectives.ttfa_p95, QUANTILE, policy.max_utilisation);
+    let peak = load.peak_rps();
+    let at_random = max_rate(load.burstiness)?;
+    let enough_at_random = ceil_above_noise(peak / at_random).max(1);
+    if policy.load_balancing == LoadBalancing::Random {
+        return Some((at_random, load.burstiness, enough_at_random));
+    }
+    let in_turn = |replicas: u32| load.burstiness / f64::from(replicas);
+    let carried = |replicas: u32| {
+        let share = peak / f64::from(replicas);
+        let pod = pod(in_turn(replicas));
+        share <= policy.max_utilisation * pod.full_rate() && pod.late(objectives.ttfa_p95, share) <= 1.0 - QUANTILE
+    };
+    // More pods each see less load and steadier arrivals, so what carries is an interval.
+    let (mut low, mut high) = (1, enough_at_random);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if carried(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Some((max_rate(in_turn(high))?, in_turn(high), high))
+}
+
+/// By cores, memory and GPU slots, whichever runs out first.
+fn pods_per_node(class: &NodeClass, accelerator: Accelerator, cpu_request: f64, memory: f64) -> u32 {
+    let by_cpu = floor(class.allocatable_cpu / cpu_request);
+    let by_memory = floor(class.allocatable_memory / memory);
+    let by_gpu = if accelerator == Accelerator::Gpu { class.gpu_slots } else { u32::MAX };
+    by_cpu.min(by_memory).min(by_gpu)
+}
+
+fn pod_limit(terms: &Terms, class: &NodeClass, pods_per_node: u32) -> u32 {
+    pods_per_node.saturating_mul(class.max_nodes).min(terms.policy.max_replicas.unwrap_or(u32::MAX))
+}
+
+/// Whether a profile is planned with at all.
+pub(crate) fn usable(standing: Standing) -> bool {
+    standing.validity != Validity::Invalid
+}
+
+/// Nodes to add so that `replicas` pods fit.
+pub(crate) fn missing_nodes(candidate: &Candidate<'_>) -> u32 {
+    let missing = candidate.replicas.saturating_sub(candidate.limit);
+    ceil(f64::from(missing) / f64::from(candidate.pods_per_node))
+}

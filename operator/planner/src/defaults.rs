@@ -1,0 +1,119 @@
+//! What runs before anything was measured. Guesses, and they say so.
+
+use serde::{Deserialize, Serialize};
+
+use crate::numeric::floor;
+use crate::profile::Accelerator;
+use crate::reasons::Reason;
+use crate::request::NodeClass;
+
+/// Cores, unless a quarter of the smallest node is less.
+const CPU: f64 = 2.0;
+const NODE_SHARE: f64 = 0.25;
+/// MiB, unless the model needs more: four times its file plus the runtime.
+const MEMORY: f64 = 2048.0;
+const MODEL_FACTOR: f64 = 4.0;
+const RUNTIME_MEMORY: f64 = 512.0;
+const GPU_CPU: f64 = 4.0;
+const GPU_MEMORY: f64 = 8192.0;
+/// The autoscaler's CPU target: low, since nothing is known of the tail.
+const CPU_PERCENT: u32 = 50;
+const REPLICAS: (u32, u32) = (1, 3);
+
+/// A pod without a measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Defaults {
+    pub accelerator: Accelerator,
+    pub cpu: f64,
+    pub threads: u32,
+    pub max_concurrency: u32,
+    pub queue: u32,
+    /// MiB, request and limit.
+    pub memory: f64,
+    pub min_replicas: u32,
+    pub max_replicas: u32,
+    /// Percent of the CPU request; None on a GPU, whose CPU says nothing: the replicas are fixed.
+    pub cpu_percent: Option<u32>,
+    pub reason: Reason,
+}
+
+/// Conservative numbers for when no class has a usable profile. `model` is the size of the voice's files in MiB, once
+/// known; a GPU only where the voice cannot do without. None when no class can hold such a pod.
+pub fn defaults(classes: &[NodeClass], model: Option<f64>, requires_gpu: bool) -> Option<Defaults> {
+    let accelerator = if requires_gpu { Accelerator::Gpu } else { Accelerator::Cpu };
+    let model = model.filter(|model| model.is_finite() && *model >= 0.0);
+    let for_model = model.map_or(0.0, |model| model * MODEL_FACTOR + RUNTIME_MEMORY);
+    let memory = if requires_gpu { GPU_MEMORY } else { MEMORY }.max(for_model).ceil();
+    let has_room = |class: &&NodeClass| {
+        class.allocatable_memory >= memory && (!requires_gpu || class.gpu_slots > 0 && class.allocatable_cpu >= GPU_CPU)
+    };
+    let smallest = classes.iter().filter(has_room).map(|class| class.allocatable_cpu).min_by(f64::total_cmp)?;
+    // Kubernetes counts thousandths of a core.
+    let share = f64::from(floor(smallest * NODE_SHARE * 1000.0)) / 1000.0;
+    let cpu = if requires_gpu { GPU_CPU } else { CPU.min(share) };
+    (cpu > 0.0).then(|| Defaults {
+        accelerator,
+        cpu,
+        threads: if cpu < 2.0 || requires_gpu { 1 } else { 2 },
+        max_concurrency: 1,
+        queue: 2,
+        memory,
+        min_replicas: REPLICAS.0,
+        max_replicas: REPLICAS.1,
+        cpu_percent: (!requires_gpu).then_some(CPU_PERCENT),
+        reason: Reason::ConservativeDefaults { accelerator, model },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{CpuManager, Presence};
+
+    fn class(name: &str, cpu: f64, memory: f64, gpu_slots: u32) -> NodeClass {
+        NodeClass {
+            name: name.to_owned(),
+            allocatable_cpu: cpu,
+            allocatable_memory: memory,
+            gpu_slots,
+            max_nodes: 3,
+            price_per_hour: None,
+            gpu_weight: 8.0,
+            presence: Presence::Present,
+            cpu_manager: CpuManager::None,
+        }
+    }
+
+    #[test]
+    fn two_cores_or_a_quarter_of_the_smallest_node() {
+        let large = defaults(&[class("a", 16.0, 32_000.0, 0)], None, false).unwrap();
+        assert!((large.cpu - 2.0).abs() < 1e-9);
+        assert_eq!((large.threads, large.max_concurrency, large.queue), (2, 1, 2));
+        let small = defaults(&[class("a", 16.0, 32_000.0, 0), class("b", 3.9, 8000.0, 0)], None, false).unwrap();
+        assert!((small.cpu - 0.975).abs() < 1e-9);
+        assert_eq!((small.threads, small.cpu_percent), (1, Some(50)));
+    }
+
+    #[test]
+    fn memory_follows_the_model() {
+        let memory = |model| defaults(&[class("a", 8.0, 32_000.0, 0)], model, false).unwrap().memory;
+        assert!((memory(None) - 2048.0).abs() < 1e-9);
+        assert!((memory(Some(60.0)) - 2048.0).abs() < 1e-9);
+        assert!((memory(Some(1000.0)) - 4512.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_gpu_only_where_there_is_one() {
+        assert_eq!(defaults(&[class("a", 8.0, 32_000.0, 0)], None, true), None);
+        let gpu = defaults(&[class("g", 8.0, 32_000.0, 1)], None, true).unwrap();
+        assert_eq!((gpu.accelerator, gpu.cpu_percent), (Accelerator::Gpu, None));
+        assert!(gpu.reason.to_string().contains("guesses"));
+    }
+
+    #[test]
+    fn nothing_for_nodes_too_small() {
+        assert_eq!(defaults(&[], None, false), None);
+        assert_eq!(defaults(&[class("a", 8.0, 1000.0, 0)], None, false), None);
+    }
+}

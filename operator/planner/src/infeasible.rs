@@ -1,0 +1,160 @@
+//! No plan keeps the objectives: which one it is, what is missing in numbers, and what would help.
+
+use crate::candidates::{Candidate, Obstacle, evaluate, missing_nodes};
+use crate::choice::{Field, finish};
+use crate::fill::fill;
+use crate::numeric::ceil;
+use crate::plan::{Condition, Infeasible, Plan};
+use crate::reasons::{Reason, Rejection};
+use crate::request::{Objectives, Request, Terms};
+use crate::shapes::shapes;
+
+/// An objective to suggest is 10 % above what an idle pod does, in steps of 50 ms.
+const POSSIBLE: f64 = 1.1;
+const POSSIBLE_STEP: f64 = 0.05;
+/// What comes nearest is planned for twice what it does idle: room to queue once.
+const RELAXED: f64 = 2.0;
+
+/// Capacity first: something keeps the objectives, there is only too little of it. Then time to first audio, real-time
+/// factor, size, and at last that nothing was measured.
+pub(crate) fn explain(request: &Request, field: &Field<'_>) -> Infeasible {
+    let (condition, reason) = capacity(field)
+        .or_else(|| too_late(request, field))
+        .or_else(|| too_slow(request, field))
+        .or_else(|| too_large(request, field))
+        .unwrap_or_else(|| unmeasured(request));
+    Infeasible {
+        condition,
+        reason,
+        rejected: field.rejected(),
+        best_effort: best_effort(request, field, condition).map(Box::new),
+        together: (condition == Condition::CapacityInsufficient).then(|| fill(request, field)).flatten(),
+    }
+}
+
+/// The candidate that lacks the smallest share of what it needs.
+fn closest<'a, 'b>(field: &'b Field<'a>) -> Option<&'b Candidate<'a>> {
+    let lack = |candidate: &Candidate<'_>| f64::from(candidate.replicas) / f64::from(candidate.limit.max(1));
+    field.too_many.iter().min_by(|a, b| lack(a).total_cmp(&lack(b)))
+}
+
+fn capacity(field: &Field<'_>) -> Option<(Condition, Reason)> {
+    let closest = closest(field)?;
+    let config = closest.shape.config.as_ref();
+    let reason = Reason::Capacity {
+        class: closest.class.name.clone(),
+        cpu: config.cpu,
+        threads: config.threads,
+        needed: closest.replicas,
+        limit: closest.limit,
+        nodes: closest.class.max_nodes,
+        pods_per_node: closest.pods_per_node,
+        add_nodes: missing_nodes(closest),
+        affordable_peak: f64::from(closest.limit) * closest.rate,
+    };
+    Some((Condition::CapacityInsufficient, reason))
+}
+
+/// The rejection with the smallest number of one kind, with its shape.
+fn least<'a>(field: &'a Field<'_>, number: fn(&Obstacle) -> Option<f64>) -> Option<(&'a Rejection, (f64, u32), f64)> {
+    let found = field.out.iter().filter_map(|(rejection, obstacle)| {
+        Some((rejection, rejection.shape?, number(obstacle.as_ref()?)?))
+    });
+    found.min_by(|a, b| a.2.total_cmp(&b.2))
+}
+
+fn least_late<'a>(field: &'a Field<'_>) -> Option<(&'a Rejection, (f64, u32), f64)> {
+    least(field, |obstacle| match obstacle {
+        Obstacle::FirstAudio { idle_p95 } => Some(*idle_p95),
+        _ => None,
+    })
+}
+
+fn least_slow<'a>(field: &'a Field<'_>) -> Option<(&'a Rejection, (f64, u32), f64)> {
+    least(field, |obstacle| match obstacle {
+        Obstacle::RealTimeFactor { rtf_p95, .. } => Some(*rtf_p95),
+        _ => None,
+    })
+}
+
+fn too_late(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
+    let (rejection, (cpu, threads), idle_p95) = least_late(field)?;
+    let reason = Reason::TooLate {
+        class: rejection.class.clone(),
+        cpu,
+        threads,
+        idle_p95,
+        objective: request.objectives.ttfa_p95,
+        possible_objective: f64::from(ceil(idle_p95 * POSSIBLE / POSSIBLE_STEP)) * POSSIBLE_STEP,
+    };
+    Some((Condition::SloInfeasible, reason))
+}
+
+fn too_slow(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
+    let (rejection, (cpu, threads), rtf_p95) = least_slow(field)?;
+    let reason = Reason::TooSlow {
+        class: rejection.class.clone(),
+        cpu,
+        threads,
+        rtf_p95,
+        objective: request.objectives.rtf_p95,
+        possible_objective: f64::from(ceil(rtf_p95 * POSSIBLE / POSSIBLE_STEP)) * POSSIBLE_STEP,
+    };
+    Some((Condition::RtfInfeasible, reason))
+}
+
+fn too_large(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
+    let smallest = field.out.iter().filter_map(|(rejection, obstacle)| match obstacle.as_ref()? {
+        Obstacle::Fit { cpu, memory } => Some((rejection, *cpu, *memory)),
+        Obstacle::PartOfACore { cpu } | Obstacle::AboveLimit { cpu, .. } => Some((rejection, *cpu, 0.0)),
+        Obstacle::FirstAudio { .. } | Obstacle::RealTimeFactor { .. } => None,
+    });
+    let (rejection, cpu, memory) = smallest.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let class = request.classes.iter().find(|class| class.name == rejection.class)?;
+    let reason = Reason::TooLarge {
+        class: class.name.clone(),
+        cpu,
+        memory,
+        allocatable_cpu: class.allocatable_cpu,
+        allocatable_memory: class.allocatable_memory,
+    };
+    Some((Condition::PodDoesNotFit, reason))
+}
+
+fn unmeasured(request: &Request) -> (Condition, Reason) {
+    let mut classes: Vec<String> = request.classes.iter().map(|class| class.name.clone()).collect();
+    classes.sort_unstable();
+    (Condition::NoProfile, Reason::Unmeasured { classes })
+}
+
+/// What runs while the condition stands: for lack of nodes, the nearest candidate on all there are; for lack of speed,
+/// the shape nearest to the objectives, loaded as far as the policy allows at all.
+fn best_effort(request: &Request, field: &Field<'_>, condition: Condition) -> Option<Plan> {
+    let candidate = match condition {
+        Condition::CapacityInsufficient => closest(field)?.clone(),
+        Condition::SloInfeasible | Condition::RtfInfeasible => nearest(request, field, condition)?,
+        Condition::PodDoesNotFit | Condition::NoProfile => return None,
+    };
+    let needed = candidate.replicas;
+    let replicas = needed.min(candidate.limit).max(1);
+    let pod_price = candidate.pod_price;
+    let candidate = Candidate { replicas, cost: f64::from(replicas) * pod_price, ..candidate };
+    let mut plan = finish(request, field, &candidate);
+    plan.reasons.insert(0, Reason::BestEffort { condition, replicas, needed });
+    Some(plan)
+}
+
+/// The shape that [`too_late`] or [`too_slow`] names, planned for an objective that it can keep.
+fn nearest<'a>(request: &'a Request, field: &Field<'_>, condition: Condition) -> Option<Candidate<'a>> {
+    let slo = condition == Condition::SloInfeasible;
+    let (rejection, (cpu, threads), number) = if slo { least_late(field) } else { least_slow(field) }?;
+    let class = request.classes.iter().find(|class| class.name == rejection.class)?;
+    let measurement = request.measurements.iter().find(|m| Some(&m.profile.id) == rejection.profile.as_ref())?;
+    let profile = &measurement.profile;
+    let shape = shapes(profile, class, &request.policy)
+        .into_iter()
+        .find(|shape| shape.config.threads == threads && shape.config.cpu.total_cmp(&cpu).is_eq())?;
+    let ttfa_p95 = if slo { RELAXED * number } else { request.objectives.ttfa_p95 };
+    let terms = Terms { objectives: Objectives { ttfa_p95, rtf_p95: f64::MAX }, ..request.terms() };
+    evaluate(&terms, class, profile, measurement.standing(), shape).ok()
+}

@@ -1,0 +1,99 @@
+//! Counts, floats and rounding: each conversion in one place, saying what happens at its limits.
+
+/// What a ratio may exceed a whole number by and still count as that number: the difference is rounding noise,
+/// not demand, and must not buy a replica.
+const NOISE: f64 = 1e-9;
+
+/// A count as a float, exact: counts in this crate stay below 2^32.
+pub(crate) fn float(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// Truncates to a whole number; below zero and NaN give 0, too large gives `u32::MAX`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates and sends NaN to 0, which is what callers are promised"
+)]
+pub(crate) fn whole(value: f64) -> u32 {
+    value as u32
+}
+
+/// The smallest whole number not below `value`.
+pub(crate) fn ceil(value: f64) -> u32 {
+    whole(value.ceil())
+}
+
+/// [`ceil`], but a value above a whole number by rounding noise alone counts as that number.
+pub(crate) fn ceil_above_noise(value: f64) -> u32 {
+    ceil(value - NOISE)
+}
+
+/// The largest whole number not above `value`.
+pub(crate) fn floor(value: f64) -> u32 {
+    whole(value.floor())
+}
+
+/// Rounds to decimal digits, correctly: through the decimal text, because multiplying by a power of ten and back
+/// is off by one digit for values next to a half.
+pub(crate) fn round(value: f64, digits: usize) -> f64 {
+    format!("{value:.digits$}").parse().unwrap_or(value)
+}
+
+/// The middle value, or the mean of the two middle ones; 0 for none. Sorts its input.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match (values.len() % 2, values.get(middle)) {
+        (_, None) => 0.0,
+        (1, Some(&value)) => value,
+        (_, Some(&upper)) => f64::midpoint(values.get(middle.wrapping_sub(1)).copied().unwrap_or(upper), upper),
+    }
+}
+
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / float(values.len()) }
+}
+
+/// The variance of a sample (divided by n - 1); 0 for fewer than two values.
+pub(crate) fn variance(values: &[f64]) -> f64 {
+    if values.len() < 2 {
+        return 0.0;
+    }
+    let centre = mean(values);
+    values.iter().map(|value| (value - centre) * (value - centre)).sum::<f64>() / float(values.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversions_saturate_instead_of_failing() {
+        assert_eq!(whole(-3.0), 0);
+        assert_eq!(whole(f64::NAN), 0);
+        assert_eq!(whole(1e300), u32::MAX);
+        assert_eq!(ceil(f64::INFINITY), u32::MAX);
+    }
+
+    #[test]
+    fn rounding_noise_buys_no_replica() {
+        assert_eq!(ceil_above_noise(0.3 / 0.1), 3, "0.3 / 0.1 is 2.9999999999999996");
+        assert_eq!(ceil_above_noise(4.000_000_000_01), 4);
+        assert_eq!(ceil_above_noise(4.000_001), 5);
+    }
+
+    #[test]
+    fn rounding_is_the_decimal_one() {
+        assert_eq!(round(2.675, 2).to_bits(), 2.67_f64.to_bits(), "2.675 is stored below itself");
+        assert_eq!(round(0.25 + 0.1, 2).to_bits(), 0.35_f64.to_bits());
+        assert!(round(f64::NAN, 2).is_nan());
+    }
+
+    #[test]
+    fn medians_of_odd_even_and_nothing() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]).to_bits(), 2.0_f64.to_bits());
+        assert_eq!(median(&mut [4.0, 1.0]).to_bits(), 2.5_f64.to_bits());
+        assert_eq!(median(&mut []).to_bits(), 0.0_f64.to_bits());
+    }
+}

@@ -1,0 +1,397 @@
+//! The profile: the stored measurement of one voice on one node class.
+//!
+//! This is the file format `tts.profile/v1` as it is written, field for field. [`Profile::from_json`] reads it
+//! strictly; [`Profile::check`] holds the same rules for a profile that a program has put together.
+
+mod check;
+mod read;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::{MAX_CONCURRENCY, MAX_CONFIGS, ProfileError};
+
+/// The only format this crate reads. A field is never added under the same name: that takes a new version.
+pub const SCHEMA: &str = "tts.profile/v1";
+
+/// The probabilities of the stored quantiles of time to first audio. Between 0.95 and 1 a straight line would
+/// overstate a heavy tail by up to 22 %; the two extra points bring that to 9 %.
+pub const PROBABILITIES: [f64; QUANTILES] = [
+    0.0, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90,
+    0.95, 0.975, 0.99, 1.0,
+];
+
+/// How many quantiles a level stores.
+pub const QUANTILES: usize = 23;
+
+/// One measurement: times in seconds, memory in MiB, throughput in audio-seconds per second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Profile {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Unique name, e.g. `piper-en-us-lessac-medium.cpu-strong.3f9c21aa`.
+    pub id: String,
+    pub voice: Voice,
+    pub server: Server,
+    pub node: Node,
+    pub run: Run,
+    pub corpus: Corpus,
+    /// First audio is sent before the request is complete.
+    pub streaming: bool,
+    /// Container start to ready, warm-up included: the 90th percentile of the starts measured (s).
+    #[serde(rename = "coldStartS")]
+    pub cold_start: f64,
+    pub configs: Vec<Config>,
+    pub batch: Option<Batch>,
+    pub scaling: Option<Scaling>,
+    pub verification: Option<Verification>,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Voice {
+    pub name: String,
+    pub model_digest: String,
+    pub config_digest: String,
+    pub variant: Variant,
+}
+
+/// Which of a voice's alternatives was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Variant {
+    /// `fp32`, `fp16` or `int8`.
+    pub precision: String,
+    /// Number of function evaluations of a flow-matching model; null for other families.
+    pub nfe: Option<u32>,
+}
+
+/// What measured it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Server {
+    pub version: String,
+    pub image: String,
+    /// ONNX Runtime's version.
+    pub ort: String,
+    pub ep: ExecutionProvider,
+    pub allow_spinning: bool,
+    pub arena: bool,
+}
+
+/// Where ONNX Runtime ran the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionProvider {
+    Cpu,
+    Cuda,
+}
+
+/// The kind of node a pod needs. The order is the tie rule: at equal cost a CPU goes before a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Accelerator {
+    Cpu,
+    Gpu,
+}
+
+/// Where it was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Node {
+    /// The node class's name.
+    pub class: String,
+    pub fingerprint: Fingerprint,
+}
+
+/// What makes two nodes interchangeable for a measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fingerprint {
+    pub arch: String,
+    pub cpu_model: String,
+    pub flags: Vec<String>,
+    /// Hardware threads per core.
+    pub smt: u32,
+    /// Core clock while busy (MHz); null where it cannot be read.
+    pub mhz_busy: Option<Clock>,
+    /// Frequency governor; null on machines that have none.
+    pub governor: Option<String>,
+    #[serde(deserialize_with = "read::version")]
+    pub kernel: String,
+    pub gpu: Option<Gpu>,
+    /// The built-in calibration kernel on one thread (GFLOP/s).
+    pub gemm_gflops1t: Option<f64>,
+    /// Memory bandwidth on one thread (GB/s).
+    #[serde(rename = "memBwGBs1t")]
+    pub mem_bw_gbs1t: Option<f64>,
+}
+
+/// A clock while busy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clock {
+    /// MHz.
+    pub median: f64,
+    /// Standard deviation over mean.
+    pub cv: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gpu {
+    pub product: String,
+    /// MIG profile; null for a whole GPU.
+    pub mig: Option<String>,
+    /// `none`, `time-slicing` or `mps`.
+    pub sharing: String,
+    #[serde(deserialize_with = "read::version")]
+    pub driver: String,
+    #[serde(deserialize_with = "read::version")]
+    pub cuda: String,
+    pub vram_mib: f64,
+    #[serde(rename = "smMHz")]
+    pub sm_mhz: Option<Clock>,
+    #[serde(rename = "powerLimitW")]
+    pub power_limit: Option<f64>,
+    /// The driver's clock event reasons seen while busy, as its bit mask.
+    pub throttle_reasons: u64,
+}
+
+/// How the measurement went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Run {
+    /// RFC 3339; never read by the planner, which knows no time.
+    pub started: String,
+    #[serde(rename = "durationS")]
+    pub duration: f64,
+    pub passes: u32,
+    /// Largest relative difference between the anchor points of the run.
+    pub anchor_drift: f64,
+    /// Pressure stall, `some` over 10 s (%).
+    pub psi_cpu_some: f64,
+    /// Share of time the hypervisor took away.
+    pub steal: f64,
+    pub validity: Validity,
+    /// Half the range of the passes over their median, of throughput.
+    pub throughput_rel_ci: f64,
+    /// Coefficient of variation of the service time of equal requests.
+    pub noise_cv: f64,
+    /// Levels above what the node can allocate, by name: asked for, not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
+}
+
+/// Whether a measurement may be planned with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+pub enum Validity {
+    Valid,
+    /// Usable with a larger derate.
+    Degraded,
+    /// Usable; measured again when there is room.
+    Stale,
+    /// Taken over from a similar node class by a calibration kernel's ratio.
+    Transferred,
+    /// Not usable.
+    Invalid,
+}
+
+/// The texts the profile was measured with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Corpus {
+    pub id: String,
+    #[serde(rename = "meanAudioS")]
+    pub mean_audio: f64,
+    pub cv_audio: f64,
+    /// Mean audio of the first chunk (audio-seconds).
+    #[serde(rename = "chunkAudioS")]
+    pub chunk_audio: f64,
+    #[serde(rename = "audioSPerChar")]
+    pub audio_per_char: f64,
+}
+
+/// One pod shape that was measured: cores and threads per request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Cores of the pod; below 1 it was measured under a CPU limit.
+    pub cpu: f64,
+    /// Intra-op threads per request.
+    pub threads: u32,
+    pub sessions: u32,
+    /// Service time S = s0 + s1 · audio-seconds, one request at a time (s, s per audio-second).
+    pub s0: f64,
+    pub s1: f64,
+    /// Time to first audio from the start of service, F = f0 + f1 · audio-seconds of the first chunk.
+    pub f0: f64,
+    pub f1: f64,
+    /// CPU-seconds per audio-second.
+    #[serde(rename = "cpuSecPerAudioS")]
+    pub cpu_per_audio: f64,
+    pub mem: Memory,
+    /// The same regression for GPU memory; null on CPU.
+    pub gpu_mem: Option<Memory>,
+    /// By number in service, ascending, from 1.
+    pub levels: Vec<Level>,
+}
+
+/// Memory against the audio in flight, a regression (MiB).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Memory {
+    pub base: f64,
+    #[serde(rename = "perInflightAudioS")]
+    pub per_inflight_audio: f64,
+    /// Standard deviation of what the line leaves over.
+    #[serde(default)]
+    pub resid_sd: f64,
+    /// One waiting request: its text and connection.
+    #[serde(default = "Memory::per_queued_default")]
+    pub per_queued: f64,
+}
+
+impl Memory {
+    /// Measured nowhere yet; a waiting request holds text and a socket only.
+    pub const PER_QUEUED: f64 = 0.25;
+
+    const fn per_queued_default() -> f64 {
+        Self::PER_QUEUED
+    }
+}
+
+/// The pod with exactly `n` requests in service, always.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Level {
+    pub n: u32,
+    pub requests: u32,
+    pub seconds: f64,
+    /// Throughput: audio-seconds per second, all requests together.
+    pub audio_per_sec: f64,
+    #[serde(rename = "sP50")]
+    pub s_p50: f64,
+    #[serde(rename = "sP95")]
+    pub s_p95: f64,
+    pub rtf_p95: f64,
+    pub ttfa_p95: f64,
+    /// Share of scheduler periods that were throttled.
+    pub throttled_periods: f64,
+    /// Time to first audio at [`PROBABILITIES`] (s).
+    pub ttfa_q: Vec<f64>,
+    /// Service time in more detail, for reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceTime>,
+    /// Share of the service time by stage, for reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Stages>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_utilisation: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceTime {
+    pub mean: f64,
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+    pub sd: f64,
+    pub cv: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stages {
+    pub normalise: f64,
+    pub phonemise: f64,
+    pub queue: f64,
+    pub encode: f64,
+    pub decode: f64,
+    pub codec: f64,
+}
+
+/// A batch of `b` requests takes `alpha + beta · b` seconds per mean request length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    pub alpha: f64,
+    pub beta: f64,
+    pub levels: Vec<BatchLevel>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchLevel {
+    #[serde(rename = "B")]
+    pub size: u32,
+    #[serde(rename = "meanS")]
+    pub mean_service: f64,
+    /// Padding: the mean of the longest of the batch over the mean length.
+    #[serde(rename = "mB")]
+    pub padding: f64,
+}
+
+/// The fits, for reports; the planner interpolates from the levels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    pub threads: Option<Fit>,
+    pub concurrency: Option<Fit>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fit {
+    pub law: Law,
+    pub sigma: f64,
+    pub kappa: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_residual: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Law {
+    Usl,
+    Amdahl,
+}
+
+/// An open-loop run at a predicted load, after the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Verification {
+    /// Requests per second that were offered.
+    pub lambda: f64,
+    pub requests: u32,
+    pub trace_matched_p95: Predicted,
+    /// predicted / measured - 1: below zero the pod was later than predicted.
+    pub error: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Predicted {
+    pub predicted: f64,
+    pub measured: f64,
+}
+
+impl Profile {
+    /// What the measured pods ran on: the execution provider decides, not what the node has.
+    pub fn accelerator(&self) -> Accelerator {
+        match self.server.ep {
+            ExecutionProvider::Cpu => Accelerator::Cpu,
+            ExecutionProvider::Cuda => Accelerator::Gpu,
+        }
+    }
+}
+
+impl Config {
+    /// Requests that can run side by side on a CPU, W = floor(cores / threads); a pod below one core has one.
+    pub fn workers(&self) -> u32 {
+        crate::numeric::floor(self.cpu / f64::from(self.threads.max(1))).max(1)
+    }
+}

@@ -1,0 +1,401 @@
+//! One pod as a queue: waiting, time to first audio, and the most requests per second that keep a promise.
+//!
+//! Norton's theorem (the flow-equivalent server): seen from outside, a pod is one server whose rate with n requests
+//! in service is X(n), and X(n) is measured directly by keeping exactly n requests in service. On top of that state
+//! model stand the Allen-Cunneen correction for service times that are not exponential and the measured distribution
+//! of the time from start of service to first audio.
+//!
+//! Rates are requests per second, times seconds. Nothing here allocates.
+
+use crate::profile::{PROBABILITIES, QUANTILES};
+
+/// Halvings in search of a quantile: 2^-60 of the first interval is below the last bit of the answer.
+const QUANTILE_STEPS: usize = 60;
+/// Halvings in search of the largest rate.
+const RATE_STEPS: usize = 50;
+/// The rate, as a share of X(C), at which a pod counts as idle.
+const IDLE: f64 = 1e-9;
+/// exp(-40) is 4e-18: no quantile anybody asks for lies beyond this many time constants of the wait.
+const TAIL_SPAN: f64 = 40.0;
+
+/// Where [`PROBABILITIES`] is one half.
+const MEDIAN: usize = 10;
+
+/// The probability between two neighbouring quantiles.
+const WIDTHS: [f64; QUANTILES - 1] = {
+    let mut widths = [0.0; QUANTILES - 1];
+    let mut index = 0;
+    while index < QUANTILES - 1 {
+        widths[index] = PROBABILITIES[index + 1] - PROBABILITIES[index];
+        index += 1;
+    }
+    widths
+};
+
+const NEVER: Quantiles = Quantiles::constant(f64::INFINITY);
+
+/// A distribution of times by its values at [`PROBABILITIES`], straight between them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantiles([f64; QUANTILES]);
+
+impl Quantiles {
+    /// The values must not go down.
+    pub const fn new(values: [f64; QUANTILES]) -> Self {
+        Self(values)
+    }
+
+    /// The same time, always.
+    pub const fn constant(time: f64) -> Self {
+        Self([time; QUANTILES])
+    }
+
+    /// The middle value: what a typical request takes.
+    pub const fn median(&self) -> f64 {
+        self.0[MEDIAN]
+    }
+
+    /// The largest value.
+    pub const fn largest(&self) -> f64 {
+        self.0[QUANTILES - 1]
+    }
+
+    /// Each value times `factor`.
+    #[must_use]
+    pub fn scaled(mut self, factor: f64) -> Self {
+        for value in &mut self.0 {
+            *value *= factor;
+        }
+        self
+    }
+
+    /// The values between this and `other`, `share` of the way.
+    #[must_use]
+    pub fn towards(mut self, other: &Self, share: f64) -> Self {
+        for (value, target) in self.0.iter_mut().zip(&other.0) {
+            *value = *value * (1.0 - share) + target * share;
+        }
+        self
+    }
+
+    /// P(F > x).
+    pub fn exceeding(&self, x: f64) -> f64 {
+        let above = self.0.partition_point(|&value| value <= x);
+        if above == 0 {
+            return 1.0;
+        }
+        let below = above - 1;
+        match (self.0.get(below), self.0.get(above), WIDTHS.get(below)) {
+            (Some(low), Some(high), Some(width)) => {
+                1.0 - (PROBABILITIES[below] + width * (x - low) / (high - low))
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// E[F >= x ? 1 : exp(-decay · (x - F))]: the probability that F plus an exponential wait exceeds x.
+    /// Exact, since F is uniform within each segment: there the integral is a difference of two exponentials.
+    fn exceeding_after_wait(&self, x: f64, decay: f64) -> f64 {
+        // 1 at and above x.
+        let waited = |value: f64| if value < x { libm::exp(-decay * (x - value)) } else { 1.0 };
+        let mut low = self.0[0];
+        let mut at_low = waited(low);
+        let mut expected = 0.0;
+        for (&high, &width) in self.0[1..].iter().zip(&WIDTHS) {
+            let at_high = waited(high);
+            if high <= low {
+                expected += width * at_low;
+            } else {
+                // The part of the segment at or above x counts 1.
+                let above = (high - low.max(x)).max(0.0) / (high - low);
+                expected += width * (above + (at_high - at_low) / (decay * (high - low)));
+            }
+            (low, at_low) = (high, at_high);
+        }
+        expected
+    }
+}
+
+/// A pod with C slots in front of an unbounded queue.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowServer<'a> {
+    rates: &'a [f64],
+    full_rate: f64,
+    first_audio: &'a [Quantiles],
+    full_first_audio: &'a Quantiles,
+    /// (ca² + cs²) / 2: Allen-Cunneen's factor on the wait of the exponential queue.
+    variability: f64,
+}
+
+impl<'a> FlowServer<'a> {
+    /// `rates` are X(1)…X(C), `first_audio` the times from start of service to first audio with 1…C in service (the
+    /// shorter list counts); `arrival_cv2` is ca² (1: Poisson), `service_cv2` is cs². A pod without a slot serves nobody:
+    /// everything is late.
+    pub fn new(rates: &'a [f64], first_audio: &'a [Quantiles], arrival_cv2: f64, service_cv2: f64) -> Self {
+        let slots = rates.len().min(first_audio.len());
+        let (rates, first_audio) = (&rates[..slots], &first_audio[..slots]);
+        Self {
+            rates,
+            full_rate: rates.last().copied().unwrap_or(0.0),
+            first_audio,
+            full_first_audio: first_audio.last().unwrap_or(&NEVER),
+            variability: f64::midpoint(arrival_cv2, service_cv2),
+        }
+    }
+
+    /// X(C): what the pod does at most.
+    pub const fn full_rate(&self) -> f64 {
+        self.full_rate
+    }
+
+    /// The time from start of service to first audio with C in service.
+    pub const fn full_first_audio(&self) -> &Quantiles {
+        self.full_first_audio
+    }
+
+    /// A rate so small that nobody waits.
+    pub fn idle_rate(&self) -> f64 {
+        IDLE * self.full_rate
+    }
+
+    /// ρ = λ / X(C).
+    pub fn utilisation(&self, rate: f64) -> f64 {
+        rate / self.full_rate
+    }
+
+    /// The weights of the birth-death chain: w_0 = 1, w_n = w_{n-1} · λ / X(n). Yields (n, w_n) for n < C, then
+    /// gives the weight of all states in which a request waits, w_C / (1 - ρ).
+    fn weigh(&self, rate: f64, mut each: impl FnMut(usize, f64)) -> f64 {
+        let mut weight = 1.0;
+        for (in_service, x) in self.rates.iter().enumerate() {
+            each(in_service, weight);
+            weight *= rate / x;
+        }
+        weight / (1.0 - self.utilisation(rate))
+    }
+
+    /// P(n in service and nobody waiting) for n < C, through `each`; returns Pw, the probability of having to wait.
+    /// X(n) = n·μ gives exactly Erlang C.
+    pub fn states(&self, rate: f64, mut each: impl FnMut(usize, f64)) -> f64 {
+        if rate >= self.full_rate {
+            return 1.0;
+        }
+        let mut total = 0.0;
+        let waiting = self.weigh(rate, |_, weight| total += weight);
+        total += waiting;
+        self.weigh(rate, |in_service, weight| each(in_service, weight / total));
+        waiting / total
+    }
+
+    /// θ = 2·(X(C) - λ) / (ca² + cs²): how fast the tail of the wait falls (1/s). Allen and Cunneen.
+    pub fn wait_decay(&self, rate: f64) -> f64 {
+        (self.full_rate - rate) / self.variability
+    }
+
+    /// E[wait] = Pw / (X(C) - λ) · (ca² + cs²) / 2 (s). For C = 1 exactly Pollaczek-Khinchine.
+    pub fn mean_wait(&self, rate: f64) -> f64 {
+        if rate >= self.full_rate {
+            return f64::INFINITY;
+        }
+        self.states(rate, |_, _| ()) / self.wait_decay(rate)
+    }
+
+    /// The wait that a share `q` of the requests stays below: ln(Pw / (1 - q)) / θ, 0 when fewer have to wait at all (s).
+    pub fn wait_quantile(&self, q: f64, rate: f64) -> f64 {
+        if rate >= self.full_rate {
+            return f64::INFINITY;
+        }
+        let must_wait = self.states(rate, |_, _| ());
+        if must_wait > 1.0 - q { libm::log(must_wait / (1.0 - q)) / self.wait_decay(rate) } else { 0.0 }
+    }
+
+    /// L = Σ_{n<C} n·p_n + C·Pw + λ·E[wait]: requests in the pod, in service and waiting, on average.
+    pub fn mean_in_system(&self, rate: f64) -> f64 {
+        if rate >= self.full_rate {
+            return f64::INFINITY;
+        }
+        let mut in_service = 0.0;
+        let must_wait = self.states(rate, |n, probability| in_service += crate::numeric::float(n) * probability);
+        in_service + crate::numeric::float(self.rates.len()) * must_wait + rate * (must_wait / self.wait_decay(rate))
+    }
+
+    /// P(TTFA > x) = Σ_{n<C} p_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]. 1 at and above X(C).
+    pub fn late(&self, x: f64, rate: f64) -> f64 {
+        if rate >= self.full_rate {
+            return 1.0;
+        }
+        let mut total = 0.0;
+        let mut late = 0.0;
+        let waiting = self.weigh(rate, |in_service, weight| {
+            total += weight;
+            late += weight * self.first_audio.get(in_service).map_or(0.0, |first| first.exceeding(x));
+        });
+        late += waiting * self.full_first_audio.exceeding_after_wait(x, self.wait_decay(rate));
+        late / (total + waiting)
+    }
+
+    /// The time to first audio that a share `q` of the requests keeps (s), by bisection.
+    pub fn first_audio_quantile(&self, q: f64, rate: f64) -> f64 {
+        if rate >= self.full_rate {
+            return f64::INFINITY;
+        }
+        let slowest = self.first_audio.iter().map(Quantiles::largest).fold(0.0, f64::max);
+        let (mut low, mut high) = (0.0, slowest + TAIL_SPAN / self.wait_decay(rate));
+        for _ in 0..QUANTILE_STEPS {
+            let middle = f64::midpoint(low, high);
+            if self.late(middle, rate) > 1.0 - q {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        high
+    }
+
+    /// λ*: the largest rate, at most `max_utilisation`·X(C), at which at most 1 - `q` of the requests get their first
+    /// audio later than `promise` seconds; None when even an idle pod is too late. By bisection.
+    pub fn max_rate(&self, promise: f64, q: f64, max_utilisation: f64) -> Option<f64> {
+        let kept = |rate: f64| self.late(promise, rate) <= 1.0 - q;
+        let mut high = max_utilisation * self.full_rate;
+        if kept(high) {
+            return Some(high);
+        }
+        let mut low = self.idle_rate();
+        if !kept(low) {
+            return None;
+        }
+        for _ in 0..RATE_STEPS {
+            let middle = f64::midpoint(low, high);
+            if kept(middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Some(low)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hand arithmetic is given to this many digits.
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1e-3), "{found}, expected {expected}");
+    }
+
+    const ONE_SERVER: [f64; 1] = [2.0];
+    /// The curve fitted to a GPU (USL 0.285, 0.0123).
+    const GPU: [f64; 4] = [1.0, 1.527, 1.861, 2.069];
+
+    fn half_second() -> [Quantiles; 1] {
+        [Quantiles::constant(0.5)]
+    }
+
+    fn server<'a>(rates: &'a [f64], first_audio: &'a [Quantiles], service_cv2: f64) -> FlowServer<'a> {
+        FlowServer::new(rates, first_audio, 1.0, service_cv2)
+    }
+
+    /// Erlang's C formula for `servers` and `load` Erlang.
+    fn erlang_c(servers: u32, load: f64) -> f64 {
+        let (mut term, mut sum) = (1.0, 1.0);
+        for k in 1..servers {
+            term *= load / f64::from(k);
+            sum += term;
+        }
+        term *= load / f64::from(servers);
+        let waiting = term / (1.0 - load / f64::from(servers));
+        waiting / (sum + waiting)
+    }
+
+    #[test]
+    fn equal_servers_are_erlang_c() {
+        let rates = [1.0, 2.0, 3.0, 4.0];
+        let first = [Quantiles::constant(0.1); 4];
+        let must_wait = server(&rates, &first, 1.0).states(3.2, |_, _| ());
+        close(must_wait, 0.596_432);
+        close(must_wait, erlang_c(4, 3.2));
+    }
+
+    #[test]
+    fn one_server_waits_as_by_hand() {
+        let first = half_second();
+        let pod = server(&ONE_SERVER, &first, 0.25);
+        close(pod.wait_quantile(0.95, 1.0), 10.0_f64.ln() / 1.6);
+        close(pod.wait_quantile(0.95, 1.0), 1.439_116);
+    }
+
+    #[test]
+    fn one_server_is_pollaczek_khinchine() {
+        let first = half_second();
+        close(server(&ONE_SERVER, &first, 0.25).mean_in_system(1.0), 0.5 + 0.25 * 1.25);
+        close(server(&ONE_SERVER, &first, 0.25).mean_wait(1.0), 0.312_5);
+    }
+
+    #[test]
+    fn a_constant_first_audio_adds_to_the_wait() {
+        let first = half_second();
+        close(server(&ONE_SERVER, &first, 0.25).first_audio_quantile(0.95, 1.0), 1.939_116);
+    }
+
+    #[test]
+    fn the_largest_rate_solves_its_equation() {
+        let first = half_second();
+        let rate = server(&ONE_SERVER, &first, 0.25).max_rate(1.5, 0.95, 0.99).unwrap();
+        close(rate, 0.744_927);
+        close((rate / 2.0 / 0.05).ln() * 1.25 / (2.0 * (2.0 - rate)), 1.0);
+    }
+
+    #[test]
+    fn a_curve_that_flattens_as_by_hand() {
+        let first = [Quantiles::constant(0.1); 4];
+        let pod = server(&GPU, &first, 0.36);
+        let mut states = Vec::new();
+        let must_wait = pod.states(1.2, |_, probability| states.push(probability));
+        close(states[0], 0.217_83);
+        close(states[3], 0.608_08 / 4.590_79);
+        close(must_wait, 0.182_91);
+        close(pod.wait_quantile(0.95, 1.2), 1.014_88);
+        close(pod.mean_in_system(1.2), 1.972_98);
+    }
+
+    #[test]
+    fn tails_of_quantiles() {
+        let mut values = [0.0; QUANTILES];
+        for (value, probability) in values.iter_mut().zip(PROBABILITIES) {
+            *value = 2.0 + probability;
+        }
+        let uniform = Quantiles::new(values);
+        close(uniform.exceeding(1.9), 1.0);
+        close(uniform.exceeding(2.25), 0.75);
+        close(uniform.exceeding(2.98), 0.02);
+        close(uniform.exceeding(3.0) + 1.0, 1.0);
+        close(uniform.median(), 2.5);
+        // ∫ exp(-3·(4 - u)) du over 2..3 is (e^-3 - e^-6) / 3.
+        close(uniform.exceeding_after_wait(4.0, 3.0), ((-3.0_f64).exp() - (-6.0_f64).exp()) / 3.0);
+        // Half above x; below it the mean of exp(-3·(2.5 - u)) over 2..2.5.
+        close(uniform.exceeding_after_wait(2.5, 3.0), 0.5 + (1.0 - (-1.5_f64).exp()) / 3.0);
+    }
+
+    #[test]
+    fn overload_is_always_late() {
+        let first = half_second();
+        let pod = server(&ONE_SERVER, &first, 0.25);
+        close(pod.late(100.0, 2.0), 1.0);
+        assert!(pod.mean_in_system(2.5).is_infinite());
+        assert!(pod.first_audio_quantile(0.95, 2.0).is_infinite());
+    }
+
+    #[test]
+    fn a_promise_below_the_service_time_cannot_be_kept() {
+        let first = half_second();
+        assert_eq!(server(&ONE_SERVER, &first, 0.25).max_rate(0.4, 0.95, 0.8), None);
+    }
+
+    #[test]
+    fn a_pod_without_a_slot_serves_nobody() {
+        let pod = FlowServer::new(&[1.0], &[], 1.0, 0.3);
+        close(pod.late(1e9, 0.0), 1.0);
+        assert_eq!(pod.max_rate(1e9, 0.95, 0.8), None);
+    }
+}

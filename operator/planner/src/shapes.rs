@@ -1,0 +1,135 @@
+//! The pod shapes to consider on a node class: those that were measured, and sizes between them.
+
+use std::borrow::Cow;
+
+use crate::fits::{Usl, merged};
+use crate::numeric::{float, floor};
+use crate::profile::{Accelerator, Config, Level, Memory, Profile};
+use crate::request::{NodeClass, Policy};
+
+/// Sizes that pack well on most nodes.
+const USUAL: [u32; 4] = [1, 2, 4, 8];
+/// Whole nodes, halves, thirds and quarters.
+const PODS_PER_NODE: u32 = 4;
+
+/// Cores and threads of a pod, with what is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape<'a> {
+    pub config: Cow<'a, Config>,
+    /// Not measured: from the scaling law of shapes with as many threads.
+    pub interpolated: bool,
+}
+
+/// The measured shapes and, on CPUs, the sizes {1, 2, 4, 8} and whole parts of the node that were not measured: a pod
+/// must pack, and 4 cores on a node of 7.5 leave 3.4 idle. Threads are never interpolated: eight threads may be worth 1.2.
+pub(crate) fn shapes<'a>(profile: &'a Profile, class: &NodeClass, policy: &Policy) -> Vec<Shape<'a>> {
+    let mut shapes: Vec<Shape<'a>> = profile
+        .configs
+        .iter()
+        .map(|config| Shape { config: Cow::Borrowed(config), interpolated: false })
+        .collect();
+    if policy.interpolate_sizes && profile.accelerator() == Accelerator::Cpu {
+        let mut threads: Vec<u32> = profile.configs.iter().map(|config| config.threads).collect();
+        threads.sort_unstable();
+        threads.dedup();
+        for threads in threads {
+            let mut measured: Vec<&Config> =
+                profile.configs.iter().filter(|config| config.threads == threads && config.cpu >= 1.0).collect();
+            measured.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+            for cores in sizes(class, policy) {
+                let known = measured.iter().any(|config| config.cpu.total_cmp(&f64::from(cores)).is_eq());
+                if cores >= threads && !known {
+                    let config = between(&measured, cores, threads).map(Cow::Owned);
+                    shapes.extend(config.map(|config| Shape { config, interpolated: true }));
+                }
+            }
+        }
+    }
+    shapes
+}
+
+fn sizes(class: &NodeClass, policy: &Policy) -> Vec<u32> {
+    let parts = (1..=PODS_PER_NODE)
+        .map(|pods| floor(class.allocatable_cpu / f64::from(pods) - policy.cpu_overhead))
+        .filter(|&cores| cores >= 1);
+    let mut sizes: Vec<u32> = USUAL.into_iter().chain(parts).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+/// A shape of `cores` from measured ones with the same threads, ascending in cores. None with fewer than two levels
+/// to fit, or when the workers are more than one doubling above what was measured.
+fn between(measured: &[&Config], cores: u32, threads: u32) -> Option<Config> {
+    let workers = cores / threads;
+    let levels = || measured.iter().flat_map(|config| &config.levels);
+    let points = merged(&mut levels().map(|level| (level.n, level.audio_per_sec)).collect::<Vec<_>>());
+    let &(largest, _) = points.last()?;
+    if points.len() < 2 {
+        return None;
+    }
+    let law = Usl::fit(&points)?;
+    let mut counts: Vec<u32> = levels().map(|level| level.n).filter(|&n| n < workers).chain([workers]).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    let levels = counts.into_iter().map(|n| level(levels(), &law, n, largest)).collect::<Option<Vec<_>>>()?;
+    let distance = |config: &Config| (config.cpu - f64::from(cores)).abs();
+    // Of two equally near the smaller, which comes first.
+    let nearest = measured.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
+    Some(Config {
+        cpu: f64::from(cores),
+        threads,
+        sessions: if threads == 1 { 1 } else { workers },
+        mem: memory(measured, workers)?,
+        levels,
+        ..nearest.clone()
+    })
+}
+
+/// The level n: as measured, or with the law's throughput and, like it, times that grow as n/X(n).
+fn level<'a>(levels: impl Iterator<Item = &'a Level> + Clone, law: &Usl, n: u32, largest: f64) -> Option<Level> {
+    if let Some(level) = levels.clone().find(|level| level.n == n) {
+        return Some(level.clone());
+    }
+    let audio_per_sec = law.estimate(f64::from(n), largest)?.value;
+    let below = levels.filter(|level| level.n < n).max_by_key(|level| level.n)?;
+    let slower = (f64::from(n) / audio_per_sec) / (f64::from(below.n) / below.audio_per_sec);
+    Some(Level {
+        n,
+        audio_per_sec,
+        s_p50: below.s_p50 * slower,
+        s_p95: below.s_p95 * slower,
+        rtf_p95: below.rtf_p95 * slower,
+        ttfa_p95: below.ttfa_p95 * slower,
+        ttfa_q: below.ttfa_q.iter().map(|time| time * slower).collect(),
+        service: None,
+        stages: None,
+        gpu_utilisation: None,
+        ..below.clone()
+    })
+}
+
+/// The base grows with the workers along a straight line through the measured shapes; never below the largest
+/// smaller shape's, so that noise in it cannot make a bigger pod need less.
+fn memory(measured: &[&Config], workers: u32) -> Option<Memory> {
+    let points: Vec<(f64, f64)> =
+        measured.iter().map(|config| (f64::from(config.workers()), config.mem.base)).collect();
+    let count = float(points.len());
+    let mean_x = points.iter().map(|point| point.0).sum::<f64>() / count;
+    let mean_y = points.iter().map(|point| point.1).sum::<f64>() / count;
+    let spread: f64 = points.iter().map(|point| (point.0 - mean_x) * (point.0 - mean_x)).sum();
+    let slope = if spread > 0.0 {
+        points.iter().map(|point| (point.0 - mean_x) * (point.1 - mean_y)).sum::<f64>() / spread
+    } else {
+        0.0
+    };
+    let line = mean_y + slope.max(0.0) * (f64::from(workers) - mean_x);
+    let smaller = points.iter().filter(|point| point.0 <= f64::from(workers)).map(|point| point.1).fold(0.0, f64::max);
+    let largest = |value: fn(&Memory) -> f64| measured.iter().map(|config| value(&config.mem)).fold(0.0, f64::max);
+    (!measured.is_empty()).then(|| Memory {
+        base: line.max(smaller),
+        per_inflight_audio: largest(|memory| memory.per_inflight_audio),
+        resid_sd: largest(|memory| memory.resid_sd),
+        per_queued: largest(|memory| memory.per_queued),
+    })
+}

@@ -1,0 +1,97 @@
+//! From the levels of a measured pod shape to X(n), F(n) and RTF(n) for the texts of this load.
+
+use crate::numeric::float;
+use crate::profile::{Config, Level, Profile, QUANTILES};
+use crate::queueing::Quantiles;
+use crate::request::Load;
+
+/// How one pod shape serves this load, by number in service from 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceCurve {
+    /// X(n), requests per second.
+    pub rates: Vec<f64>,
+    /// F(n), seconds from start of service to first audio.
+    pub first_audio: Vec<Quantiles>,
+    /// p95 of the real-time factor.
+    pub rtf_p95: Vec<f64>,
+    /// cs², the squared coefficient of variation of the service time.
+    pub service_cv2: f64,
+}
+
+impl ServiceCurve {
+    /// Levels are straight lines in X between measured n and are never continued beyond the last.
+    ///
+    /// The corpus is not the load: X is scaled by (s0 + s1·ā_corpus) / (s0 + s1·ā_load), the ratio of mean service times.
+    /// F is scaled alike only when the first audio is the whole request; a streaming server's first chunk does not
+    /// grow with the request.
+    ///
+    /// cs² = (s1·ā·c_a / (s0 + s1·ā))² + noise²: the variation of the lengths, as far as service grows with length, and
+    /// that of equal requests.
+    pub fn new(config: &Config, profile: &Profile, load: &Load) -> Self {
+        let corpus_mean = profile.corpus.mean_audio;
+        let service = |audio: f64| config.s0 + config.s1 * audio;
+        let scale = service(corpus_mean) / service(load.mean_audio);
+        let first_audio_scale = if profile.streaming { 1.0 } else { 1.0 / scale };
+        let largest = config.levels.last().map_or(0, |level| level.n);
+        let mut curve = Self { rates: Vec::new(), first_audio: Vec::new(), rtf_p95: Vec::new(), service_cv2: 0.0 };
+        for n in 1..=largest {
+            let Some((lower, upper, share)) = around(&config.levels, n) else { continue };
+            let between = |value: fn(&Level) -> f64| value(lower) * (1.0 - share) + value(upper) * share;
+            curve.rates.push(between(|level| level.audio_per_sec) / corpus_mean * scale);
+            let first_audio = quantiles(lower).towards(&quantiles(upper), share);
+            curve.first_audio.push(first_audio.scaled(first_audio_scale));
+            curve.rtf_p95.push(between(|level| level.rtf_p95));
+        }
+        let by_length = config.s1 * load.mean_audio * load.audio_cv / service(load.mean_audio);
+        curve.service_cv2 = by_length * by_length + profile.run.noise_cv * profile.run.noise_cv;
+        curve
+    }
+
+    /// X ← X·(1 - u) / k, F ← F·(1 + u)·k: `derate` is u, `slowdown` is k, production's service time over the profile's.
+    #[must_use]
+    pub fn derated(mut self, derate: f64, slowdown: f64) -> Self {
+        for rate in &mut self.rates {
+            *rate = *rate * (1.0 - derate) / slowdown;
+        }
+        for first_audio in &mut self.first_audio {
+            *first_audio = first_audio.scaled((1.0 + derate) * slowdown);
+        }
+        self
+    }
+
+    /// G(n) = X(n) / X(1): what n in service get done against one.
+    pub fn gain(&self, n: u32) -> Option<f64> {
+        let at = self.rates.get(usize::try_from(n).ok()?.checked_sub(1)?)?;
+        Some(at / self.rates.first()?)
+    }
+
+    /// k pods sharing one GPU, from one pod's curve: each gets X(k)/k, at F(k), one request at a time. None beyond
+    /// what was measured. A pod with k slots is preferred to k pods: it has one model in memory and no noisy neighbour.
+    pub fn shared_by(&self, pods: u32) -> Option<Self> {
+        let index = usize::try_from(pods).ok()?.checked_sub(1)?;
+        Some(Self {
+            rates: vec![self.rates.get(index)? / float(index + 1)],
+            first_audio: vec![*self.first_audio.get(index)?],
+            rtf_p95: vec![*self.rtf_p95.get(index)?],
+            service_cv2: self.service_cv2,
+        })
+    }
+}
+
+/// The measured levels at or around n and how far n is from the lower to the upper one.
+fn around(levels: &[Level], n: u32) -> Option<(&Level, &Level, f64)> {
+    let after = levels.partition_point(|level| level.n <= n);
+    let lower = levels.get(after.checked_sub(1)?)?;
+    let upper = levels.get(after).unwrap_or(lower);
+    let share = if upper.n == lower.n { 0.0 } else { f64::from(n - lower.n) / f64::from(upper.n - lower.n) };
+    Some((lower, upper, share))
+}
+
+/// The stored quantiles; a checked profile has all of them.
+fn quantiles(level: &Level) -> Quantiles {
+    let mut values = [0.0; QUANTILES];
+    for (value, stored) in values.iter_mut().zip(&level.ttfa_q) {
+        *value = *stored;
+    }
+    Quantiles::new(values)
+}
