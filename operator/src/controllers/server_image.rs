@@ -13,7 +13,12 @@ pub fn container(settings: &ServerSettings, name: &str, args: Vec<String>) -> Co
         name: name.to_owned(),
         image: Some(settings.image.clone()),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
-        args: Some(args),
+        // The kubelet would expand $(NAME) in what comes from a URL; $$( is its escape.
+        args: Some(
+            args.into_iter()
+                .map(|arg| arg.replace("$(", "$$("))
+                .collect(),
+        ),
         env: Some(vec![environment("ORT_DISABLE_TELEMETRY", "1")]),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),

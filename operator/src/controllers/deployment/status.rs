@@ -184,3 +184,48 @@ fn ready(tts: &ValidatedDeployment, rollout: &Rollout, voices: &Verdict) -> Vec<
     let rolling = Verdict::new(READY, False, "RollingOut", rollout.in_words());
     vec![rolling.as_type(RECONCILING, True), rolling]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rollout(yaml: &str) -> Rollout {
+        let deployment: Deployment = serde_saphyr::from_str(yaml).unwrap();
+        Rollout::of(Some(&deployment))
+    }
+
+    #[test]
+    fn a_rollout_is_complete_when_only_available_pods_of_the_current_version_are_left() {
+        let complete = rollout(
+            "{metadata: {generation: 2}, spec: {replicas: 2, selector: {}, template: {}}, status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2}}",
+        );
+        assert!(complete.available() && complete.complete());
+        let old_pod_left = rollout(
+            "{metadata: {generation: 2}, spec: {replicas: 2, selector: {}, template: {}}, status: {observedGeneration: 2, replicas: 3, updatedReplicas: 2, availableReplicas: 3}}",
+        );
+        assert!(old_pod_left.available() && !old_pod_left.complete());
+        let not_seen_yet = rollout(
+            "{metadata: {generation: 3}, spec: {replicas: 2, selector: {}, template: {}}, status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2}}",
+        );
+        assert!(!not_seen_yet.available());
+    }
+
+    #[test]
+    fn a_rollout_that_made_no_progress_is_stuck() {
+        let stuck = rollout(
+            "{spec: {replicas: 1, selector: {}, template: {}}, status: {conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: late}]}}",
+        );
+        assert_eq!(stuck.stuck.as_deref(), Some("late"));
+    }
+
+    #[test]
+    fn scaled_to_zero_is_complete() {
+        let zero = rollout("{spec: {replicas: 0, selector: {}, template: {}}, status: {}}");
+        assert!(zero.complete());
+    }
+
+    #[test]
+    fn before_the_first_pods_nothing_is_available() {
+        assert!(!Rollout::of(None).available());
+    }
+}

@@ -7,6 +7,13 @@ use crate::children::Children;
 /// The API server has what was asked for.
 pub struct Applied(());
 
+#[cfg(test)]
+impl Applied {
+    pub fn for_test() -> Self {
+        Self(())
+    }
+}
+
 pub async fn apply(children: &Children<'_>, desired: Resources) -> Result<Applied> {
     // No `..`: a new kind of child that nobody applies does not compile.
     let Resources { job, stale_jobs } = desired;

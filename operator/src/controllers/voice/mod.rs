@@ -111,3 +111,6 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
         .for_each_concurrent(16, |outcome| super::report(&ctx, &backoff, outcome))
         .await;
 }
+
+#[cfg(test)]
+mod tests;
