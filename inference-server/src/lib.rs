@@ -6,6 +6,8 @@
 pub mod audio;
 pub mod engine;
 pub mod families;
+pub mod http;
 pub mod say;
+pub mod scheduler;
 pub mod text;
 pub mod voices;

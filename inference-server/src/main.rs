@@ -1,12 +1,15 @@
 //! The command line: clap and wiring only.
 
-use std::{os::unix::process::CommandExt, path::PathBuf, process::ExitCode};
+use std::{os::unix::process::CommandExt, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tts_server::{
+    http::{self, Limits, ServeConfig},
     say,
     voices::{VoiceLocation, builtin},
 };
+
+mod logging;
 
 /// Text-to-speech over HTTP, from the command line, and for the operator's pods.
 #[derive(Parser)]
@@ -18,6 +21,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve OpenAI's speech API.
+    Serve(Serve),
     /// Say a text into a WAV file; opens no socket and writes no other file.
     Say {
         /// The text; `-` reads standard input.
@@ -36,11 +41,115 @@ enum Command {
     Voices,
 }
 
+#[derive(clap::Args)]
+struct Serve {
+    /// Where to listen: host:port, or :port for every address.
+    #[arg(long, default_value = ":8000")]
+    listen: String,
+    /// NAME=builtin:rms or NAME=/folder/with/the/files; may be repeated. Without it: rms=builtin:rms.
+    #[arg(long = "voice", value_name = "NAME=LOCATION", value_parser = named_location)]
+    voices: Vec<(String, VoiceLocation)>,
+    /// The voice for requests that name none, or one of OpenAI's. Without it: the first.
+    #[arg(long, value_name = "NAME")]
+    default_voice: Option<String>,
+    /// Requests in service at once; each worker is a thread with its own sessions. Without it: one a CPU of the
+    /// container's limit.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// Threads that one run uses.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    intra_threads: u16,
+    /// Requests that may wait for a worker; further ones get 429.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(0..=4096))]
+    queue: u16,
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    max_input_characters: u32,
+    #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u32).range(1..=7200))]
+    max_audio_seconds: u32,
+    /// How long SIGTERM keeps accepting, so that endpoints and load balancers can take this pod out.
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    drain_delay: Duration,
+    /// How long running requests may take after that.
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
+    drain_timeout: Duration,
+    /// A request's body must be here within this time.
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    body_timeout: Duration,
+    /// A request's head must be here within this time.
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    header_timeout: Duration,
+    /// A client that takes nothing of its answer for this long is cut off.
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
+    write_timeout: Duration,
+    /// How long a connection is kept between requests.
+    #[arg(long, default_value = "90s", value_parser = humantime::parse_duration)]
+    keep_alive: Duration,
+    #[arg(long, default_value_t = 1024 * 1024)]
+    max_body_bytes: usize,
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_connections: u32,
+    #[command(flatten)]
+    log: logging::LogOptions,
+}
+
 fn location(text: &str) -> VoiceLocation {
     match text.strip_prefix("builtin:") {
         Some(name) => VoiceLocation::Builtin(name.to_owned()),
         None => VoiceLocation::Folder(text.into()),
     }
+}
+
+fn named_location(text: &str) -> Result<(String, VoiceLocation), String> {
+    match text.split_once('=') {
+        Some((name, place)) if !name.is_empty() && !place.is_empty() => {
+            Ok((name.to_owned(), location(place)))
+        }
+        _ => Err("write NAME=builtin:rms or NAME=/folder".to_owned()),
+    }
+}
+
+fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
+    logging::start(&options.log)?;
+    let default_voices = || {
+        builtin::NAMES
+            .map(|name| (name.to_owned(), VoiceLocation::Builtin(name.to_owned())))
+            .to_vec()
+    };
+    // What the container may use, rounded down, not what the host has.
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let config = ServeConfig {
+        listen: options.listen,
+        voices: if options.voices.is_empty() {
+            default_voices()
+        } else {
+            options.voices
+        },
+        default_voice: options.default_voice,
+        workers: options.workers.map_or_else(cores, usize::from),
+        intra_threads: options.intra_threads.into(),
+        queue: options.queue.into(),
+        max_input_characters: usize::try_from(options.max_input_characters)?,
+        max_audio_seconds: options.max_audio_seconds.into(),
+        drain_delay: options.drain_delay,
+        drain_timeout: options.drain_timeout,
+        limits: Limits {
+            max_body_bytes: options.max_body_bytes,
+            body_timeout: options.body_timeout,
+            header_timeout: options.header_timeout,
+            write_timeout: options.write_timeout,
+            keep_alive: options.keep_alive,
+            max_connections: usize::try_from(options.max_connections)?,
+        },
+    };
+    // Two threads carry the connections; speech runs on the workers' own threads.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(http::serve(config));
+    // Do not wait for workers: what they still speak has no listener any more.
+    runtime.shutdown_background();
+    Ok(result?)
 }
 
 fn main() -> ExitCode {
@@ -60,24 +169,26 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    match Cli::parse().command {
+    let result: Result<(), Box<dyn std::error::Error>> = match Cli::parse().command {
+        Command::Serve(options) => serve(options),
         Command::Say {
             text,
             output,
             voice,
             speed,
-        } => match say::say(&text, &output, "say", &location(&voice), speed) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("tts-server: {error}");
-                ExitCode::FAILURE
-            }
-        },
+        } => say::say(&text, &output, "say", &location(&voice), speed).map_err(Into::into),
         Command::Voices => {
             for name in builtin::NAMES {
                 println!("{name}");
             }
-            ExitCode::SUCCESS
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tts-server: {error}");
+            ExitCode::FAILURE
         }
     }
 }

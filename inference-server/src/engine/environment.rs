@@ -20,6 +20,10 @@ fn library() -> Result<PathBuf, EngineError> {
     if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
         return Ok(path.into());
     }
+    #[cfg(test)]
+    if let Some(path) = cached_library() {
+        return Ok(path);
+    }
     let executable = std::env::current_exe().unwrap_or_default();
     let folder = executable.parent().unwrap_or(Path::new("."));
     let places = [folder.join(LIBRARY), folder.join("../lib").join(LIBRARY)];
@@ -57,4 +61,15 @@ pub fn environment() -> Result<&'static Environment, EngineError> {
             message: error.to_string(),
         })?;
     Ok(ENVIRONMENT.get_or_init(|| environment))
+}
+
+/// Where `make setup` puts the library: unit tests run from another folder than the binary.
+#[cfg(test)]
+fn cached_library() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let architecture = std::env::consts::ARCH;
+    let path = cache.join(format!("tts-operator/ort/1.31.1-{architecture}/{LIBRARY}"));
+    path.is_file().then_some(path)
 }

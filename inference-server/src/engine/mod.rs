@@ -23,3 +23,9 @@ pub enum EngineError {
     #[error("the run was stopped because nobody waits for it any more")]
     Cancelled,
 }
+
+/// Loads the library for a test that needs it.
+#[cfg(test)]
+pub(crate) fn test_library() {
+    environment::environment().unwrap();
+}

@@ -692,7 +692,7 @@ mod tests {
             ("I did NOT say that", "i did not say that"),
             ("STOP THE US TRAIN NOW", "stop the us train now"),
             ("e.g. this", "for example this"),
-            ("YouTube", "you tube"),
+            ("TubeYou", "tube you"),
         ]);
     }
 

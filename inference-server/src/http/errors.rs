@@ -1,0 +1,124 @@
+//! Errors as OpenAI's clients know them: `{"error":{"message","type","param","code"}}`, all four always there.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use super::speech::RequestError;
+
+pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// An answer that is no audio.
+#[derive(Debug)]
+pub struct ApiError {
+    pub status: StatusCode,
+    pub message: String,
+    pub param: Option<&'static str>,
+    pub code: &'static str,
+    /// When to come back; none: it is pointless.
+    pub retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// A request that is wrong: it would be wrong again.
+    pub fn invalid(
+        code: &'static str,
+        param: Option<&'static str>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            message: message.into(),
+            param,
+            code,
+            retry_after: None,
+        }
+    }
+
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// A state of the server that passes.
+    pub fn unavailable(
+        code: &'static str,
+        message: impl Into<String>,
+        retry_after: Duration,
+    ) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: message.into(),
+            param: None,
+            code,
+            retry_after: Some(retry_after),
+        }
+    }
+
+    /// What OpenAI calls the kinds of errors.
+    fn kind(&self) -> &'static str {
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        Self::invalid(error.code(), error.param(), error.to_string()).with_status(error.status())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({"error": {
+            "message": self.message,
+            "type": self.kind(),
+            "param": self.param,
+            "code": self.code,
+        }});
+        let mut response = (self.status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        if let Some(after) = self.retry_after {
+            let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(milliseconds.div_ceil(1000).max(1)),
+            );
+            headers.insert(RETRY_AFTER_MS, HeaderValue::from(milliseconds));
+        } else {
+            // OpenAI's clients repeat 408, 409 and every 5xx unless told not to.
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        response
+    }
+}
+
+/// 404 for a path that does not exist.
+pub async fn no_such_path(uri: http::Uri) -> ApiError {
+    ApiError::invalid(
+        "unknown_url",
+        None,
+        format!("there is nothing at {}; POST /v1/audio/speech speaks, GET /v1/audio/voices lists the voices", uri.path()),
+    )
+    .with_status(StatusCode::NOT_FOUND)
+}
+
+/// 405 for a path that exists.
+pub async fn no_such_method(method: http::Method, uri: http::Uri) -> ApiError {
+    ApiError::invalid(
+        "method_not_allowed",
+        None,
+        format!(
+            "{} does not take {method}; the Allow header names what it takes",
+            uri.path()
+        ),
+    )
+    .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}

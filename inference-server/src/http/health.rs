@@ -1,0 +1,33 @@
+//! Probes. Alive: the workers' threads are there. Started: each voice was loaded and has spoken. Ready: started, and not
+//! draining. A full queue does not make a pod unready: its clients would all move to the next one, and so on.
+
+use axum::extract::State;
+use http::StatusCode;
+
+use super::{App, lifecycle::Stage};
+
+pub async fn live(State(app): State<App>) -> (StatusCode, String) {
+    match app.scheduler.lost_workers() {
+        0 => (StatusCode::OK, "alive\n".to_owned()),
+        lost => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("{lost} of {} workers are lost\n", app.workers),
+        ),
+    }
+}
+
+pub async fn startup(State(app): State<App>) -> (StatusCode, &'static str) {
+    if app.lifecycle.stage() == Stage::Starting {
+        (StatusCode::SERVICE_UNAVAILABLE, "loading voices\n")
+    } else {
+        (StatusCode::OK, "started\n")
+    }
+}
+
+pub async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
+    match app.lifecycle.stage() {
+        Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "loading voices\n"),
+        Stage::Ready => (StatusCode::OK, "ready\n"),
+        Stage::Draining | Stage::Closing => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}

@@ -1,0 +1,526 @@
+//! OpenAI's speech request: reading and checking it. Pure; the voices are passed in.
+
+use std::ops::RangeInclusive;
+
+use http::StatusCode;
+use serde_json::{Map, Value};
+
+use crate::{
+    audio::encode::Format,
+    text::{self, Reading, TextError},
+};
+
+/// OpenAI's model names, which stand for whatever this deployment serves.
+pub const MODEL_ALIASES: [&str; 3] = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"];
+/// OpenAI's voice names, which stand for the default voice.
+pub const VOICE_ALIASES: [&str; 13] = [
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
+    "shimmer", "verse",
+];
+const SPEED: RangeInclusive<f64> = 0.25..=4.0;
+/// Names of unknown fields are told back: only so many, only so long.
+const MOST_NAMES: usize = 8;
+const LONGEST_NAME: usize = 40;
+
+/// Why a speech request is refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    #[error("the body is not valid JSON: {0}")]
+    BadJson(String),
+    #[error(
+        "the body must be a JSON object such as {{\"model\":\"tts-1\",\"voice\":\"alloy\",\"input\":\"Hello.\"}}"
+    )]
+    NotAnObject,
+    #[error("{field} is missing; it is the text to speak")]
+    Missing { field: &'static str },
+    #[error("{field} must be {expected}, not {found}")]
+    WrongType {
+        field: &'static str,
+        expected: &'static str,
+        found: &'static str,
+    },
+    #[error("{0}")]
+    Text(#[from] TextError),
+    #[error("input has {found} characters, the limit is {limit}; send it in parts")]
+    TooManyCharacters { found: usize, limit: usize },
+    #[error(
+        "input would be about {found} seconds of audio at this speed, the limit is {limit}; send it in parts"
+    )]
+    TooMuchAudio { found: u64, limit: u64 },
+    #[error(
+        "there is no voice {found:?}; voices here: {known} (and OpenAI's names, which stand for the default voice)"
+    )]
+    UnknownVoice { found: String, known: String },
+    #[error("there is no model {found:?}; models here: {known}")]
+    UnknownModel { found: String, known: String },
+    #[error(
+        "response_format {found:?} is not supported yet; formats here: {}",
+        Format::NAMES
+    )]
+    UnsupportedFormat { found: String },
+    #[error("speed must be a number from {} to {}, not {found}", SPEED.start(), SPEED.end())]
+    SpeedOutOfRange { found: String },
+    #[error("stream_format {found:?} is not supported yet; use \"audio\"")]
+    UnsupportedStreamFormat { found: String },
+}
+
+impl RequestError {
+    /// The field that is wrong.
+    pub fn param(&self) -> Option<&'static str> {
+        match self {
+            Self::BadJson(_) | Self::NotAnObject => None,
+            Self::Missing { field } | Self::WrongType { field, .. } => Some(field),
+            Self::Text(_) | Self::TooManyCharacters { .. } | Self::TooMuchAudio { .. } => {
+                Some("input")
+            }
+            Self::UnknownVoice { .. } => Some("voice"),
+            Self::UnknownModel { .. } => Some("model"),
+            Self::UnsupportedFormat { .. } => Some("response_format"),
+            Self::SpeedOutOfRange { .. } => Some("speed"),
+            Self::UnsupportedStreamFormat { .. } => Some("stream_format"),
+        }
+    }
+
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadJson(_) | Self::NotAnObject => "invalid_json",
+            Self::Missing { .. } => "missing_field",
+            Self::WrongType { .. } => "invalid_type",
+            Self::Text(TextError::Empty) => "empty_input",
+            Self::Text(TextError::NothingToSay) => "nothing_to_say",
+            Self::Text(TextError::Nul { .. }) => "invalid_character",
+            Self::Text(TextError::UnknownLetter { .. }) => "unsupported_character",
+            Self::TooManyCharacters { .. } => "input_too_long",
+            Self::TooMuchAudio { .. } => "audio_too_long",
+            Self::UnknownVoice { .. } => "voice_not_found",
+            Self::UnknownModel { .. } => "model_not_found",
+            Self::UnsupportedFormat { .. } => "unsupported_format",
+            Self::SpeedOutOfRange { .. } => "invalid_speed",
+            Self::UnsupportedStreamFormat { .. } => "unsupported_stream_format",
+        }
+    }
+
+    /// 400, but OpenAI answers 404 to an unknown model.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownModel { .. } => StatusCode::NOT_FOUND,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// The names that requests may use, and the limits they meet.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Served voices, in order.
+    pub voices: Vec<String>,
+    pub default_voice: usize,
+    pub max_input_characters: usize,
+    pub max_audio_seconds: u64,
+}
+
+/// A checked request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeechRequest {
+    pub voice: usize,
+    pub reading: Reading,
+    pub format: Format,
+    pub speed: f32,
+    /// What was passed over, a sentence each.
+    pub warnings: Vec<String>,
+    /// Fields that were passed over.
+    pub ignored_fields: usize,
+}
+
+const KNOWN_FIELDS: [&str; 7] = [
+    "model",
+    "input",
+    "voice",
+    "response_format",
+    "speed",
+    "instructions",
+    "stream_format",
+];
+
+/// Seconds of speech a symbol takes at speed 1, measured with the builtin voice, with room above.
+const SECONDS_A_SYMBOL: f64 = 0.08;
+
+impl SpeechRequest {
+    /// Reads a request's body.
+    pub fn parse(body: &[u8], rules: &Rules) -> Result<Self, RequestError> {
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|error| RequestError::BadJson(error.to_string()))?;
+        let Value::Object(fields) = value else {
+            return Err(RequestError::NotAnObject);
+        };
+        let mut warnings = Vec::new();
+        let input = string(&fields, "input")?.ok_or(RequestError::Missing { field: "input" })?;
+        let characters = input.chars().count();
+        if characters > rules.max_input_characters {
+            return Err(RequestError::TooManyCharacters {
+                found: characters,
+                limit: rules.max_input_characters,
+            });
+        }
+        let voice = voice(&fields, rules)?;
+        let speed = speed(&fields)?;
+        let format = format(&fields, &mut warnings)?;
+        if let Some(found) = string(&fields, "stream_format")?.filter(|found| *found != "audio") {
+            return Err(RequestError::UnsupportedStreamFormat {
+                found: shorten(found),
+            });
+        }
+        if string(&fields, "instructions")?.is_some_and(|instructions| !instructions.is_empty()) {
+            warnings.push("instructions are ignored: this voice can't follow them".to_owned());
+        }
+        let ignored_fields = ignored(&fields, &mut warnings);
+        let reading = text::read(input)?;
+        if !reading.passed_over.is_empty() {
+            let codes: Vec<_> = reading
+                .passed_over
+                .iter()
+                .take(MOST_NAMES)
+                .map(|sign| format!("U+{:04X}", u32::from(*sign)))
+                .collect();
+            warnings.push(format!(
+                "characters that say nothing were passed over: {}",
+                codes.join(" ")
+            ));
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate of a few thousand seconds at most"
+        )]
+        let seconds = (reading.symbols() as f64 * SECONDS_A_SYMBOL / speed).ceil() as u64;
+        if seconds > rules.max_audio_seconds {
+            return Err(RequestError::TooMuchAudio {
+                found: seconds,
+                limit: rules.max_audio_seconds,
+            });
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "between 0.25 and 4")]
+        let speed = speed as f32;
+        Ok(Self {
+            voice,
+            reading,
+            format,
+            speed,
+            warnings,
+            ignored_fields,
+        })
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A field that is a string; `null` is as good as absent.
+fn string<'a>(
+    fields: &'a Map<String, Value>,
+    field: &'static str,
+) -> Result<Option<&'a str>, RequestError> {
+    match fields.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(RequestError::WrongType {
+            field,
+            expected: "a string",
+            found: kind(other),
+        }),
+    }
+}
+
+/// The voice, by `voice` (a name or `{"id"}`), else by `model` (voices are models too), else the default.
+fn voice(fields: &Map<String, Value>, rules: &Rules) -> Result<usize, RequestError> {
+    let named = |name: &str| rules.voices.iter().position(|voice| voice == name);
+    let model = string(fields, "model")?;
+    let by_model = match model {
+        None => None,
+        Some(model) if MODEL_ALIASES.contains(&model) => None,
+        Some(model) => Some(named(model).ok_or_else(|| {
+            RequestError::UnknownModel {
+                found: shorten(model),
+                known: MODEL_ALIASES
+                    .iter()
+                    .map(|alias| (*alias).to_owned())
+                    .chain(rules.voices.clone())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }
+        })?),
+    };
+    let name = match fields.get("voice") {
+        Some(Value::Object(voice)) => {
+            Some(string(voice, "id")?.ok_or(RequestError::WrongType {
+                field: "voice",
+                expected: "a string or an object with an id",
+                found: "an object without",
+            })?)
+        }
+        _ => string(fields, "voice")?,
+    };
+    let by_voice = match name {
+        None => None,
+        Some(name) => match named(name) {
+            Some(voice) => Some(voice),
+            None if VOICE_ALIASES.contains(&name) => None,
+            None => {
+                return Err(RequestError::UnknownVoice {
+                    found: shorten(name),
+                    known: rules.voices.join(", "),
+                });
+            }
+        },
+    };
+    Ok(by_voice.or(by_model).unwrap_or(rules.default_voice))
+}
+
+fn speed(fields: &Map<String, Value>) -> Result<f64, RequestError> {
+    match fields.get("speed") {
+        None | Some(Value::Null) => Ok(1.0),
+        Some(value) => value
+            .as_f64()
+            .filter(|speed| SPEED.contains(speed))
+            .ok_or_else(|| RequestError::SpeedOutOfRange {
+                found: shorten(&value.to_string()),
+            }),
+    }
+}
+
+fn format(fields: &Map<String, Value>, warnings: &mut Vec<String>) -> Result<Format, RequestError> {
+    match string(fields, "response_format")? {
+        None => {
+            warnings.push("response_format was not given: the answer is wav (OpenAI's default, mp3, is not supported yet)".to_owned());
+            Ok(Format::Wav)
+        }
+        Some(name) => Format::from_name(name).ok_or_else(|| RequestError::UnsupportedFormat {
+            found: shorten(name),
+        }),
+    }
+}
+
+/// Newer clients and gateways send more fields: they are named in a warning and let through.
+fn ignored(fields: &Map<String, Value>, warnings: &mut Vec<String>) -> usize {
+    let unknown: Vec<_> = fields
+        .keys()
+        .filter(|name| !KNOWN_FIELDS.contains(&name.as_str()))
+        .collect();
+    if !unknown.is_empty() {
+        let names: Vec<_> = unknown
+            .iter()
+            .take(MOST_NAMES)
+            .map(|name| shorten(name))
+            .collect();
+        let more = if unknown.len() > MOST_NAMES {
+            ", …"
+        } else {
+            ""
+        };
+        warnings.push(format!(
+            "unknown fields were ignored: {}{more}",
+            names.join(", ")
+        ));
+    }
+    unknown.len()
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(LONGEST_NAME).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            voices: vec!["anna".to_owned(), "bert".to_owned()],
+            default_voice: 0,
+            max_input_characters: 4096,
+            max_audio_seconds: 1200,
+        }
+    }
+
+    fn parse(body: &Value) -> Result<SpeechRequest, RequestError> {
+        SpeechRequest::parse(body.to_string().as_bytes(), &rules())
+    }
+
+    #[test]
+    fn openai_names_stand_for_the_default_voice() {
+        for (body, voice) in [
+            (
+                json!({"model": "tts-1", "voice": "alloy", "input": "Hi"}),
+                0,
+            ),
+            (
+                json!({"model": "gpt-4o-mini-tts", "voice": {"id": "bert"}, "input": "Hi"}),
+                1,
+            ),
+            (json!({"model": "bert", "input": "Hi"}), 1),
+            (json!({"model": "bert", "voice": "anna", "input": "Hi"}), 0),
+            (json!({"input": "Hi", "voice": null}), 0),
+        ] {
+            assert_eq!(parse(&body).unwrap().voice, voice, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_is_named() {
+        let request =
+            parse(&json!({"input": "Hi 🎉", "instructions": "Whisper", "seed": 4, "top_p": 1}))
+                .unwrap();
+        assert_eq!(request.ignored_fields, 2);
+        let warnings = request.warnings.join("; ");
+        for wanted in ["wav", "instructions", "seed, top_p", "U+1F389"] {
+            assert!(warnings.contains(wanted), "{warnings}");
+        }
+        assert!(
+            parse(&json!({"input": "Hi", "response_format": "wav"}))
+                .unwrap()
+                .warnings
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn wrong_requests_name_the_field_and_the_way_out() {
+        for (body, param, code) in [
+            (json!({"input": ""}), Some("input"), "empty_input"),
+            (json!({"input": " \n\t"}), Some("input"), "empty_input"),
+            (json!({"input": "?!… — ,"}), Some("input"), "nothing_to_say"),
+            (json!({"input": "🎉🎉"}), Some("input"), "nothing_to_say"),
+            (
+                json!({"input": "a\u{0}b"}),
+                Some("input"),
+                "invalid_character",
+            ),
+            (
+                json!({"input": "x".repeat(4097)}),
+                Some("input"),
+                "input_too_long",
+            ),
+            (
+                json!({"input": "x".repeat(100_000)}),
+                Some("input"),
+                "input_too_long",
+            ),
+            (json!({"voice": "alloy"}), Some("input"), "missing_field"),
+            (json!({"input": 5}), Some("input"), "invalid_type"),
+            (
+                json!({"input": "Hi", "voice": "nobody"}),
+                Some("voice"),
+                "voice_not_found",
+            ),
+            (
+                json!({"input": "Hi", "voice": {"name": "x"}}),
+                Some("voice"),
+                "invalid_type",
+            ),
+            (
+                json!({"input": "Hi", "voice": 7}),
+                Some("voice"),
+                "invalid_type",
+            ),
+            (
+                json!({"input": "Hi", "model": "whisper-1"}),
+                Some("model"),
+                "model_not_found",
+            ),
+            (
+                json!({"input": "Hi", "response_format": "mp3"}),
+                Some("response_format"),
+                "unsupported_format",
+            ),
+            (
+                json!({"input": "Hi", "response_format": "midi"}),
+                Some("response_format"),
+                "unsupported_format",
+            ),
+            (
+                json!({"input": "Hi", "speed": 0}),
+                Some("speed"),
+                "invalid_speed",
+            ),
+            (
+                json!({"input": "Hi", "speed": 0.249}),
+                Some("speed"),
+                "invalid_speed",
+            ),
+            (
+                json!({"input": "Hi", "speed": 4.01}),
+                Some("speed"),
+                "invalid_speed",
+            ),
+            (
+                json!({"input": "Hi", "speed": 1e9}),
+                Some("speed"),
+                "invalid_speed",
+            ),
+            (
+                json!({"input": "Hi", "speed": "NaN"}),
+                Some("speed"),
+                "invalid_speed",
+            ),
+            (
+                json!({"input": "Hi", "stream_format": "sse"}),
+                Some("stream_format"),
+                "unsupported_stream_format",
+            ),
+            (json!([1, 2]), None, "invalid_json"),
+        ] {
+            let error = parse(&body).unwrap_err();
+            assert_eq!((error.param(), error.code()), (param, code), "{error}");
+            assert!(error.to_string().len() > 25, "{error}");
+        }
+        for body in [
+            "{",
+            "",
+            "{\"input\":\"\\ud800\"}",
+            "{\"input\":\"Hi\",\"speed\":NaN}",
+            "{\"input\":\"Hi\",\"speed\":1e999}",
+        ] {
+            assert_eq!(
+                SpeechRequest::parse(body.as_bytes(), &rules())
+                    .unwrap_err()
+                    .code(),
+                "invalid_json",
+                "{body}"
+            );
+        }
+        assert_eq!(
+            SpeechRequest::parse(b"{\"input\":\"\xff\"}", &rules())
+                .unwrap_err()
+                .code(),
+            "invalid_json"
+        );
+    }
+
+    #[test]
+    fn limits_hold_at_their_edge() {
+        assert!(parse(&json!({"input": "word ".repeat(4096 / 5)})).is_ok());
+        assert!(parse(&json!({"input": "Hi", "speed": 0.25})).is_ok());
+        assert!(parse(&json!({"input": "Hi", "speed": 4})).is_ok());
+        let rules = Rules {
+            max_audio_seconds: 1,
+            ..rules()
+        };
+        let body = json!({"input": "one two three four five six seven eight nine ten"}).to_string();
+        let error = SpeechRequest::parse(body.as_bytes(), &rules).unwrap_err();
+        assert!(
+            matches!(error, RequestError::TooMuchAudio { limit: 1, .. }),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! Logs on standard error, as text or as JSON lines.
+
+use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(clap::Args)]
+pub struct LogOptions {
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// A level, or levels by target, such as `info` or `tts_server=debug,ort=warn`.
+    #[arg(long, default_value = "info")]
+    log_filter: String,
+}
+
+pub fn start(options: &LogOptions) -> Result<(), ParseError> {
+    // ONNX Runtime tells of every node it places at `info`: its own level, unless the filter names it.
+    let filter = if options.log_filter.contains("ort") {
+        options.log_filter.clone()
+    } else {
+        format!("{},ort=warn", options.log_filter)
+    };
+    let filter = EnvFilter::try_new(filter)?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => builder.with_ansi(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The bounded queue between the requests and the workers.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{Job, SchedulerError, lock};
+
+/// Service time of one symbol before any was measured: slow on purpose, so that the first advice is not too short.
+const FIRST_GUESS_SECONDS_A_SYMBOL: f64 = 0.001;
+const SHORTEST_RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+struct State {
+    jobs: VecDeque<Job>,
+    in_flight: usize,
+    next_id: u64,
+    closed: bool,
+    lost_workers: usize,
+    seconds_a_symbol: f64,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    arrived: Condvar,
+    workers: usize,
+    capacity: usize,
+}
+
+impl Queue {
+    pub(super) fn new(workers: usize, waiting: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                in_flight: 0,
+                next_id: 0,
+                closed: false,
+                lost_workers: 0,
+                seconds_a_symbol: FIRST_GUESS_SECONDS_A_SYMBOL,
+            }),
+            arrived: Condvar::new(),
+            workers: workers.max(1),
+            capacity: workers.max(1) + waiting,
+        }
+    }
+
+    /// Puts a job behind the others, or refuses it when the places are taken.
+    pub(super) fn push(&self, job: impl FnOnce(u64) -> Job) -> Result<u64, SchedulerError> {
+        let mut state = lock(&self.state);
+        if state.in_flight >= self.capacity {
+            let waiting = state.jobs.len();
+            return Err(SchedulerError::QueueFull {
+                waiting,
+                retry_after: self.retry_after(&state),
+            });
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        state.in_flight += 1;
+        state.jobs.push_back(job(id));
+        drop(state);
+        self.arrived.notify_one();
+        Ok(id)
+    }
+
+    /// When a place should be free: the waiting work, shared by the workers.
+    fn retry_after(&self, state: &State) -> Duration {
+        let symbols: usize = state
+            .jobs
+            .iter()
+            .flat_map(|job| &job.runs)
+            .map(|run| run.symbols.len())
+            .sum();
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = state.seconds_a_symbol * symbols as f64 / self.workers as f64;
+        Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_RETRY.as_secs_f64())).max(SHORTEST_RETRY)
+    }
+
+    /// The next job; waits for one. None when the queue is closed and empty.
+    pub(super) fn pop(&self) -> Option<Job> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self
+                .arrived
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives a place back; a job that still waits goes with it.
+    pub(super) fn leave(&self, id: u64) {
+        let mut state = lock(&self.state);
+        state.jobs.retain(|job| job.id != id);
+        state.in_flight = state.in_flight.saturating_sub(1);
+    }
+
+    /// Remembers how long a run took, for the advice to those who are refused.
+    pub(super) fn measured(&self, symbols: usize, service: Duration) {
+        if symbols == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = service.as_secs_f64() / symbols as f64;
+        let mut state = lock(&self.state);
+        state.seconds_a_symbol = 0.9 * state.seconds_a_symbol + 0.1 * seconds;
+    }
+
+    pub(super) fn lose_worker(&self) {
+        lock(&self.state).lost_workers += 1;
+    }
+
+    pub(super) fn lost_workers(&self) -> usize {
+        lock(&self.state).lost_workers
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        lock(&self.state).in_flight
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.state).jobs.len()
+    }
+
+    pub(super) fn close(&self) {
+        lock(&self.state).closed = true;
+        self.arrived.notify_all();
+    }
+}

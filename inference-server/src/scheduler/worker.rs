@@ -1,0 +1,125 @@
+//! Workers: threads that own one session a voice.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Instant,
+};
+
+use super::{Job, Scheduler, Spoken, queue::Queue};
+use crate::{
+    engine::{EngineError, session::SessionOptions},
+    voices::{Speaker, Voice, VoiceError},
+};
+
+/// Why the workers did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("voice {name}: {error}")]
+    Voice { name: String, error: VoiceError },
+    #[error("a worker thread can't be started: {0}")]
+    Thread(std::io::Error),
+    #[error("a worker ended while it loaded the voices")]
+    Lost,
+}
+
+/// Starts the workers and waits until each has loaded every voice and spoken a sentence with it.
+pub fn start(
+    scheduler: &Scheduler,
+    voices: &[Voice],
+    workers: usize,
+    options: SessionOptions,
+) -> Result<(), StartError> {
+    let (report, reports) = mpsc::channel();
+    for number in 0..workers.max(1) {
+        let queue = Arc::clone(&scheduler.queue);
+        let voices = voices.to_vec();
+        let report = report.clone();
+        thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || {
+                let _watch = Watch {
+                    queue: Arc::clone(&queue),
+                };
+                let loaded = load(&voices, options);
+                let (mut speakers, result) = match loaded {
+                    Ok(speakers) => (speakers, Ok(())),
+                    Err(error) => (Vec::new(), Err(error)),
+                };
+                let failed = result.is_err();
+                if report.send(result).is_err() || failed {
+                    return;
+                }
+                drop(report);
+                while let Some(job) = queue.pop() {
+                    serve(&mut speakers, &job, &queue);
+                }
+            })
+            .map_err(StartError::Thread)?;
+    }
+    drop(report);
+    for _ in 0..workers.max(1) {
+        reports.recv().map_err(|_| StartError::Lost)??;
+    }
+    Ok(())
+}
+
+/// Counts a worker that ends by a panic: the process then says that it is not alive.
+struct Watch {
+    queue: Arc<Queue>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.queue.lose_worker();
+        }
+    }
+}
+
+fn load(voices: &[Voice], options: SessionOptions) -> Result<Vec<Speaker>, StartError> {
+    voices
+        .iter()
+        .map(|voice| {
+            let failed = |error| StartError::Voice {
+                name: voice.name.clone(),
+                error,
+            };
+            let mut speaker = Speaker::load(voice, options).map_err(failed)?;
+            speaker.prove().map_err(failed)?;
+            Ok(speaker)
+        })
+        .collect()
+}
+
+/// Speaks a job's runs one after the other; stops when nobody listens.
+fn serve(speakers: &mut [Speaker], job: &Job, queue: &Queue) {
+    let queue_wait = job.queued_at.elapsed();
+    let Some(speaker) = speakers.get_mut(job.voice) else {
+        // The voice's number comes from the same list as the speakers.
+        let _ = job.reply.send(Err(EngineError::Run {
+            message: format!("there is no voice {}", job.voice),
+        }));
+        return;
+    };
+    for run in &job.runs {
+        if job.cancel.is_cancelled() {
+            return;
+        }
+        let started = Instant::now();
+        let result = speaker.speak(&run.symbols, job.speed, &job.cancel);
+        let service = started.elapsed();
+        let failed = result.is_err();
+        if !failed {
+            queue.measured(run.symbols.len(), service);
+        }
+        let spoken = result.map(|samples| Spoken {
+            samples,
+            queue_wait,
+            service,
+        });
+        if job.reply.send(spoken).is_err() || failed {
+            return;
+        }
+    }
+}
