@@ -1,5 +1,5 @@
 //! The API server's audit log: who wrote what.
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -50,35 +50,69 @@ impl Audit {
         Ok(Some(Self { path, offset }))
     }
 
-    /// What `user` wrote since then, as `verb resource/name`, patches that changed nothing included. Renewals of
-    /// a Lease do not count: keeping it is the point of it.
+    /// What `user` wrote since then, as `verb namespace/resource name`, patches that changed nothing included.
+    /// Renewals of a Lease do not count: keeping it is the point of it.
     pub async fn writes_by(&self, user: &str) -> Result<Vec<String>> {
+        Ok(writes(&self.read().await?, user)
+            .filter(|object| !object.is_lease())
+            .map(|object| object.to_string())
+            .collect())
+    }
+
+    /// How often `user` wrote a Lease since then.
+    pub async fn renewals_by(&self, user: &str) -> Result<usize> {
+        Ok(writes(&self.read().await?, user)
+            .filter(Write::is_lease)
+            .count())
+    }
+
+    async fn read(&self) -> Result<String> {
         let mut file = tokio::fs::File::open(&self.path).await?;
         file.seek(std::io::SeekFrom::Start(self.offset)).await?;
         let mut text = String::new();
         file.read_to_string(&mut text).await?;
-        Ok(writes(&text, user))
+        Ok(text)
     }
 }
 
-fn writes(log: &str, user: &str) -> Vec<String> {
+struct Write {
+    verb: String,
+    object: ObjectRef,
+}
+
+impl Write {
+    fn is_lease(&self) -> bool {
+        self.object.resource == "leases"
+    }
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ObjectRef {
+            resource,
+            subresource,
+            namespace,
+            name,
+        } = &self.object;
+        write!(f, "{} {namespace}/{resource} {name}", self.verb)?;
+        if subresource.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " {subresource}")
+        }
+    }
+}
+
+fn writes(log: &str, user: &str) -> impl Iterator<Item = Write> {
     log.lines()
         // The last line may still be being written.
         .filter_map(|line| serde_json::from_str::<Event>(line).ok())
-        .filter(|event| event.stage == "ResponseComplete" && event.user.username == user)
+        .filter(move |event| event.stage == "ResponseComplete" && event.user.username == user)
         .filter(|event| !["get", "list", "watch"].contains(&event.verb.as_str()))
-        .filter_map(|event| {
-            let object = event.object_ref.unwrap_or_default();
-            (object.resource != "leases").then(|| {
-                format!(
-                    "{} {}/{} {} {}",
-                    event.verb, object.namespace, object.resource, object.name, object.subresource
-                )
-                .trim_end()
-                .to_owned()
-            })
+        .map(|event| Write {
+            verb: event.verb,
+            object: event.object_ref.unwrap_or_default(),
         })
-        .collect()
 }
 
 #[cfg(test)]
@@ -86,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_leases_and_others_do_not_count() {
+    fn reads_and_others_do_not_count() {
         let line = |user: &str, verb: &str, resource: &str| {
             serde_json::json!({
                 "stage": "ResponseComplete", "verb": verb, "user": {"username": user},
@@ -102,6 +136,15 @@ mod tests {
             "{\"stage\": \"Resp".to_owned(),
         ]
         .join("\n");
-        assert_eq!(writes(&log, "ours"), ["patch speech/deployments greeter"]);
+        let written: Vec<_> = writes(&log, "ours")
+            .map(|write| (write.to_string(), write.is_lease()))
+            .collect();
+        assert_eq!(
+            written,
+            [
+                ("update speech/leases greeter".to_owned(), true),
+                ("patch speech/deployments greeter".to_owned(), false),
+            ]
+        );
     }
 }

@@ -67,8 +67,8 @@ impl Cluster {
             .context("no kubectl: `make build` leaves one in bin/")?;
         let registry = match &state {
             Some(_) => "localhost".to_owned(),
-            None => env::var("TTS_REGISTRY").context(
-                "KUBECONFIG names a cluster of yours: let TTS_REGISTRY name the registry that it pulls from \
+            None => env::var("TTS_IMAGE_REGISTRY").context(
+                "KUBECONFIG names a cluster of yours: let TTS_IMAGE_REGISTRY name the registry that it pulls from \
                  and that has the images tts-operator:dev and tts-server:dev (see README.md)",
             )?,
         };

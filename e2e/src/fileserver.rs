@@ -3,7 +3,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -31,7 +31,7 @@ pub struct FileServer {
 }
 
 struct Files {
-    contents: BTreeMap<String, Vec<u8>>,
+    contents: Mutex<BTreeMap<String, Vec<u8>>>,
     requests: AtomicUsize,
 }
 
@@ -48,7 +48,7 @@ impl FileServer {
             .with_context(|| format!("cannot listen on {address}"))?;
         let url = format!("https://{}", listener.local_addr()?);
         let files = Arc::new(Files {
-            contents,
+            contents: Mutex::new(contents),
             requests: AtomicUsize::new(0),
         });
         let router = Router::new().fallback(file).with_state(files.clone());
@@ -64,9 +64,20 @@ impl FileServer {
         Ok(Self { url, files, task })
     }
 
+    /// From now on `path` holds `content`.
+    pub fn replace(&self, path: &str, content: Vec<u8>) {
+        self.files.lock().insert(path.to_owned(), content);
+    }
+
     /// How many requests for files came so far.
     pub fn requests(&self) -> usize {
         self.files.requests.load(Ordering::Relaxed)
+    }
+}
+
+impl Files {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,7 +89,7 @@ impl Drop for FileServer {
 
 async fn file(State(files): State<Arc<Files>>, uri: Uri) -> impl IntoResponse {
     files.requests.fetch_add(1, Ordering::Relaxed);
-    match files.contents.get(uri.path()) {
+    match files.lock().get(uri.path()) {
         Some(content) => (StatusCode::OK, content.clone()),
         None => (StatusCode::NOT_FOUND, b"not here".to_vec()),
     }

@@ -6,6 +6,7 @@ pub mod children;
 pub mod cluster;
 pub mod command;
 pub mod conditions;
+pub mod digest;
 pub mod eventually;
 pub mod fileserver;
 pub mod load;
@@ -13,6 +14,7 @@ pub mod namespace;
 pub mod operator;
 pub mod recognise;
 pub mod speech;
+pub mod yaml;
 
 pub use cluster::Cluster;
 pub use eventually::eventually;

@@ -9,9 +9,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
 use kube::{Api, ResourceExt as _, api::ListParams};
-use sha2::{Digest as _, Sha256};
 
-use crate::{Cluster, authority::Authority, cluster, eventually};
+use crate::{Cluster, authority::Authority, cluster, digest::sha256, eventually};
 
 pub const NAMESPACE: &str = "tts-system";
 pub const RELEASE: &str = "tts-operator";
@@ -212,10 +211,7 @@ async fn install(cluster: &Cluster, more: &[&str]) -> Result<()> {
 /// Of the operator's binary, as far as this machine built it.
 fn build() -> String {
     match std::fs::read(cluster::repository().join("bin/tts-operator")) {
-        Ok(binary) => Sha256::digest(&binary)[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        Ok(binary) => sha256(&binary)[..16].to_owned(),
         Err(_) => "elsewhere".to_owned(),
     }
 }
@@ -236,26 +232,23 @@ async fn fingerprint(cluster: &Cluster) -> Result<String> {
 }
 
 fn charts() -> Result<String> {
-    fn add(folder: &Path, hash: &mut Sha256) -> Result<()> {
+    fn add(folder: &Path, contents: &mut Vec<u8>) -> Result<()> {
         let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?;
         entries.sort();
         for path in entries {
             if path.is_dir() {
-                add(&path, hash)?;
+                add(&path, contents)?;
             } else {
-                hash.update(std::fs::read(&path)?);
+                contents.extend(std::fs::read(&path)?);
             }
         }
         Ok(())
     }
-    let mut hash = Sha256::new();
-    add(&cluster::repository().join("charts"), &mut hash)?;
-    Ok(hash.finalize()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let mut contents = Vec::new();
+    add(&cluster::repository().join("charts"), &mut contents)?;
+    Ok(sha256(&contents)[..16].to_owned())
 }
 
 async fn installed(cluster: &Cluster, marker: &Path) -> Result<bool> {

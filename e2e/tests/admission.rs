@@ -5,20 +5,13 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::Api;
 use tts_e2e::{
-    Cluster, cluster::repository, namespace::contains_all, operator::Kinds, with_namespace,
+    Cluster,
+    cluster::repository,
+    namespace::contains_all,
+    operator::Kinds,
+    with_namespace,
+    yaml::{deployment, deployment_of, voice},
 };
-
-fn voice(name: &str, source: &str) -> String {
-    format!(
-        "apiVersion: tts-operator.dev/v1alpha1\nkind: TtsVoice\nmetadata: {{name: {name}}}\nspec: {{source: {source}}}\n"
-    )
-}
-
-fn deployment(name: &str, spec: &str) -> String {
-    format!(
-        "apiVersion: tts-operator.dev/v1alpha1\nkind: TtsDeployment\nmetadata: {{name: {name}}}\nspec: {spec}\n"
-    )
-}
 
 fn file(path: &str, url: &str, sha256: &str) -> String {
     voice(
@@ -27,181 +20,151 @@ fn file(path: &str, url: &str, sha256: &str) -> String {
     )
 }
 
-#[tokio::test]
-async fn bad_specs_are_refused_with_what_to_do() -> Result<()> {
-    let cluster = Cluster::connect().await?;
-    let _kinds = Kinds::installed(&cluster).await?;
-    let digest = "0".repeat(64);
-    let url = "https://files.example.com/voice.onnx";
-    let long = "a".repeat(47);
-    let many: Vec<_> = (0..33)
-        .map(|number| format!("{{name: v{number}}}"))
-        .collect();
-    let manual = |resources: &str| {
-        deployment(
-            "greeter",
-            &format!(
-                "{{voices: [{{name: rms}}], sizing: {{mode: Manual, resources: {resources}}}}}"
-            ),
-        )
-    };
-    let cases = [
-        (
-            "no source",
-            voice("amy", "{}"),
-            "exactly one of builtin and files must be set",
-        ),
-        (
-            "two sources",
-            voice(
-                "amy",
-                &format!(
-                    "{{builtin: {{name: rms}}, files: [{{path: a, url: '{url}', sha256: '{digest}'}}]}}"
-                ),
-            ),
-            "exactly one of builtin and files must be set",
-        ),
+/// What is wrong, the object, and what the API server must say about it.
+type Mistake = (&'static str, String, &'static str);
+
+const URL: &str = "https://files.example.com/voice.onnx";
+
+fn digest() -> String {
+    "0".repeat(64)
+}
+
+fn voice_mistakes() -> Vec<Mistake> {
+    let digest = digest();
+    let both = format!(
+        "{{builtin: {{name: rms}}, files: [{{path: a, url: '{URL}', sha256: '{digest}'}}]}}"
+    );
+    let url = |url: &str| file("voice.onnx", url, &digest);
+    let path = |path: &str| file(path, URL, &digest);
+    let sha256 = |sha256: &str| file("voice.onnx", URL, sha256);
+    let one_source = "exactly one of builtin and files must be set";
+    let not_a_url = "url must be an https:// URL";
+    vec![
+        ("no source", voice("amy", "{}"), one_source),
+        ("two sources", voice("amy", &both), one_source),
         ("no files", voice("amy", "{files: []}"), "spec.source.files"),
-        (
-            "not a url",
-            file("voice.onnx", "files.example.com/voice.onnx", &digest),
-            "url must be an https:// URL",
-        ),
+        ("not a url", url("files.example.com/voice.onnx"), not_a_url),
         (
             "another scheme",
-            file("voice.onnx", "ftp://files.example.com/v", &digest),
-            "url must be an https:// URL",
+            url("ftp://files.example.com/v"),
+            not_a_url,
         ),
         (
-            "a password in the url",
-            file(
-                "voice.onnx",
-                "https://me:secret@files.example.com/v",
-                &digest,
-            ),
+            "a password",
+            url("https://me:secret@files.example.com/v"),
             "without user and password",
         ),
         (
             "a path that leaves",
-            file("../voice.onnx", url, &digest),
+            path("../voice.onnx"),
             "path must be relative",
         ),
         (
             "an absolute path",
-            file("/etc/voice.onnx", url, &digest),
+            path("/etc/voice.onnx"),
             "path must be relative",
         ),
         (
             "a short digest",
-            file("voice.onnx", url, "abc"),
+            sha256("abc"),
             "spec.source.files[0].sha256",
         ),
         (
             "a digest in capitals",
-            file("voice.onnx", url, &"A".repeat(64)),
+            sha256(&"A".repeat(64)),
             "spec.source.files[0].sha256",
         ),
         (
-            "a long voice name",
-            voice(&long, "{builtin: {name: rms}}"),
+            "a long name",
+            voice(&"a".repeat(47), "{builtin: {name: rms}}"),
             "metadata.name must be 1 to 46 characters",
         ),
-        (
-            "no voices",
-            deployment("greeter", "{voices: []}"),
-            "spec.voices",
-        ),
+    ]
+}
+
+fn deployment_mistakes() -> Vec<Mistake> {
+    let spec = |spec: &str| deployment_of("greeter", spec);
+    let with = |more: &str| spec(&format!("{{voices: [{{name: rms}}], {more}}}"));
+    let resources =
+        |resources: &str| with(&format!("sizing: {{mode: Manual, resources: {resources}}}"));
+    let many: Vec<_> = (0..33)
+        .map(|number| format!("{{name: v{number}}}"))
+        .collect();
+    vec![
+        ("no voices", spec("{voices: []}"), "spec.voices"),
         (
             "33 voices",
-            deployment("greeter", &format!("{{voices: [{}]}}", many.join(", "))),
+            spec(&format!("{{voices: [{}]}}", many.join(", "))),
             "must have at most 32 items",
         ),
         (
             "a voice twice",
-            deployment("greeter", "{voices: [{name: rms}, {name: rms}]}"),
+            spec("{voices: [{name: rms}, {name: rms}]}"),
             "Duplicate value",
         ),
         (
             "two defaults",
-            deployment(
-                "greeter",
-                "{voices: [{name: a, default: true}, {name: b, default: true}]}",
-            ),
+            spec("{voices: [{name: a, default: true}, {name: b, default: true}]}"),
             "at most one voice can be the default",
         ),
         (
-            "a name that is no DNS label",
-            deployment("1greeter", "{voices: [{name: rms}]}"),
+            "no DNS label",
+            deployment("1greeter", "rms"),
             "a lower-case letter first",
         ),
         (
             "a long name",
-            deployment(&long, "{voices: [{name: rms}]}"),
+            deployment(&"a".repeat(47), "rms"),
             "choose a shorter or simpler name",
         ),
         (
             "negative replicas",
-            deployment(
-                "greeter",
-                "{voices: [{name: rms}], scaling: {type: Static, replicas: -1}}",
-            ),
+            with("scaling: {type: Static, replicas: -1}"),
             "spec.scaling.replicas",
         ),
         (
             "an unknown mode",
-            deployment(
-                "greeter",
-                "{voices: [{name: rms}], sizing: {mode: Guess, resources: {requests: {cpu: 1, memory: 1Gi}}}}",
-            ),
+            with("sizing: {mode: Guess, resources: {requests: {cpu: 1, memory: 1Gi}}}"),
             "Unsupported value: \"Guess\"",
         ),
         (
             "a request above its limit",
-            manual("{requests: {cpu: '2', memory: 1Gi}, limits: {cpu: '1'}}"),
+            resources("{requests: {cpu: '2', memory: 1Gi}, limits: {cpu: '1'}}"),
             "requests.cpu must not be above limits.cpu",
         ),
         (
             "memory above its limit",
-            manual("{requests: {cpu: '1', memory: 2Gi}, limits: {memory: 1Gi}}"),
+            resources("{requests: {cpu: '1', memory: 2Gi}, limits: {memory: 1Gi}}"),
             "requests.memory must not be above limits.memory",
         ),
         (
             "the operator's label",
-            deployment(
-                "greeter",
-                "{voices: [{name: rms}], pod: {labels: {app.kubernetes.io/name: mine}}}",
-            ),
+            with("pod: {labels: {app.kubernetes.io/name: mine}}"),
             "must not set labels of the operator",
         ),
         (
             "a misspelt field",
-            deployment(
-                "greeter",
-                "{voices: [{name: rms}], scalling: {replicas: 2}}",
-            ),
+            with("scalling: {replicas: 2}"),
             "unknown field \"spec.scalling\"",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn bad_specs_are_refused_with_what_to_do() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _kinds = Kinds::installed(&cluster).await?;
     with_namespace(&cluster, "refused", async |namespace| {
-        // The same spec without the mistake is taken: the refusals below are not for another reason.
+        // The same without the mistakes is taken: no refusal below is for another reason.
+        let good = deployment_of(
+            "greeter",
+            "{voices: [{name: amy}], sizing: {mode: Manual, resources: {requests: {cpu: 500m, memory: 256Mi}, limits: {cpu: '1', memory: 1Gi}}}, scaling: {type: Static, replicas: 0}, pod: {labels: {team: speech}}}",
+        );
         namespace
-            .kubectl_with(
-                &format!(
-                    "{}---\n{}",
-                    file("voice.onnx", url, &digest),
-                    manual(
-                        "{requests: {cpu: 500m, memory: 256Mi}, limits: {cpu: '1', memory: 1Gi}}"
-                    )
-                ),
-                "apply --dry-run=server -f -",
-            )
-            .await?
-            .ok()?;
-        for (what, yaml, message) in &cases {
-            let refusal = namespace
-                .refusal(yaml)
-                .await
-                .with_context(|| (*what).to_owned())?;
+            .apply(&[file("voice.onnx", URL, &digest()), good].concat())
+            .await?;
+        for (what, yaml, message) in voice_mistakes().iter().chain(&deployment_mistakes()) {
+            let refusal = namespace.refusal(yaml).await.with_context(|| (*what).to_owned())?;
             contains_all(&refusal, &[message]).with_context(|| (*what).to_owned())?;
         }
         Ok(())

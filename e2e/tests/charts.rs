@@ -130,8 +130,8 @@ async fn one_setting_moves_every_image() -> Result<()> {
     );
     let server = format!("registry.example.com/speech/tts-server:v9@{digest}");
     ensure!(arguments(&objects)?.contains(&format!("--server-image={server}").as_str()));
-    let test = of_kind(&objects, "Pod")[0];
-    ensure!(test["spec"]["containers"][0]["image"] == server.as_str());
+    let pod = of_kind(&objects, "Pod")[0];
+    ensure!(pod["spec"]["containers"][0]["image"] == server.as_str());
     let operator = of_kind(&objects, "Deployment")[0];
     ensure!(
         operator["spec"]["template"]["spec"]["containers"][0]["image"]

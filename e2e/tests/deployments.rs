@@ -1,0 +1,426 @@
+//! A deployment over its life: what keeps it as it is written, and what its deletion leaves.
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{ResourceExt as _, api::ListParams};
+use tts_crds::v1alpha1::TtsDeployment;
+use tts_e2e::{
+    Cluster, Namespace, Operator, children,
+    cluster::repository,
+    eventually::{always, eventually},
+    namespace::{READY, contains_all},
+    speech::Endpoint,
+    with_namespace,
+    yaml::{builtin_voice, deployment, deployment_of},
+};
+
+/// The operator's answer to a change that it sees.
+const SOON: Duration = Duration::from_secs(30);
+
+async fn greeter(namespace: &Namespace) -> Result<()> {
+    namespace
+        .apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
+        .await?;
+    namespace.wait_ready("ttsd/greeter").await
+}
+
+/// The uids of the server's pods that are not on their way out.
+async fn pods(namespace: &Namespace) -> Result<BTreeSet<String>> {
+    let pods = namespace
+        .api::<Pod>()
+        .list(&ListParams::default().labels("app.kubernetes.io/name=tts-server"))
+        .await?;
+    Ok(pods
+        .into_iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter_map(|pod| pod.uid())
+        .collect())
+}
+
+/// What kubectl prints of one field.
+async fn field(namespace: &Namespace, object: &str, path: &str) -> Result<String> {
+    namespace
+        .kubectl(&format!("get {object} -o jsonpath={{{path}}}"))
+        .await?
+        .ok()
+}
+
+#[tokio::test]
+async fn an_edit_of_a_child_is_reverted() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "drift", async |namespace| {
+        greeter(namespace).await?;
+        let image = field(namespace, "deployment/greeter", ".spec.template.spec.containers[0].image").await?;
+        for (object, path, edit) in [
+            ("deployment/greeter", ".spec.replicas", r#"{"spec":{"replicas":3}}"#),
+            (
+                "deployment/greeter",
+                ".spec.template.spec.containers[0].image",
+                r#"{"spec":{"template":{"spec":{"containers":[{"name":"server","image":"localhost/other:1"}]}}}}"#,
+            ),
+            ("service/greeter", ".spec.ports[0].targetPort", r#"{"spec":{"ports":[{"port":80,"targetPort":1}]}}"#),
+            ("service/greeter", ".spec.selector", r#"{"spec":{"selector":{"app.kubernetes.io/instance":"other"}}}"#),
+            ("networkpolicy/greeter", ".spec.ingress", r#"{"spec":{"ingress":[]}}"#),
+            ("poddisruptionbudget/greeter", ".spec.maxUnavailable", r#"{"spec":{"maxUnavailable":0}}"#),
+            (
+                "serviceaccount/greeter",
+                ".automountServiceAccountToken",
+                r#"{"automountServiceAccountToken":true}"#,
+            ),
+            ("service/greeter", ".metadata.labels", r#"{"metadata":{"labels":{"app.kubernetes.io/component":"mine"}}}"#),
+        ] {
+            let before = field(namespace, object, path).await?;
+            // Strategic merge, as `kubectl edit` sends it. One argument, because values hold no space.
+            namespace.kubectl(&format!("patch {object} --type=strategic --patch {edit}")).await?.ok()?;
+            eventually(&format!("{object} {path} is {before} again"), SOON, async || {
+                let now = field(namespace, object, path).await?;
+                ensure!(now == before, "it is {now}");
+                Ok(())
+            })
+            .await?;
+        }
+        ensure!(image.ends_with(&format!("/tts-server:{}", cluster.tag)), "{image}");
+        namespace.wait_ready("ttsd/greeter").await?;
+        Endpoint::of(namespace, "greeter").await?.speak("rms", "As it was.").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_deleted_child_comes_back() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "deleted", async |namespace| {
+        greeter(namespace).await?;
+        for child in [
+            "service",
+            "poddisruptionbudget",
+            "networkpolicy",
+            "serviceaccount",
+            "deployment",
+        ] {
+            let uid = field(namespace, &format!("{child}/greeter"), ".metadata.uid").await?;
+            namespace
+                .kubectl(&format!("delete {child}/greeter"))
+                .await?
+                .ok()?;
+            eventually(&format!("a new {child}"), SOON, async || {
+                let new = field(namespace, &format!("{child}/greeter"), ".metadata.uid").await?;
+                ensure!(new != uid, "the old one is still there");
+                Ok(())
+            })
+            .await?;
+        }
+        namespace.wait_ready("ttsd/greeter").await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_removed_voice_keeps_being_served() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "removed", async |namespace| {
+        greeter(namespace).await?;
+        let before = pods(namespace).await?;
+        let endpoint = Endpoint::of(namespace, "greeter").await?;
+        namespace.kubectl("delete ttsv/rms").await?.ok()?;
+
+        let (reason, message) = namespace
+            .wait_condition::<TtsDeployment>("greeter", "VoicesReady", "False")
+            .await?;
+        ensure!(reason == "VoiceMissing", "{reason}");
+        contains_all(&message, &["rms"])?;
+        namespace
+            .wait_condition::<TtsDeployment>("greeter", "Available", "True")
+            .await?;
+        always(
+            "the pods stay and speak",
+            Duration::from_secs(5),
+            async || {
+                ensure!(pods(namespace).await? == before, "other pods");
+                endpoint.speak("rms", "Still here.").await?;
+                Ok(())
+            },
+        )
+        .await?;
+
+        // The voice is back: nothing has to be replaced for it.
+        namespace.apply(&builtin_voice("rms")).await?;
+        namespace.wait_ready("ttsd/greeter").await?;
+        ensure!(pods(namespace).await? == before, "the pods were replaced");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn deletion_leaves_nothing() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "gone", async |namespace| {
+        greeter(namespace).await?;
+        let there = children::everything(namespace).await?;
+        for kind in [
+            "deployment.apps/",
+            "service/",
+            "networkpolicy",
+            "poddisruptionbudget",
+        ] {
+            ensure!(
+                there.iter().any(|object| object.starts_with(kind)),
+                "no {kind} in {there:?}"
+            );
+        }
+        namespace
+            .kubectl("delete ttsd/greeter ttsv/rms")
+            .await?
+            .ok()?;
+        eventually("an empty namespace", READY, async || {
+            let left = children::everything(namespace).await?;
+            ensure!(left.is_empty(), "left over: {left:?}");
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn kubectl_shows_waits_and_scales() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "kubectl", async |namespace| {
+        greeter(namespace).await?;
+        let columns = namespace.kubectl("get ttsd").await?.ok()?;
+        let (header, row) = columns.split_once('\n').context("no row")?;
+        ensure!(
+            header.split_whitespace().collect::<Vec<_>>()
+                == ["NAME", "READY", "REASON", "REPLICAS", "ENDPOINT", "AGE"],
+            "{header}"
+        );
+        let endpoint = format!("http://greeter.{}.svc", namespace.name);
+        ensure!(
+            row.split_whitespace().take(5).collect::<Vec<_>>()
+                == ["greeter", "True", "Serving", "1", &endpoint],
+            "{row}"
+        );
+        // Both kinds under one word.
+        contains_all(
+            &namespace.kubectl("get tts -o name").await?.ok()?,
+            &["ttsvoice", "ttsdeployment"],
+        )?;
+
+        namespace
+            .kubectl("scale ttsd/greeter --replicas=2")
+            .await?
+            .ok()?;
+        namespace
+            .kubectl("wait ttsd/greeter --for=jsonpath={.status.readyReplicas}=2 --timeout=120s")
+            .await?
+            .ok()?;
+        namespace.wait_ready("ttsd/greeter").await?;
+        let scale = field(namespace, "ttsd/greeter", ".status.selector").await?;
+        let selected = namespace
+            .kubectl(&format!("get pods --selector={scale} -o name"))
+            .await?
+            .ok()?;
+        ensure!(selected.lines().count() == 2, "{scale} selects {selected}");
+
+        namespace
+            .kubectl("scale ttsd/greeter --replicas=0")
+            .await?
+            .ok()?;
+        eventually("no pods", READY, async || {
+            let left = pods(namespace).await?;
+            ensure!(left.is_empty(), "{} pods", left.len());
+            Ok(())
+        })
+        .await?;
+        namespace.wait_ready("ttsd/greeter").await?;
+
+        // Events reach `kubectl describe`.
+        eventually("an event", SOON, async || {
+            let described = namespace.kubectl("describe ttsd/greeter").await?.ok()?;
+            contains_all(&described, &["Events:", "tts-operator", "Serving"])
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn paused_means_hands_off() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "paused", async |namespace| {
+        greeter(namespace).await?;
+        let pause = |paused| {
+            deployment_of(
+                "greeter",
+                &format!("{{voices: [{{name: rms}}], paused: {paused}}}"),
+            )
+        };
+        namespace.apply(&pause(true)).await?;
+        eventually("the status says so", SOON, async || {
+            use tts_e2e::conditions::Conditioned as _;
+            let object = namespace.api::<TtsDeployment>().get("greeter").await?;
+            ensure!(object.expect("Ready", "True")?.reason == "Paused");
+            Ok(())
+        })
+        .await?;
+        namespace
+            .kubectl("delete poddisruptionbudget/greeter")
+            .await?
+            .ok()?;
+        let budgets = namespace.api::<PodDisruptionBudget>();
+        always("nothing is repaired", Duration::from_secs(5), async || {
+            ensure!(budgets.get_opt("greeter").await?.is_none());
+            Ok(())
+        })
+        .await?;
+        namespace.apply(&pause(false)).await?;
+        eventually("it is repaired", SOON, async || {
+            Ok(budgets.get("greeter").await?)
+        })
+        .await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn two_voices_and_chosen_resources() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "manual", async |namespace| {
+        let example =
+            std::fs::read_to_string(repository().join("docs/examples/manual-sizing.yaml"))?;
+        namespace.apply(&example).await?;
+        namespace.wait_ready("ttsd/station").await?;
+        let endpoint = Endpoint::of(namespace, "station").await?;
+        for voice in ["announcer", "narrator", "alloy"] {
+            endpoint
+                .speak(voice, "Platform two.")
+                .await
+                .with_context(|| voice.to_owned())?;
+        }
+        let error = endpoint
+            .speak("nobody", "Platform two.")
+            .await
+            .unwrap_err()
+            .to_string();
+        contains_all(&error, &["nobody", "announcer"])?;
+
+        let deployment = namespace.api::<Deployment>().get("station").await?;
+        let container = deployment
+            .spec
+            .and_then(|spec| spec.template.spec)
+            .and_then(|spec| spec.containers.into_iter().next())
+            .context("no container")?;
+        let resources = container.resources.unwrap_or_default();
+        let requests = resources.requests.unwrap_or_default();
+        let limits = resources.limits.unwrap_or_default();
+        ensure!(
+            (requests["cpu"].0.as_str(), requests["memory"].0.as_str()) == ("500m", "256Mi"),
+            "{requests:?}"
+        );
+        ensure!(
+            (limits["cpu"].0.as_str(), limits["memory"].0.as_str()) == ("1", "512Mi"),
+            "{limits:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// Somebody else's object of the same name is theirs.
+#[tokio::test]
+async fn a_taken_name_is_not_taken_over() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "taken", async |namespace| {
+        namespace
+            .kubectl("create service clusterip greeter --tcp=80")
+            .await?
+            .ok()?;
+        namespace
+            .apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
+            .await?;
+        let (reason, message) = namespace
+            .wait_condition::<TtsDeployment>("greeter", "Stalled", "True")
+            .await?;
+        ensure!(reason == "NameTaken", "{reason}");
+        contains_all(&message, &["Service", "greeter"])?;
+        let service = namespace.api::<Service>().get("greeter").await?;
+        ensure!(
+            service.owner_references().is_empty(),
+            "{:?}",
+            service.metadata
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// Who may view or edit a namespace's workloads may view or edit our kinds in it; the status stays the operator's.
+#[tokio::test]
+async fn the_clusters_roles_cover_our_kinds() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "roles", async |namespace| {
+        for role in ["view", "edit", "admin"] {
+            namespace
+                .kubectl(&format!("create serviceaccount {role}er"))
+                .await?
+                .ok()?;
+            namespace
+                .kubectl(&format!(
+                    "create rolebinding {role}er --clusterrole={role} --serviceaccount={}:{role}er",
+                    namespace.name
+                ))
+                .await?
+                .ok()?;
+        }
+        for (role, verb, resource, allowed) in [
+            ("view", "list", "ttsdeployments", true),
+            ("view", "create", "ttsdeployments", false),
+            ("edit", "get", "ttsvoices", true),
+            ("edit", "create", "ttsvoices", true),
+            ("edit", "patch", "ttsdeployments/scale", true),
+            ("edit", "patch", "ttsdeployments/status", false),
+            ("admin", "delete", "ttsdeployments", true),
+        ] {
+            let account = format!("system:serviceaccount:{}:{role}er", namespace.name);
+            // The cluster's roles are put together by a controller, a moment later.
+            eventually(
+                &format!("{role}: {verb} {resource} is {allowed}"),
+                SOON,
+                async || {
+                    let answer = namespace
+                        .kubectl(&format!(
+                            "auth can-i {verb} {resource}.tts-operator.dev --as={account}"
+                        ))
+                        .await?;
+                    ensure!(
+                        (answer.stdout.trim() == "yes") == allowed,
+                        "{}{}",
+                        answer.stdout,
+                        answer.stderr
+                    );
+                    Ok(())
+                },
+            )
+            .await?;
+        }
+        Ok(())
+    })
+    .await
+}

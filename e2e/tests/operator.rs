@@ -1,0 +1,241 @@
+//! The operator itself: killed, doubled, idle.
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use kube::ResourceExt as _;
+use tokio::time::Instant;
+use tts_e2e::{
+    Cluster, Operator,
+    audit::Audit,
+    children::{self, Snapshot},
+    eventually::{always, eventually},
+    namespace::READY,
+    operator::{NAMESPACE, TAKE_OVER, USER},
+    with_namespace,
+    yaml::{builtin_voice, deployment, deployment_of},
+};
+
+/// Small enough that twenty fit beside each other on two cores.
+const SMALL: &str = "{voices: [{name: rms}], sizing: {mode: Manual, resources: {requests: {cpu: 10m, memory: 64Mi}}}}";
+
+fn differences(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    keys.into_iter()
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| format!("{key}: {:?} -> {:?}", before.get(key), after.get(key)))
+        .collect()
+}
+
+/// Until two looks a second apart are the same: the cluster's own controllers have written their last status.
+async fn settled(namespace: &tts_e2e::Namespace) -> Result<Snapshot> {
+    let mut last = children::snapshot(namespace).await?;
+    let mut since = Instant::now();
+    eventually("nothing changes any more", READY, async || {
+        let now = children::snapshot(namespace).await?;
+        if now != last {
+            last = now;
+            since = Instant::now();
+        }
+        ensure!(
+            since.elapsed() > Duration::from_secs(3),
+            "it changed just now"
+        );
+        Ok(last.clone())
+    })
+    .await
+}
+
+/// How many reconciliations of each controller this operator pod has finished.
+async fn reconciled(operator: &Operator, pod: &str) -> Result<(f64, f64)> {
+    let metrics = operator.metrics(pod).await?;
+    let count = |controller: &str| -> f64 {
+        metrics
+            .iter()
+            .filter(|(name, _)| {
+                name.starts_with("tts_operator_reconcile_duration_seconds_count{")
+                    && name.contains(&format!("controller=\"{controller}\""))
+            })
+            .map(|(_, value)| value)
+            .sum()
+    };
+    Ok((count("ttsvoice"), count("ttsdeployment")))
+}
+
+#[tokio::test]
+async fn a_killed_operator_changes_nothing_when_it_is_back() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let operator = Operator::alone_with(&cluster, &[]).await?;
+    with_namespace(&cluster, "killed", async |namespace| {
+        namespace
+            .apply(
+                &[
+                    builtin_voice("rms"),
+                    deployment("greeter", "rms"),
+                    deployment_of("other", SMALL),
+                ]
+                .concat(),
+            )
+            .await?;
+        namespace.wait_ready("ttsd/greeter").await?;
+        namespace.wait_ready("ttsd/other").await?;
+        let before = settled(namespace).await?;
+        ensure!(before.len() > 10, "{before:?}");
+        let audit = Audit::from_now(&cluster).await?;
+
+        let killed = eventually("somebody leads", TAKE_OVER, async || {
+            operator.leader().await
+        })
+        .await?;
+        cluster
+            .kubectl
+            .run([
+                "delete",
+                "pod",
+                &killed,
+                "--namespace",
+                NAMESPACE,
+                "--grace-period=0",
+                "--force",
+            ])
+            .await?
+            .ok()?;
+        let leader = operator.next_leader(&killed).await?;
+        // It has looked at everything at least once.
+        eventually("every object is reconciled", READY, async || {
+            let (voices, deployments) = reconciled(&operator, &leader).await?;
+            ensure!(
+                voices >= 1.0 && deployments >= 2.0,
+                "{voices} voices and {deployments} deployments so far"
+            );
+            Ok(())
+        })
+        .await?;
+        let after = settled(namespace).await?;
+        let changed = differences(&before, &after);
+        ensure!(changed.is_empty(), "{changed:#?}");
+        if let Some(audit) = audit {
+            let writes = audit.writes_by(USER).await?;
+            ensure!(writes.is_empty(), "the new operator wrote: {writes:#?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn of_two_operators_one_leads() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let operator = Operator::alone_with(&cluster, &["replicas=2"]).await?;
+    with_namespace(&cluster, "leader", async |namespace| {
+        let leaders = async || -> Result<Vec<String>> {
+            let pods = operator.pods().await?;
+            ensure!(pods.len() == 2, "{} pods", pods.len());
+            let mut leaders = Vec::new();
+            for pod in pods {
+                let metrics = operator.metrics(&pod.name_any()).await?;
+                match metrics.get("tts_operator_leader") {
+                    Some(1.0) => leaders.push(pod.name_any()),
+                    Some(_) => {}
+                    None => bail!("{} has no metric tts_operator_leader", pod.name_any()),
+                }
+            }
+            Ok(leaders)
+        };
+        let one = async || -> Result<String> {
+            let leaders = leaders().await?;
+            let leader = operator.leader().await?;
+            ensure!(
+                leaders == [leader.clone()],
+                "{leaders:?} lead, the lease says {leader}"
+            );
+            Ok(leader)
+        };
+        let first = eventually("one leader", TAKE_OVER, one).await?;
+        namespace
+            .apply(&[builtin_voice("rms"), deployment_of("greeter", SMALL)].concat())
+            .await?;
+        namespace.wait_ready("ttsd/greeter").await?;
+        always("one leader", Duration::from_secs(5), async || {
+            ensure!(one().await? == first);
+            Ok(())
+        })
+        .await?;
+
+        // Asked to stop, the leader hands over without the wait for its lease to expire.
+        let asked = Instant::now();
+        cluster
+            .kubectl
+            .run([
+                "delete",
+                "pod",
+                &first,
+                "--namespace",
+                NAMESPACE,
+                "--wait=false",
+            ])
+            .await?
+            .ok()?;
+        let second = operator.next_leader(&first).await?;
+        println!("handed over in {:.1} s", asked.elapsed().as_secs_f64());
+        ensure!(
+            asked.elapsed() < Duration::from_secs(14),
+            "as if the lease had expired: {:?}",
+            asked.elapsed()
+        );
+        namespace
+            .kubectl("scale ttsd/greeter --replicas=2")
+            .await?
+            .ok()?;
+        namespace
+            .kubectl("wait ttsd/greeter --for=jsonpath={.status.readyReplicas}=2 --timeout=120s")
+            .await?
+            .ok()?;
+        ensure!(eventually("one leader", TAKE_OVER, one).await? == second);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn twenty_deployments_at_rest_cost_no_writes() -> Result<()> {
+    const COUNT: usize = 20;
+    const WATCHED: Duration = Duration::from_mins(1);
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::alone_with(&cluster, &[]).await?;
+    with_namespace(&cluster, "steady", async |namespace| {
+        let mut yaml = builtin_voice("rms");
+        for number in 0..COUNT {
+            yaml.push_str(&deployment_of(&format!("greeter-{number:02}"), SMALL));
+        }
+        namespace.apply(&yaml).await?;
+        namespace
+            .kubectl("wait ttsd --all --for=condition=Ready --timeout=300s")
+            .await?
+            .ok()?;
+        let before = settled(namespace).await?;
+
+        let audit = Audit::from_now(&cluster).await?;
+        let start = Instant::now();
+        always("nothing is written", WATCHED, async || {
+            if let Some(audit) = &audit {
+                let writes = audit.writes_by(USER).await?;
+                ensure!(writes.is_empty(), "after {:?}: {writes:#?}", start.elapsed());
+            }
+            Ok(())
+        })
+        .await?;
+        let changed = differences(&before, &children::snapshot(namespace).await?);
+        ensure!(changed.is_empty(), "{changed:#?}");
+        match audit {
+            Some(audit) => {
+                // The log does show this user: it renewed its lease.
+                let renewals = audit.renewals_by(USER).await?;
+                ensure!(renewals > 0, "the audit log does not show the operator at all");
+                println!("{COUNT} deployments, {WATCHED:?}: 0 writes by the operator, {renewals} renewals of its lease");
+            }
+            None => println!("{COUNT} deployments, {WATCHED:?}: no object changed; patches without effect cannot be seen without the audit log"),
+        }
+        Ok(())
+    })
+    .await
+}
