@@ -3,7 +3,7 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{ResourceExt as _, api::ListParams};
+use kube::{ResourceExt, api::ListParams};
 use tokio::{io::AsyncReadExt as _, process::Child, time::timeout};
 use tts_e2e::{
     Cluster, Namespace, Operator,
