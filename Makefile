@@ -1,7 +1,8 @@
 # Everything a person runs, and the same that CI runs. `make` alone lists it.
 SHELL := /bin/bash
-# The text reaches the shell only as a variable, whatever characters are in it.
-export TEXT
+# The text reaches the shell only as a variable, whatever characters are in it: not even make looks at its dollar signs.
+export TTS_DEMO_TEXT := $(value TEXT)
+unexport TEXT
 export CARGO_TARGET_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tts-operator/target
 .DEFAULT_GOAL := help
 .PHONY: help setup build check test demo images cluster-up cluster-down crds clean clean-cache

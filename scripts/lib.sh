@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Sourced by every script of this repository: where things lie, and how a script talks to a person.
+# shellcheck disable=SC2034 # variables are for the scripts that source this
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -59,6 +60,7 @@ install_folder() {
     local target=$1 partial
     shift
     mkdir -p "$(dirname "$target")"
+    rm -rf "$target".partial.*
     partial=$(mktemp -d "$target.partial.XXXXXX")
     chmod 755 "$partial"
     if ! "$@" "$partial"; then

@@ -6,6 +6,7 @@ PKI=$STATE/pki
 start_api_server() {
     mkdir -m 700 "$STATE/etcd"
     part etcd "$KUBEONE" etcd "$STATE/etcd" http://127.0.0.1:2379 http://127.0.0.1:2380
+    # shellcheck disable=SC2054 # the commas are the API server's
     local flags=(
         --etcd-servers=http://127.0.0.1:2379
         --bind-address=0.0.0.0 --advertise-address="$API_ADDRESS" --secure-port=6443

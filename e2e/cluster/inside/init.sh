@@ -4,6 +4,7 @@
 set -euo pipefail
 STATE=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=/dev/null # written at the start, see lib/start.sh
 source "$STATE/settings"
 source "$here/parts.sh"
 source "$here/control-plane.sh"

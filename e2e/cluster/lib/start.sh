@@ -26,7 +26,8 @@ boot() {
     local name=$1 node=$2 state number init
     state=$(instance_state "$name")
     number=$(free_network)
-    mkdir -p -m 700 "$state" "$state/log"
+    mkdir -m 700 "$state"
+    mkdir "$state/log"
     write_settings "$state" "$name" "$number" "$node"
     create_pki "$state/pki" "$(network_api_address "$number")" "$(network_first_service "$number")"
     render_configuration "$state"

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The throwaway cluster itself: two at once, a crash, and a host that is as it was.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../scripts/lib.sh"
+source "$here/../../scripts/go-tools.sh"
+
+# Names of its own, so that a developer's clusters stay up.
+API=selfapi NODE=selfnode
+KUBECTL=("$(go_tool_dir kubeone)/kubeone" kubectl)
+before=$(mktemp)
+after=$(mktemp)
+
+cluster() { "$here/cluster.sh" "$@"; }
+on() { KUBECONFIG=$(cluster kubeconfig --name "$1") "${KUBECTL[@]}" "${@:2}"; }
+stop_both() {
+    cluster down --name "$API"
+    cluster down --name "$NODE"
+}
+finish() {
+    stop_both
+    rm -f "$before" "$after"
+}
+trap finish EXIT
+
+# expect WHAT COMMAND...
+expect() {
+    local what=$1
+    shift
+    if "$@" >/dev/null 2>&1; then say "ok: $what"; else fail "not so: $what"; fi
+}
+
+stop_both
+"$here/host-snapshot.sh" >"$before"
+
+cluster up --name "$API" --node=none >/dev/null 2>&1
+cluster up --name "$NODE" >/dev/null 2>&1
+expect "an API server alone and a cluster with a node run at the same time" on "$API" get namespace default
+expect "the node is ready" on "$NODE" wait --for=condition=Ready node/node-0 --timeout=10s
+expect "pods run" bash -c "KUBECONFIG=$(cluster kubeconfig --name "$NODE") ${KUBECTL[*]} run pause \
+    --image=localhost/tts-pause:dev --image-pull-policy=Never &&
+    KUBECONFIG=$(cluster kubeconfig --name "$NODE") ${KUBECTL[*]} wait --for=condition=Ready pod/pause --timeout=30s"
+expect "the host reaches a Service by its address" bash -c "</dev/tcp/$(on "$NODE" get service kubernetes \
+    --output 'jsonpath={.spec.clusterIP}')/443"
+expect "an API server alone has no node" bash -c "! KUBECONFIG=$(cluster kubeconfig --name "$API") \
+    ${KUBECTL[*]} get nodes --output name | grep -q ."
+
+# A crash: nothing gets to clean up.
+kill -KILL "$(<"$CACHE/cluster/$NODE/supervisor.pid")"
+cluster up --name "$NODE" >/dev/null 2>&1
+expect "after a crash the next start works" on "$NODE" get namespace default
+expect "and has nothing of the one before" bash -c "! KUBECONFIG=$(cluster kubeconfig --name "$NODE") \
+    ${KUBECTL[*]} get pod pause"
+
+stop_both
+"$here/host-snapshot.sh" >"$after"
+diff "$before" "$after" || fail "the host is not as it was before (see the difference above)"
+say "ok: the host is as it was before ($(wc -l <"$before") facts compared)"

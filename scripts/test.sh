@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Everything: the checks, the generated files, the images, all tests on a real cluster. Reports are in target/reports.
+# The cluster is a throwaway one, stopped at the end, or the one that KUBECONFIG names.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/lib.sh"
+source "$here/go-tools.sh"
+source "$here/cluster-in-use.sh"
+source "$here/install/packages.sh"
+source "$here/install/onnxruntime.sh"
+source "$here/install/python.sh"
+source "$here/install/cargo-tools.sh"
+source "$here/test/steps.sh"
+source "$here/test/coverage.sh"
+
+# Not the name of the demo's cluster: that one stays up.
+CLUSTER='test'
+REPORTS=$REPO/target/reports
+
+main() {
+    cd "$REPO"
+    rm -rf "$REPORTS"
+    mkdir -p "$REPORTS"
+    : "${CARGO_TARGET_DIR:=$CACHE/target}"
+    export CARGO_TARGET_DIR
+    if uses_throwaway; then
+        unset KUBECONFIG
+        say "A throwaway Kubernetes is used; set KUBECONFIG to test on a cluster of yours."
+    else
+        say "The cluster of KUBECONFIG=$KUBECONFIG is tested on; the operator goes to its namespace tts-system."
+    fi
+    "$here/setup" test
+    "$here/build.sh"
+    set_environment
+    trap finish EXIT
+
+    run_step format-and-lints "$here/check.sh" --without-tests
+    run_step generated-files generated_files_are_current
+    run_step dependencies check_dependencies
+    run_step images "$here/images.sh" build
+    if uses_throwaway; then
+        run_step throwaway-cluster e2e/cluster/test.sh
+        start_cluster
+    fi
+    if step_passed images; then
+        step "Images to the cluster's nodes"
+        read -r TTS_IMAGE_REGISTRY TTS_IMAGE_TAG < <("$here/images.sh" load)
+        export TTS_IMAGE_REGISTRY TTS_IMAGE_TAG
+    fi
+    run_tests
+    run_step coverage measure_coverage
+}
+
+set_environment() {
+    PATH=$REPO/bin:$(go_tool_dir helm):$(go_tool_dir kwok):$(dirname "$(promtool_path)"):$PATH
+    PATH=$(cargo_tool_dir cargo-nextest "$CARGO_NEXTEST_VERSION")/bin:$PATH
+    PATH=$(cargo_tool_dir cargo-deny "$CARGO_DENY_VERSION")/bin:$PATH
+    ORT_DYLIB_PATH=$(onnxruntime_dir "$(machine_arch)")/libonnxruntime.so.$ONNXRUNTIME_VERSION
+    TTS_E2E_PYTHON=$(python_venv)/bin/python
+    HELM=$(go_tool_dir helm)/helm
+    export PATH ORT_DYLIB_PATH ORT_DISABLE_TELEMETRY=1 TTS_E2E_PYTHON HELM
+}
+
+generated_files_are_current() {
+    local new status=0
+    new=$(mktemp -d)
+    if ! bin/tts-operator crds --output "$new" || ! diff -ru crds/yaml "$new"; then
+        say "crds/yaml is stale: run make crds and commit the result"
+        status=1
+    fi
+    rm -rf "$new"
+    charts/generate.sh --check || status=1
+    return $status
+}
+
+check_dependencies() {
+    cargo deny --all-features check --hide-inclusion-graph licenses bans sources || return
+    # The list of known vulnerabilities is a git repository, which is not reachable from everywhere.
+    if timeout 60 cargo deny fetch db >/dev/null 2>&1; then
+        cargo deny --all-features check --hide-inclusion-graph advisories
+    else
+        say "advisories are not checked: the advisory database cannot be fetched from here"
+    fi
+}
+
+start_cluster() {
+    step "Throwaway cluster"
+    e2e/cluster/cluster.sh down --name "$CLUSTER"
+    e2e/cluster/cluster.sh up --name "$CLUSTER" >/dev/null
+    KUBECONFIG=$CACHE/cluster/$CLUSTER/admin.kubeconfig
+    export KUBECONFIG
+}
+
+run_tests() {
+    step "All tests"
+    local status=0
+    cargo nextest run --locked --workspace --profile ci || status=$?
+    cp "$CARGO_TARGET_DIR/nextest/ci/junit.xml" "$REPORTS/tests.xml" 2>/dev/null || {
+        record_step build-of-tests 0 failed "cargo nextest ended with $status before any test ran"
+    }
+}
+
+finish() {
+    local status=$?
+    if uses_throwaway && [[ -d $CACHE/cluster/$CLUSTER ]]; then
+        cp -r "$CACHE/cluster/$CLUSTER/log" "$REPORTS/cluster-log" 2>/dev/null || true
+        e2e/cluster/cluster.sh down --name "$CLUSTER"
+    fi
+    if ((status != 0)); then record_step test-run 0 failed "the run was cut off with status $status"; fi
+    # Prints the slowest tests, what failed, and as the last line the counts; fails when one failed.
+    python3 "$here/test/summary.py" "$REPORTS" || exit 1
+}
+
+main
