@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
@@ -104,6 +104,21 @@ impl Children<'_> {
             }),
             live => Ok(live),
         }
+    }
+
+    /// The objects with these labels, whoever made them.
+    pub async fn list<K: Child>(&self, labels: &BTreeMap<String, String>) -> Result<Vec<K>, Error> {
+        let selector = labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect::<Vec<_>>()
+            .join(",");
+        let list = self
+            .api::<K>()
+            .list(&ListParams::default().labels(&selector))
+            .await
+            .map_err(|source| failed::<K>("list", selector, source))?;
+        Ok(list.items)
     }
 
     /// Creates `object` unless one of its name is there already.

@@ -9,6 +9,9 @@ pub const RECONCILING: &str = "Reconciling";
 /// Present only while true: without a change of the object or its surroundings it stays so.
 pub const STALLED: &str = "Stalled";
 
+/// Reasons of a `Ready` that is not true because work is under way.
+const STEPS: [&str; 4] = ["Inspecting", "Paused", "RollingOut", "VoiceNotReady"];
+
 /// Longest message that is written; the API server takes four times this.
 const MAX_MESSAGE: usize = 8 * 1024;
 /// The API server refuses event notes of more bytes.
@@ -97,7 +100,7 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
 
 /// The event that tells people about a change of `Ready`, if it changed.
 ///
-/// Steps of normal work (a rollout, an inspection) are `Normal`, what needs a person is `Warning`.
+/// Steps of normal work are `Normal`, what may need a person is a `Warning`.
 pub fn event(previous: &[Condition], current: &[Condition]) -> Option<Event> {
     let find = |conditions: &[Condition]| conditions.iter().find(|c| c.type_ == READY).cloned();
     let now = find(current)?;
@@ -105,22 +108,18 @@ pub fn event(previous: &[Condition], current: &[Condition]) -> Option<Event> {
     if find(previous).as_ref().is_some_and(same) {
         return None;
     }
-    let stalled = is_true(current, STALLED);
-    Some(warning_or_normal(stalled, now))
-}
-
-fn warning_or_normal(warning: bool, condition: Condition) -> Event {
-    Event {
-        type_: if warning {
-            EventType::Warning
-        } else {
+    let normal = now.status == "True" || STEPS.contains(&now.reason.as_str());
+    Some(Event {
+        type_: if normal {
             EventType::Normal
+        } else {
+            EventType::Warning
         },
-        reason: condition.reason,
-        note: Some(truncate(condition.message, MAX_NOTE)),
+        reason: now.reason,
+        note: Some(truncate(now.message, MAX_NOTE)),
         action: "Reconcile".to_owned(),
         secondary: None,
-    }
+    })
 }
 
 /// The event that tells people about a failed reconciliation.
@@ -177,6 +176,17 @@ mod tests {
         let after = merge(&before, ready(Status::True, "Available"), Some(1), at(20));
         assert_eq!(event(&before, &after).unwrap().reason, "Available");
         assert!(event(&after, &after).is_none());
+    }
+
+    #[test]
+    fn only_what_may_need_a_person_is_a_warning() {
+        let event_of = |status, reason| {
+            let conditions = merge(&[], ready(status, reason), Some(1), at(10));
+            event(&[], &conditions).unwrap().type_
+        };
+        assert_eq!(event_of(Status::False, "RollingOut"), EventType::Normal);
+        assert_eq!(event_of(Status::True, "Serving"), EventType::Normal);
+        assert_eq!(event_of(Status::False, "Unreachable"), EventType::Warning);
     }
 
     #[test]

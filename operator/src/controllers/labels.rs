@@ -1,8 +1,14 @@
 //! Labels of what the operator makes.
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::runtime::watcher;
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::{
+    Resource, ResourceExt as _,
+    runtime::{reflector::ObjectRef, watcher},
+};
 
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const NAME: &str = "app.kubernetes.io/name";
@@ -70,6 +76,15 @@ pub fn to_selector(labels: &BTreeMap<String, String>) -> String {
         .map(|(key, value)| format!("{key}={value}"))
         .collect::<Vec<_>>()
         .join(",")
+}
+
+/// The object that a pod was made for.
+pub fn instance<K>(pod: &Pod) -> Option<ObjectRef<K>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let instance = pod.labels().get(INSTANCE)?;
+    Some(ObjectRef::new(instance).within(&pod.namespace()?))
 }
 
 /// Watches only objects that play the role for us.

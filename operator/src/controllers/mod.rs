@@ -1,6 +1,7 @@
 //! One folder a kind, the same six files in each; here is what their drivers share.
 pub mod deployment;
 mod labels;
+mod pods;
 mod server_image;
 pub mod voice;
 

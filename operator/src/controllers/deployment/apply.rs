@@ -1,8 +1,8 @@
 //! Makes the live children hold what was built, or only looks at them.
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 
 use super::{
-    build::{Resources, Workload},
+    build::{self, Resources, Workload},
     validate::ValidatedDeployment,
 };
 use crate::children::{Children, Error};
@@ -11,6 +11,7 @@ use crate::children::{Children, Error};
 pub struct Applied {
     /// `None` before the voices were ready for the first time.
     pub deployment: Option<Deployment>,
+    pub pods: Vec<Pod>,
 }
 
 pub async fn apply(
@@ -36,8 +37,10 @@ pub async fn apply(
             deployment,
         }) => {
             children.ensure(network_policy).await?;
+            let deployment = children.ensure(deployment).await?;
             Ok(Applied {
-                deployment: Some(children.ensure(deployment).await?),
+                deployment: Some(deployment),
+                pods: children.list(&build::selector(tts)).await?,
             })
         }
         None => observe(children, tts).await,
@@ -48,5 +51,6 @@ pub async fn apply(
 pub async fn observe(children: &Children<'_>, tts: &ValidatedDeployment) -> Result<Applied, Error> {
     Ok(Applied {
         deployment: children.get(&tts.name).await?,
+        pods: children.list(&build::selector(tts)).await?,
     })
 }

@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{Service, ServiceAccount},
+        core::v1::{Pod, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
     },
@@ -103,6 +103,12 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
             children.clone(),
         )
         .owns(super::scoped::<NetworkPolicy>(client, namespace), children)
+        // Why a pod does not run is in its own status; the Deployment's only counts.
+        .watches(
+            super::scoped::<Pod>(client, namespace),
+            labels::watch(labels::SERVER),
+            |pod| labels::instance(&pod),
+        )
         .watches(
             super::scoped::<DeserializeGuard<TtsVoice>>(client, namespace),
             watcher::Config::default(),

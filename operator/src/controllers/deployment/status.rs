@@ -1,7 +1,7 @@
 //! The deployment's status. Pure: the driver writes it.
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::Resource as _;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{Resource as _, ResourceExt as _};
 use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus};
 
 use super::{
@@ -15,7 +15,7 @@ use crate::{
         Status::{False, True, Unknown},
         Verdict,
     },
-    controllers::labels,
+    controllers::{labels, pods},
 };
 
 const VOICES_READY: &str = "VoicesReady";
@@ -29,7 +29,7 @@ pub fn status(
     now: Timestamp,
 ) -> TtsDeploymentStatus {
     let generation = object.meta().generation;
-    let rollout = Rollout::of(applied.deployment.as_ref());
+    let rollout = Rollout::of(applied.deployment.as_ref(), &applied.pods);
     let previous = object
         .status
         .as_ref()
@@ -77,10 +77,12 @@ struct Rollout {
     /// Why it will not go on by itself.
     stuck: Option<String>,
     exists: bool,
+    /// What keeps a pod from running, of the first that has trouble.
+    trouble: Option<String>,
 }
 
 impl Rollout {
-    fn of(deployment: Option<&Deployment>) -> Self {
+    fn of(deployment: Option<&Deployment>, pods: &[Pod]) -> Self {
         let Some(deployment) = deployment else {
             return Self::default();
         };
@@ -106,6 +108,10 @@ impl Rollout {
                 })
                 .map(|c| c.message.or(c.reason).unwrap_or_default()),
             exists: true,
+            trouble: pods.iter().find_map(|pod| {
+                let trouble = pods::trouble(pod)?;
+                Some(format!("pod {}: {trouble}", pod.name_any()))
+            }),
         }
     }
 
@@ -118,10 +124,14 @@ impl Rollout {
     }
 
     fn in_words(&self) -> String {
-        format!(
+        let numbers = format!(
             "{} of {} pods are available, {} run the current version",
             self.available, self.wanted, self.updated
-        )
+        );
+        match &self.trouble {
+            Some(trouble) => format!("{numbers}; {trouble}"),
+            None => numbers,
+        }
     }
 }
 
@@ -191,7 +201,7 @@ mod tests {
 
     fn rollout(yaml: &str) -> Rollout {
         let deployment: Deployment = serde_saphyr::from_str(yaml).unwrap();
-        Rollout::of(Some(&deployment))
+        Rollout::of(Some(&deployment), &[])
     }
 
     #[test]
@@ -226,6 +236,6 @@ mod tests {
 
     #[test]
     fn before_the_first_pods_nothing_is_available() {
-        assert!(!Rollout::of(None).available());
+        assert!(!Rollout::of(None, &[]).available());
     }
 }

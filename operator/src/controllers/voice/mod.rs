@@ -9,7 +9,7 @@ use k8s_openapi::{
 use kube::{
     Client, ResourceExt as _,
     core::DeserializeGuard,
-    runtime::{Controller, controller::Action, reflector::ObjectRef},
+    runtime::{Controller, controller::Action},
 };
 use tokio_util::sync::CancellationToken;
 use tts_crds::v1alpha1::{TtsVoice, TtsVoiceStatus};
@@ -80,11 +80,7 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
         .watches(
             super::scoped::<Pod>(client, namespace),
             labels::watch(labels::INSPECTION),
-            |pod| {
-                let voice = pod.labels().get(labels::INSTANCE)?;
-                let namespace = pod.namespace()?;
-                Some(ObjectRef::new(voice).within(&namespace))
-            },
+            |pod| labels::instance(&pod),
         )
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(

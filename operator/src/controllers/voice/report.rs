@@ -121,37 +121,6 @@ fn parse(message: &str) -> Result<Facts, Failure> {
     }
 }
 
-/// Why the pod does not run yet, in the kubelet's or the scheduler's words.
-pub fn waiting(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let container = status
-        .init_container_statuses
-        .iter()
-        .chain(&status.container_statuses)
-        .flatten()
-        .find_map(|container| {
-            let waiting = container.state.as_ref()?.waiting.as_ref()?;
-            let reason = waiting.reason.as_deref()?;
-            // Steps of every start, worth no word.
-            (!matches!(reason, "ContainerCreating" | "PodInitializing")).then(|| {
-                match &waiting.message {
-                    Some(message) => format!("{reason}: {message}"),
-                    None => reason.to_owned(),
-                }
-            })
-        });
-    let unscheduled = || {
-        status
-            .conditions
-            .iter()
-            .flatten()
-            .find(|c| c.type_ == "PodScheduled" && c.status == "False")?
-            .message
-            .clone()
-    };
-    container.or_else(unscheduled)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

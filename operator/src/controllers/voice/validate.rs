@@ -15,7 +15,7 @@ use super::{
     dereference::References,
     report::{self, Facts, Failure},
 };
-use crate::{children::hex, settings::ServerSettings};
+use crate::{children::hex, controllers::pods, settings::ServerSettings};
 
 /// Annotation of a Job: what it inspects.
 pub const SOURCE: &str = "tts-operator.dev/source";
@@ -147,7 +147,7 @@ fn inspect(job: &Job, pods: &[Pod], now: Timestamp) -> Inspection {
     });
     let Some(ended) = ended(job) else {
         return Inspection::Running {
-            waiting: pod.and_then(report::waiting),
+            waiting: pod.and_then(pods::trouble),
         };
     };
     match pod.and_then(report::of_pod) {
@@ -182,7 +182,7 @@ fn ended(job: &Job) -> Option<Ended> {
 
 impl Ended {
     fn without_report(&self, pod: Option<&Pod>) -> Failure {
-        let waited_for = pod.and_then(report::waiting);
+        let waited_for = pod.and_then(pods::trouble);
         match (self.reason.as_deref(), waited_for) {
             (Some("DeadlineExceeded"), Some(waiting)) => Failure::new(
                 "InspectionTimedOut",

@@ -31,6 +31,8 @@ use crate::{
     },
 };
 
+/// A container that fails leaves its last log lines in the pod's status, from where they come into ours.
+const LAST_LOG_LINES: &str = "FallbackToLogsOnError";
 /// One digest over the voices: a changed voice is a changed pod template.
 const VOICES_DIGEST: &str = "tts-operator.dev/voices-digest";
 /// Where downloaded voices lie in the pod.
@@ -151,6 +153,7 @@ fn server(tts: &ValidatedDeployment, served: &Served, size: &PodSize) -> Contain
     container.readiness_probe = Some(probe("/readyz", 2, 2));
     container.liveness_probe = Some(probe("/livez", 10, 3));
     container.resources = Some(resources(size));
+    container.termination_message_policy = Some(LAST_LOG_LINES.to_owned());
     container
 }
 
@@ -190,6 +193,7 @@ fn fetch(tts: &ValidatedDeployment, downloads: &[&ReadyVoice]) -> Container {
         .env
         .get_or_insert_default()
         .extend(server_image::download_environment(&tts.settings.download));
+    container.termination_message_policy = Some(LAST_LOG_LINES.to_owned());
     container.volume_mounts = Some(vec![voices_mount()]);
     container.resources = Some(ResourceRequirements {
         requests: Some(BTreeMap::from([
