@@ -29,6 +29,8 @@ expect() {
     shift
     if "$@" >/dev/null 2>&1; then say "ok: $what"; else fail "not so: $what"; fi
 }
+fails() { ! "$@"; }
+answers() { timeout 5 bash -c "</dev/tcp/$1/$2"; }
 
 stop_both
 "$here/host-snapshot.sh" >"$before"
@@ -37,20 +39,19 @@ cluster up --name "$API" --node=none >/dev/null 2>&1
 cluster up --name "$NODE" >/dev/null 2>&1
 expect "an API server alone and a cluster with a node run at the same time" on "$API" get namespace default
 expect "the node is ready" on "$NODE" wait --for=condition=Ready node/node-0 --timeout=10s
-expect "pods run" bash -c "KUBECONFIG=$(cluster kubeconfig --name "$NODE") ${KUBECTL[*]} run pause \
-    --image=localhost/tts-pause:dev --image-pull-policy=Never &&
-    KUBECONFIG=$(cluster kubeconfig --name "$NODE") ${KUBECTL[*]} wait --for=condition=Ready pod/pause --timeout=30s"
-expect "the host reaches a Service by its address" bash -c "</dev/tcp/$(on "$NODE" get service kubernetes \
-    --output 'jsonpath={.spec.clusterIP}')/443"
-expect "an API server alone has no node" bash -c "! KUBECONFIG=$(cluster kubeconfig --name "$API") \
-    ${KUBECTL[*]} get nodes --output name | grep -q ."
+on "$NODE" run pause --image=localhost/tts-pause:dev --image-pull-policy=Never >/dev/null
+expect "pods run" on "$NODE" wait --for=condition=Ready pod/pause --timeout=30s
+service=$(on "$NODE" get service kubernetes --output 'jsonpath={.spec.clusterIP}')
+expect "the host reaches a Service by its address" answers "$service" 443
+expect "so do programs in the cluster's network" cluster enter --name "$NODE" \
+    timeout 5 bash -c "</dev/tcp/$service/443"
+expect "an API server alone has no node" fails on "$API" get node node-0
 
 # A crash: nothing gets to clean up.
 kill -KILL "$(<"$CACHE/cluster/$NODE/supervisor.pid")"
 cluster up --name "$NODE" >/dev/null 2>&1
 expect "after a crash the next start works" on "$NODE" get namespace default
-expect "and has nothing of the one before" bash -c "! KUBECONFIG=$(cluster kubeconfig --name "$NODE") \
-    ${KUBECTL[*]} get pod pause"
+expect "and has nothing of the one before" fails on "$NODE" get pod pause
 
 stop_both
 "$here/host-snapshot.sh" >"$after"
