@@ -91,7 +91,7 @@ async fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
         settings,
     });
     if args.leader_elect {
-        let elector = leader::Elector::new(client, &args.pod_namespace, args.pod_name);
+        let mut elector = leader::Elector::new(client, &args.pod_namespace, args.pod_name);
         tokio::select! {
             () = elector.acquire() => {}
             () = shutdown.cancelled() => return Ok(()),
