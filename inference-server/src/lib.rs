@@ -6,7 +6,10 @@
 pub mod audio;
 pub mod engine;
 pub mod families;
+pub mod fetch;
 pub mod http;
+pub mod inspect;
+pub mod probe;
 pub mod say;
 pub mod scheduler;
 pub mod text;

@@ -4,9 +4,14 @@ use std::{os::unix::process::CommandExt, path::PathBuf, process::ExitCode, time:
 
 use clap::{Parser, Subcommand};
 use tts_server::{
+    fetch::{self, Fetcher},
     http::{self, Limits, ServeConfig},
-    say,
-    voices::{VoiceLocation, builtin},
+    inspect::{self, report::Report},
+    probe, say,
+    voices::{
+        VoiceLocation, builtin,
+        manifest::{NamedSource, Source},
+    },
 };
 
 mod logging;
@@ -37,8 +42,69 @@ enum Command {
         #[arg(long, default_value_t = 1.0)]
         speed: f32,
     },
+    /// Fetch voices' files into a folder and verify them.
+    Fetch(Fetch),
+    /// Fetch, verify, load and hear one voice; tell about it in one JSON object.
+    ///
+    /// Exits with 0 if it speaks, 2 if it never will, 3 if it may later.
+    Inspect(Inspect),
+    /// Speak through an endpoint and check what comes.
+    #[command(hide = true)]
+    Probe {
+        #[arg(long)]
+        url: String,
+        #[arg(long, default_value = tts_server::voices::speaker::TEST_SENTENCE)]
+        text: String,
+        #[arg(long)]
+        voice: Option<String>,
+        #[arg(long, default_value = "180s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+    },
     /// List the builtin voices.
     Voices,
+}
+
+/// What fetching needs beside the source. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+#[derive(clap::Args)]
+struct FetchOptions {
+    /// Also fetch over plain http, and follow redirects to it.
+    #[arg(long)]
+    allow_http: bool,
+    /// Most bytes that one voice's files may have together.
+    #[arg(long, default_value_t = 4 * 1024 * 1024 * 1024)]
+    max_voice_bytes: u64,
+    /// Certificates (PEM) of authorities to trust beside the system's.
+    #[arg(long, env = "TTS_CA_PEM", hide_env_values = true, value_name = "PEM")]
+    ca_pem: Option<String>,
+    #[command(flatten)]
+    log: logging::LogOptions,
+}
+
+#[derive(clap::Args)]
+struct Fetch {
+    /// The folder; each voice gets one of its own below it.
+    #[arg(long)]
+    to: PathBuf,
+    /// NAME=SOURCE with the JSON of a TtsVoice's source; may be repeated.
+    #[arg(long = "voice", value_name = "NAME=SOURCE", required = true)]
+    voices: Vec<String>,
+    #[command(flatten)]
+    options: FetchOptions,
+}
+
+#[derive(clap::Args)]
+struct Inspect {
+    /// NAME=SOURCE with the JSON of a TtsVoice's source.
+    #[arg(long, value_name = "NAME=SOURCE")]
+    voice: String,
+    /// The folder to fetch into.
+    #[arg(long)]
+    work_dir: PathBuf,
+    /// Where to write the report, beside standard output.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    options: FetchOptions,
 }
 
 #[derive(clap::Args)]
@@ -152,6 +218,71 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
     Ok(result?)
 }
 
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+fn fetch(arguments: &Fetch) -> Result<(), Box<dyn std::error::Error>> {
+    let options = &arguments.options;
+    logging::start(&options.log)?;
+    let fetcher = Fetcher::new(options.ca_pem.as_deref(), options.allow_http)?;
+    runtime()?.block_on(async {
+        for voice in &arguments.voices {
+            let NamedSource { name, source } = NamedSource::parse(voice, options.allow_http)?;
+            let Source::Files(files) = source else {
+                return Err(format!(
+                    "voice {name} is builtin: there is nothing to fetch, leave it out"
+                )
+                .into());
+            };
+            let folder = arguments.to.join(&name);
+            fetch::fetch_voice(&fetcher, &files, &folder, options.max_voice_bytes)
+                .await
+                .map_err(|error| format!("voice {name}: {error}"))?;
+        }
+        Ok(())
+    })
+}
+
+fn inspect(arguments: &Inspect) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let options = &arguments.options;
+    logging::start(&options.log)?;
+    let result = runtime()?.block_on(inspect::inspect(
+        &arguments.voice,
+        &arguments.work_dir,
+        options.ca_pem.as_deref(),
+        options.allow_http,
+        options.max_voice_bytes,
+    ));
+    let code = match &result {
+        Ok(_) => 0,
+        Err(error) if error.may_pass() => 3,
+        Err(_) => 2,
+    };
+    let report = Report::from(result).to_json();
+    println!("{report}");
+    if let Some(path) = &arguments.report {
+        std::fs::write(path, &report).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn probe(
+    url: &str,
+    text: &str,
+    voice: Option<&str>,
+    timeout: Duration,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let heard = runtime()?.block_on(probe::probe(url, text, voice, timeout))?;
+    println!(
+        "spoke {:.2} s of audio ({} bytes, {} Hz, rms {:.2}) through {url}",
+        heard.seconds, heard.bytes, heard.sample_rate, heard.rms
+    );
+    Ok(())
+}
+
 fn main() -> ExitCode {
     // The official builds of ONNX Runtime report to Microsoft unless this is set before they load, and setting a
     // variable in a running process is unsafe: start once more with it set.
@@ -177,6 +308,20 @@ fn main() -> ExitCode {
             voice,
             speed,
         } => say::say(&text, &output, "say", &location(&voice), speed).map_err(Into::into),
+        Command::Fetch(arguments) => fetch(&arguments),
+        Command::Inspect(arguments) => match inspect(&arguments) {
+            Ok(code) => return code,
+            Err(error) => {
+                eprintln!("tts-server: {error}");
+                return ExitCode::from(3);
+            }
+        },
+        Command::Probe {
+            url,
+            text,
+            voice,
+            timeout,
+        } => probe(&url, &text, voice.as_deref(), timeout),
         Command::Voices => {
             for name in builtin::NAMES {
                 println!("{name}");

@@ -45,7 +45,7 @@ pub fn say(
     } else {
         text
     };
-    let reading = text::read(text)?;
+    let reading = text::read(text, text::run_limit(speed))?;
     let voice = Voice::read(name, location)?;
     let mut speaker = Speaker::load(&voice, SessionOptions { intra_threads: 1 })?;
     let cancel = Cancel::new()?;

@@ -1,9 +1,15 @@
 //! One session: a loaded model that one thread owns.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use ort::{
-    session::{RunOptions, SessionInputValue, builder::GraphOptimizationLevel},
+    session::{
+        RunOptions, SessionInputValue,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
     value::{TensorElementType, ValueType},
 };
 
@@ -84,17 +90,29 @@ fn infos(outlets: &[ort::value::Outlet]) -> Vec<TensorInfo> {
 impl Session {
     /// Loads a model out of its bytes.
     pub fn load(model: &[u8], options: SessionOptions) -> Result<Self, EngineError> {
+        Self::build(options, |builder| builder.commit_from_memory(model))
+    }
+
+    /// Loads a model out of its file.
+    pub fn load_file(model: &Path, options: SessionOptions) -> Result<Self, EngineError> {
+        Self::build(options, |builder| builder.commit_from_file(model))
+    }
+
+    fn build(
+        options: SessionOptions,
+        commit: impl FnOnce(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
+    ) -> Result<Self, EngineError> {
         let environment = environment()?;
         let build = || -> Result<ort::session::Session, ort::Error<()>> {
-            Ok(ort::session::Session::builder(environment)?
+            let mut builder = ort::session::Session::builder(environment)?
                 .with_optimization_level(GraphOptimizationLevel::All)?
                 .with_intra_threads(options.intra_threads.max(1))?
                 .with_inter_threads(1)?
                 // Spinning burns the CPU quota of the pod while it waits.
                 .with_intra_op_spinning(false)?
                 // Every text has another shape: a cache of memory patterns doubles the peak.
-                .with_memory_pattern(false)?
-                .commit_from_memory(model)?)
+                .with_memory_pattern(false)?;
+            Ok(commit(&mut builder)?)
         };
         let session = build().map_err(|error| EngineError::CorruptModel {
             message: first_line(&error.to_string()),

@@ -174,7 +174,9 @@ impl SpeechRequest {
             warnings.push("instructions are ignored: this voice can't follow them".to_owned());
         }
         let ignored_fields = ignored(&fields, &mut warnings);
-        let reading = text::read(input)?;
+        #[expect(clippy::cast_possible_truncation, reason = "between 0.25 and 4")]
+        let run_speed = speed as f32;
+        let reading = text::read(input, text::run_limit(run_speed))?;
         if !reading.passed_over.is_empty() {
             let codes: Vec<_> = reading
                 .passed_over
@@ -200,13 +202,11 @@ impl SpeechRequest {
                 limit: rules.max_audio_seconds,
             });
         }
-        #[expect(clippy::cast_possible_truncation, reason = "between 0.25 and 4")]
-        let speed = speed as f32;
         Ok(Self {
             voice,
             reading,
             format,
-            speed,
+            speed: run_speed,
             warnings,
             ignored_fields,
         })

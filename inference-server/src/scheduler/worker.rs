@@ -8,7 +8,10 @@ use std::{
 
 use super::{Job, Scheduler, Spoken, queue::Queue};
 use crate::{
-    engine::{EngineError, session::SessionOptions},
+    engine::{
+        EngineError,
+        session::{Cancel, SessionOptions},
+    },
     voices::{Speaker, Voice, VoiceError},
 };
 
@@ -86,7 +89,8 @@ fn load(voices: &[Voice], options: SessionOptions) -> Result<Vec<Speaker>, Start
                 error,
             };
             let mut speaker = Speaker::load(voice, options).map_err(failed)?;
-            speaker.prove().map_err(failed)?;
+            let cancel = Cancel::new().map_err(|error| failed(error.into()))?;
+            speaker.prove(&cancel).map_err(failed)?;
             Ok(speaker)
         })
         .collect()

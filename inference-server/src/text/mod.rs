@@ -53,8 +53,20 @@ impl Reading {
     }
 }
 
-/// Reads a text.
-pub fn read(text: &str) -> Result<Reading, TextError> {
+/// Longest run at a speed: slow speech makes more audio of a symbol.
+pub fn run_limit(speed: f32) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "between 1 and MAX_RUN_SYMBOLS"
+    )]
+    let limit = (MAX_RUN_SYMBOLS as f32 * speed.clamp(0.01, 1.0)) as usize;
+    limit.max(1)
+}
+
+/// Reads a text into runs of at most this many symbols.
+pub fn read(text: &str, limit: usize) -> Result<Reading, TextError> {
     if text.trim().is_empty() {
         return Err(TextError::Empty);
     }
@@ -62,7 +74,7 @@ pub fn read(text: &str) -> Result<Reading, TextError> {
     let mut runs = Vec::new();
     for sentence in segment::sentences(&cleaned.text) {
         let symbols = phonemise::sentence(&normalise::pieces(sentence));
-        let parts = segment::runs(&symbols, MAX_RUN_SYMBOLS);
+        let parts = segment::runs(&symbols, limit);
         let last = parts.len().saturating_sub(1);
         runs.extend(parts.into_iter().enumerate().map(|(index, part)| Run {
             symbols: part.to_vec(),

@@ -2,10 +2,11 @@
 
 pub mod builtin;
 pub mod config;
+pub mod manifest;
 pub mod source;
 pub mod speaker;
 
-use std::{borrow::Cow, path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 pub use config::VoiceConfig;
 pub use speaker::Speaker;
@@ -51,12 +52,19 @@ pub enum VoiceLocation {
     Folder(PathBuf),
 }
 
+/// Where the model's bytes are. A file is read by each session itself: a copy here would cost its size once more.
+#[derive(Clone, Debug)]
+pub(crate) enum Model {
+    Builtin(&'static [u8]),
+    File(PathBuf),
+}
+
 /// A voice whose files have been read: what a worker needs to make a session.
 #[derive(Clone, Debug)]
 pub struct Voice {
     pub name: String,
     pub config: VoiceConfig,
-    model: Arc<Cow<'static, [u8]>>,
+    model: Model,
 }
 
 impl Voice {
@@ -68,33 +76,24 @@ impl Voice {
                     name: builtin.clone(),
                 })?;
                 (
-                    Cow::Borrowed(voice.model),
+                    Model::Builtin(voice.model),
                     VoiceConfig::parse(voice.config)?,
                 )
             }
             VoiceLocation::Folder(folder) => {
                 let files = source::find_model(folder)?;
-                let read = |path: &PathBuf| {
-                    std::fs::read(path).map_err(|error| VoiceError::Unreadable {
-                        path: path.display().to_string(),
+                let config =
+                    std::fs::read(&files.config).map_err(|error| VoiceError::Unreadable {
+                        path: files.config.display().to_string(),
                         message: error.to_string(),
-                    })
-                };
-                (
-                    Cow::Owned(read(&files.model)?),
-                    VoiceConfig::parse(&read(&files.config)?)?,
-                )
+                    })?;
+                (Model::File(files.model), VoiceConfig::parse(&config)?)
             }
         };
         Ok(Self {
             name: name.to_owned(),
             config,
-            model: Arc::new(model),
+            model,
         })
-    }
-
-    /// The model's bytes.
-    pub fn model(&self) -> &[u8] {
-        &self.model
     }
 }

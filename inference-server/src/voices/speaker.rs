@@ -1,13 +1,13 @@
 //! A voice with its session: symbols in, samples out. One thread owns it.
 
-use super::{Voice, VoiceError};
+use super::{Model, Voice, VoiceError};
 use crate::{
     engine::{
         EngineError, Session,
         session::{Cancel, SessionOptions},
     },
     families::{Family, detect::detect, vits::VitsInput},
-    text::{self, Symbol},
+    text::{self, MAX_RUN_SYMBOLS, Symbol},
 };
 
 /// A loaded voice.
@@ -25,7 +25,10 @@ pub const TEST_SENTENCE: &str = "The quick brown fox jumps over the lazy dog.";
 impl Speaker {
     /// Loads the model and checks its signature against the configuration.
     pub fn load(voice: &Voice, options: SessionOptions) -> Result<Self, VoiceError> {
-        let session = Session::load(voice.model(), options)?;
+        let session = match &voice.model {
+            Model::Builtin(bytes) => Session::load(bytes, options)?,
+            Model::File(path) => Session::load_file(path, options)?,
+        };
         let (family, takes_speaker) = detect(&session.inputs(), &session.outputs())?;
         if !takes_speaker && voice.config.speaker_count > 1 {
             return Err(VoiceError::Signature(format!(
@@ -44,10 +47,6 @@ impl Speaker {
 
     pub fn family(&self) -> Family {
         self.family
-    }
-
-    pub fn voice(&self) -> &Voice {
-        &self.voice
     }
 
     /// Speaks one run's symbols. Samples are within -1..=1 and finite.
@@ -75,13 +74,12 @@ impl Speaker {
     }
 
     /// Speaks the test sentence and listens whether there is a sound.
-    pub fn prove(&mut self) -> Result<Vec<f32>, VoiceError> {
-        let reading =
-            text::read(TEST_SENTENCE).map_err(|error| VoiceError::BadSpeech(error.to_string()))?;
-        let cancel = Cancel::new()?;
+    pub fn prove(&mut self, cancel: &Cancel) -> Result<(), VoiceError> {
+        let reading = text::read(TEST_SENTENCE, MAX_RUN_SYMBOLS)
+            .map_err(|error| VoiceError::BadSpeech(error.to_string()))?;
         let mut samples = Vec::new();
         for run in &reading.runs {
-            samples.extend(self.speak(&run.symbols, 1.0, &cancel)?);
+            samples.extend(self.speak(&run.symbols, 1.0, cancel)?);
         }
         let loudest = samples
             .iter()
@@ -89,6 +87,6 @@ impl Speaker {
         if loudest < 0.001 {
             return Err(VoiceError::BadSpeech("it is silent".to_owned()));
         }
-        Ok(samples)
+        Ok(())
     }
 }

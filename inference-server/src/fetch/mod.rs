@@ -1,0 +1,130 @@
+//! Fetching a voice's files: verified, atomic, and with errors that say what to do.
+
+pub mod client;
+pub mod download;
+
+use std::path::{Path, PathBuf};
+
+pub use client::{ClientError, Fetcher};
+
+use crate::voices::manifest::SourceFile;
+
+/// Why a file could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error(
+        "{path}: the host of {url} has no address: {cause}; is the name right, and does DNS work from here?"
+    )]
+    Dns {
+        path: String,
+        url: String,
+        cause: String,
+    },
+    #[error(
+        "{path}: the certificate of {url} is not trusted: {cause}; if a private authority signed it, give its certificate \
+         in the CA setting (TTS_CA_PEM)"
+    )]
+    Tls {
+        path: String,
+        url: String,
+        cause: String,
+    },
+    #[error("{path}: {url} can't be reached: {cause}")]
+    Connect {
+        path: String,
+        url: String,
+        cause: String,
+    },
+    #[error("{path}: {url} did not answer in time: {cause}")]
+    Timeout {
+        path: String,
+        url: String,
+        cause: String,
+    },
+    #[error("{path}: {url} answered {status}{hint}")]
+    Status {
+        path: String,
+        url: String,
+        status: u16,
+        hint: &'static str,
+    },
+    #[error("{path}: {url} leads to {target}, which is plain http; only https is followed")]
+    RedirectToHttp {
+        path: String,
+        url: String,
+        target: String,
+    },
+    #[error(
+        "{path}: {url} leads on and on; more than {} redirects are not followed",
+        client::MOST_REDIRECTS
+    )]
+    TooManyRedirects { path: String, url: String },
+    #[error("{path}: the transfer from {url} broke off: {cause}")]
+    Broken {
+        path: String,
+        url: String,
+        cause: String,
+    },
+    #[error(
+        "{path}: expected sha256 {expected}, got {found} ({size} bytes); check the sha256 in the voice's source, or whether \
+         the file at the url was changed"
+    )]
+    DigestMismatch {
+        path: String,
+        expected: String,
+        found: String,
+        size: u64,
+    },
+    #[error("{path}: the voice's files are over {limit} bytes together, which is the limit")]
+    TooLarge { path: String, limit: u64 },
+    #[error("{path} can't be written: {cause}")]
+    Write { path: String, cause: String },
+}
+
+impl FetchError {
+    /// Whether a later attempt may succeed with the same source.
+    pub fn may_pass(&self) -> bool {
+        !matches!(
+            self,
+            Self::DigestMismatch { .. }
+                | Self::TooLarge { .. }
+                | Self::RedirectToHttp { .. }
+                | Self::TooManyRedirects { .. }
+        )
+    }
+}
+
+/// A file that is there and has its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedFile {
+    pub path: String,
+    pub sha256: String,
+    pub size: u64,
+}
+
+/// Puts a voice's files into a folder. What is already there with the right digest is kept.
+pub async fn fetch_voice(
+    fetcher: &Fetcher,
+    files: &[SourceFile],
+    folder: &Path,
+    max_bytes: u64,
+) -> Result<Vec<FetchedFile>, FetchError> {
+    let mut left = max_bytes;
+    let mut fetched = Vec::new();
+    for file in files {
+        let target: PathBuf = folder.join(&file.path);
+        let found = download::ensure(fetcher, file, &target, left)
+            .await
+            .map_err(|error| match error {
+                // The file was told what was left; the reader wants to know the limit.
+                FetchError::TooLarge { path, .. } => FetchError::TooLarge {
+                    path,
+                    limit: max_bytes,
+                },
+                other => other,
+            })?;
+        left = left.saturating_sub(found.size);
+        fetched.push(found);
+    }
+    Ok(fetched)
+}

@@ -1,0 +1,221 @@
+//! `tts-server inspect`: fetches, verifies, loads, speaks one sentence, and tells what it found in one JSON object.
+
+pub mod report;
+
+use std::{path::Path, sync::Arc, sync::mpsc, thread, time::Duration};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    engine::{
+        EngineError,
+        session::{Cancel, SessionOptions},
+    },
+    fetch::{self, ClientError, FetchError, FetchedFile, Fetcher, download::hex},
+    text::{MAX_RUN_SYMBOLS, Symbol},
+    voices::{
+        Speaker, Voice, VoiceError, VoiceLocation, builtin,
+        manifest::{ManifestError, NamedSource, Source},
+        speaker::TEST_SENTENCE,
+    },
+};
+use report::{Failure, Reason, Report, Success};
+
+/// A sentence takes a second on a slow core. A model that needs minutes can't be served.
+const LONGEST_TEST: Duration = Duration::from_secs(120);
+
+/// Why a voice was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Voice(#[from] VoiceError),
+    #[error("the model did not speak a sentence within {} seconds", LONGEST_TEST.as_secs())]
+    TooSlow,
+}
+
+impl From<EngineError> for InspectError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Cancelled => Self::TooSlow,
+            other => Self::Voice(other.into()),
+        }
+    }
+}
+
+impl InspectError {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Manifest(_) => Reason::InvalidSource,
+            Self::Client(_) => Reason::Failed,
+            Self::TooSlow => Reason::UnsupportedVoice,
+            Self::Fetch(error) => match error {
+                FetchError::DigestMismatch { .. } => Reason::DigestMismatch,
+                FetchError::TooLarge { .. } => Reason::TooLarge,
+                FetchError::RedirectToHttp { .. } | FetchError::TooManyRedirects { .. } => {
+                    Reason::InvalidSource
+                }
+                FetchError::Write { .. } => Reason::Failed,
+                _ => Reason::Unreachable,
+            },
+            Self::Voice(error) => match error {
+                VoiceError::UnknownBuiltin { .. } => Reason::UnknownBuiltin,
+                VoiceError::NoModel { .. }
+                | VoiceError::SeveralModels { .. }
+                | VoiceError::NoConfig { .. } => Reason::InvalidSource,
+                VoiceError::Config(error) if error.is_unsupported() => Reason::UnsupportedVoice,
+                VoiceError::Config(_) | VoiceError::Signature(_) => Reason::InvalidConfig,
+                VoiceError::Family(_) => Reason::UnsupportedVoice,
+                VoiceError::Engine(EngineError::CorruptModel { .. } | EngineError::Run { .. })
+                | VoiceError::BadSpeech(_) => Reason::CorruptModel,
+                VoiceError::Engine(_) | VoiceError::Unreadable { .. } => Reason::Failed,
+            },
+        }
+    }
+
+    /// Whether the same source may be fine later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.reason(), Reason::Unreachable | Reason::Failed)
+    }
+}
+
+/// Inspects a voice; `named` is `NAME=<json of source>`.
+pub async fn inspect(
+    named: &str,
+    work_folder: &Path,
+    ca_pem: Option<&str>,
+    allow_http: bool,
+    max_bytes: u64,
+) -> Result<Success, InspectError> {
+    let named = NamedSource::parse(named, allow_http)?;
+    let (location, files) = match &named.source {
+        Source::Builtin(name) => (VoiceLocation::Builtin(name.clone()), builtin_files(name)?),
+        Source::Files(files) => {
+            let fetcher = Fetcher::new(ca_pem, allow_http)?;
+            let folder = work_folder.join(&named.name);
+            let fetched = fetch::fetch_voice(&fetcher, files, &folder, max_bytes).await?;
+            (VoiceLocation::Folder(folder), fetched)
+        }
+    };
+    // Loading and speaking block; nothing else runs here meanwhile.
+    let voice = Voice::read(&named.name, &location)?;
+    let mut speaker = Speaker::load(&voice, SessionOptions { intra_threads: 1 })?;
+    listen(&mut speaker)?;
+    let config = &voice.config;
+    Ok(Success {
+        digest: digest(&files),
+        size_bytes: files.iter().map(|file| file.size).sum(),
+        family: speaker.family(),
+        sample_rate_hz: config.sample_rate,
+        languages: config.languages.clone(),
+        speaker_count: config.speaker_count,
+        speaker_names: config.speaker_names.clone(),
+        files,
+        peak_memory_bytes: peak_memory_bytes(),
+    })
+}
+
+fn builtin_files(name: &str) -> Result<Vec<FetchedFile>, VoiceError> {
+    let found = builtin::find(name).ok_or_else(|| VoiceError::UnknownBuiltin {
+        name: name.to_owned(),
+    })?;
+    let file = |path: &str, bytes: &[u8]| FetchedFile {
+        path: path.to_owned(),
+        sha256: hex(&Sha256::digest(bytes)),
+        size: bytes.len() as u64,
+    };
+    Ok(vec![
+        file("voice.onnx", found.model),
+        file("voice.onnx.json", found.config),
+    ])
+}
+
+/// Speaks the test sentence, then the longest run that requests can cause, so that the peak is a real one.
+fn listen(speaker: &mut Speaker) -> Result<(), InspectError> {
+    let cancel = Arc::new(Cancel::new()?);
+    let (over, ended) = mpsc::channel::<()>();
+    let watchdog = Arc::clone(&cancel);
+    thread::spawn(move || {
+        if ended.recv_timeout(LONGEST_TEST) == Err(mpsc::RecvTimeoutError::Timeout) {
+            watchdog.cancel();
+        }
+    });
+    speaker.prove(&cancel).map_err(|error| match error {
+        VoiceError::Engine(error) => error.into(),
+        other => InspectError::Voice(other),
+    })?;
+    let sentence = crate::text::read(TEST_SENTENCE, MAX_RUN_SYMBOLS)
+        .map_err(|error| VoiceError::BadSpeech(error.to_string()))?;
+    let symbols: Vec<Symbol> = sentence
+        .runs
+        .iter()
+        .flat_map(|run| run.symbols.iter().copied())
+        .cycle()
+        .take(MAX_RUN_SYMBOLS)
+        .collect();
+    speaker.speak(&symbols, 1.0, &cancel)?;
+    drop(over);
+    Ok(())
+}
+
+/// SHA-256 over the lines `<sha256>  <path>`, sorted by path.
+fn digest(files: &[FetchedFile]) -> String {
+    let mut lines: Vec<_> = files
+        .iter()
+        .map(|file| (&file.path, &file.sha256))
+        .collect();
+    lines.sort();
+    let mut hasher = Sha256::new();
+    for (path, sha256) in lines {
+        hasher.update(format!("{sha256}  {path}\n"));
+    }
+    format!("sha256:{}", hex(&hasher.finalize()))
+}
+
+/// The process's peak so far, as the kernel counts it; none where there is no /proc.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+impl From<Result<Success, InspectError>> for Report {
+    fn from(result: Result<Success, InspectError>) -> Self {
+        match result {
+            Ok(success) => Self::Success(success),
+            Err(error) => Self::Failure(Failure {
+                reason: error.reason(),
+                message: error.to_string(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_does_not_depend_on_the_order() {
+        let file = |path: &str, sha256: &str| FetchedFile {
+            path: path.to_owned(),
+            sha256: sha256.to_owned(),
+            size: 1,
+        };
+        let one = digest(&[file("b", "22"), file("a", "11")]);
+        assert_eq!(one, digest(&[file("a", "11"), file("b", "22")]));
+        assert_eq!(
+            one,
+            format!("sha256:{}", hex(&Sha256::digest(b"11  a\n22  b\n")))
+        );
+        assert_ne!(one, digest(&[file("a", "11"), file("b", "23")]));
+    }
+}
