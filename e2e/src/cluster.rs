@@ -87,6 +87,11 @@ impl Cluster {
         Ok(helm()?.env("KUBECONFIG", &self.kubeconfig))
     }
 
+    /// Whether this is a throwaway cluster of `make cluster-up`, not one of the user's.
+    pub fn is_throwaway(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// `program` as it runs in the cluster's network; absent for a cluster of the user's.
     pub fn inside(&self, program: &Path) -> Option<Program> {
         let name = self.state.as_ref()?.file_name()?;

@@ -32,7 +32,7 @@ pub fn sentences() -> Result<Vec<String>> {
         .collect())
 }
 
-const SENTENCES: &str = "tests/sentences.txt";
+const SENTENCES: &str = "tests/data/sentences.txt";
 
 /// Python with pocketsphinx and openai: what `make test` names, else the one that `make setup` made.
 pub fn python() -> Result<Program> {

@@ -11,9 +11,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::Namespace;
+use crate::{Namespace, eventually};
 
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// A Service, reached from this machine.
@@ -34,7 +34,7 @@ pub struct Speech {
 }
 
 impl Endpoint {
-    /// By the cluster IP where this machine has a route to it (the throwaway cluster), else by port-forward.
+    /// By the cluster IP where this machine has a route to it, as to the throwaway cluster, else by port-forward.
     pub async fn of(namespace: &Namespace, service: &str) -> Result<Self> {
         let spec = namespace
             .api::<Service>()
@@ -50,13 +50,23 @@ impl Endpoint {
             .map(|port| port.port)
             .context("the Service has no port")?;
         let address = format!("{address}:{port}");
-        if let Ok(Ok(_)) = timeout(CONNECT, TcpStream::connect(&address)).await {
-            return Ok(Self {
-                url: format!("http://{address}"),
-                _forward: None,
-            });
+        if !namespace.cluster.is_throwaway() && !connects(&address).await {
+            return Self::forwarded(namespace, &format!("service/{service}"), port).await;
         }
-        Self::forwarded(namespace, &format!("service/{service}"), port).await
+        // Ready pods reach the node's rules a moment later; until then the address refuses.
+        eventually(
+            &format!("{service} at {address} accepts"),
+            CONNECT,
+            async || {
+                ensure!(connects(&address).await, "it does not");
+                Ok(())
+            },
+        )
+        .await?;
+        Ok(Self {
+            url: format!("http://{address}"),
+            _forward: None,
+        })
     }
 
     /// By `kubectl port-forward`.
@@ -115,6 +125,13 @@ impl Endpoint {
         let response = client.get(format!("{}{path}", self.url)).send().await?;
         Ok((response.status().as_u16(), response.text().await?))
     }
+}
+
+async fn connects(address: &str) -> bool {
+    matches!(
+        timeout(Duration::from_secs(2), TcpStream::connect(address)).await,
+        Ok(Ok(_))
+    )
 }
 
 impl Speech {

@@ -391,11 +391,17 @@ async fn the_clusters_roles_cover_our_kinds() -> Result<()> {
         }
         for (role, verb, resource, allowed) in [
             ("view", "list", "ttsdeployments", true),
+            ("view", "get", "ttsvoices --subresource=status", true),
             ("view", "create", "ttsdeployments", false),
             ("edit", "get", "ttsvoices", true),
             ("edit", "create", "ttsvoices", true),
-            ("edit", "patch", "ttsdeployments/scale", true),
-            ("edit", "patch", "ttsdeployments/status", false),
+            ("edit", "patch", "ttsdeployments --subresource=scale", true),
+            (
+                "edit",
+                "patch",
+                "ttsdeployments --subresource=status",
+                false,
+            ),
             ("admin", "delete", "ttsdeployments", true),
         ] {
             let account = format!("system:serviceaccount:{}:{role}er", namespace.name);
@@ -405,9 +411,7 @@ async fn the_clusters_roles_cover_our_kinds() -> Result<()> {
                 SOON,
                 async || {
                     let answer = namespace
-                        .kubectl(&format!(
-                            "auth can-i {verb} {resource}.tts-operator.dev --as={account}"
-                        ))
+                        .kubectl(&format!("auth can-i {verb} {resource} --as={account}"))
                         .await?;
                     ensure!(
                         (answer.stdout.trim() == "yes") == allowed,
