@@ -40,11 +40,14 @@ go_tool_flags() {
     esac
 }
 
+# go_release: `1.26` of go1.26.8. A patch release is no reason to build for ten minutes.
+go_release() { go version 2>/dev/null | sed -nE 's/^go version go([0-9]+\.[0-9]+).*/\1/p'; }
+
 # go_tool_dir NAME: where the built tool lies; the folder need not be there yet
 go_tool_dir() {
     local module inputs
     module=$(go_tool_module "$1")
-    inputs=("$module/go.mod" "$module/go.sum" "$(go_tool_flags "$1")" "$(uname -m)")
+    inputs=("$module/go.mod" "$module/go.sum" "$(go_tool_flags "$1")" "$(uname -m)" "$(go_release)")
     [[ ! -f $module/main.go ]] || inputs+=("$module/main.go")
     printf '%s/tools/%s-%s\n' "$CACHE" "$1" "$(content_key "${inputs[@]}")"
 }
@@ -53,7 +56,7 @@ go_tool_dir() {
 install_go_tool() {
     local dir
     dir=$(go_tool_dir "$1")
-    [[ -d $dir ]] && return
+    [[ ! -d $dir ]] || return 0
     with_progress "Building $(go_tool_about "$1")" install_folder "$dir" build_go_tool "$1"
 }
 
