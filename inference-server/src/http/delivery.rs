@@ -81,7 +81,7 @@ impl Delivery {
 
     /// Waits for the next run's samples and encodes them behind the gap that belongs before them.
     async fn next_run(&mut self) -> Result<Vec<u8>, DeliveryError> {
-        let received = self.ticket.spoken.recv().await;
+        let received = self.ticket.next().await;
         let result = received
             .ok_or(DeliveryError::WorkerLost)
             .and_then(|spoken| Ok(self.encode(&spoken?)?));

@@ -1,11 +1,19 @@
-//! Admission, the queue and the workers: at most so many requests in service and so many waiting; one that nobody waits
-//! for any more leaves at once.
+//! Admission, the queue and the workers.
+//!
+//! At most so many requests are in service and so many wait; further ones are refused. Workers take turns: a request goes
+//! back to the queue's end after each run, so that a short text does not wait for the whole of a long one. A request whose
+//! client takes its audio slowly rests until some was taken: audio does not pile up, and no worker waits for a client. One
+//! that nobody waits for any more leaves at once.
 
 mod queue;
 pub mod worker;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,16 +35,24 @@ pub struct Spoken {
     pub service: Duration,
 }
 
+/// Runs that are made ahead of what the client took: about half a minute of speech.
+const RUNS_AHEAD: usize = 3;
+
 /// A request's work, as the queue holds it.
 #[derive(Debug)]
 struct Job {
     id: u64,
     voice: usize,
-    runs: Vec<Run>,
+    /// What is still to be spoken.
+    runs: VecDeque<Run>,
     speed: f32,
     cancel: Arc<Cancel>,
     reply: mpsc::UnboundedSender<Result<Spoken, EngineError>>,
+    /// Runs that lie in the channel.
+    ahead: Arc<AtomicUsize>,
     queued_at: Instant,
+    /// Time before the first run; none until then.
+    queue_wait: Option<Duration>,
 }
 
 /// Why a request was not taken.
@@ -74,19 +90,23 @@ impl Scheduler {
     ) -> Result<Ticket, SchedulerError> {
         let cancel = Arc::new(Cancel::new()?);
         let (reply, spoken) = mpsc::unbounded_channel();
-        let id = self.queue.push(|id| Job {
+        let ahead = Arc::new(AtomicUsize::new(0));
+        let id = self.queue.admit(|id| Job {
             id,
             voice,
-            runs,
+            runs: runs.into(),
             speed,
             cancel: Arc::clone(&cancel),
             reply,
+            ahead: Arc::clone(&ahead),
             queued_at: Instant::now(),
+            queue_wait: None,
         })?;
         Ok(Ticket {
             id,
             cancel,
             queue: Arc::clone(&self.queue),
+            ahead,
             spoken,
         })
     }
@@ -119,8 +139,19 @@ pub struct Ticket {
     id: u64,
     cancel: Arc<Cancel>,
     queue: Arc<Queue>,
-    /// One message a run, in order; the channel ends after the last or after an error.
-    pub spoken: mpsc::UnboundedReceiver<Result<Spoken, EngineError>>,
+    ahead: Arc<AtomicUsize>,
+    spoken: mpsc::UnboundedReceiver<Result<Spoken, EngineError>>,
+}
+
+impl Ticket {
+    /// The next run's samples, in order; none after the last, or after an error.
+    pub async fn next(&mut self) -> Option<Result<Spoken, EngineError>> {
+        let spoken = self.spoken.recv().await?;
+        // Counted before the queue is asked: a job that rests now sees that there is room.
+        self.ahead.fetch_sub(1, Ordering::AcqRel);
+        self.queue.wake(self.id);
+        Some(spoken)
+    }
 }
 
 impl Drop for Ticket {
@@ -148,29 +179,82 @@ mod tests {
     fn the_queue_refuses_at_its_edge_and_says_when_to_come_back() {
         let scheduler = scheduler(1, 2);
         let tickets: Vec<_> = (0..3)
-            .map(|_| scheduler.submit(0, Vec::new(), 1.0).unwrap())
+            .map(|_| scheduler.submit(0, runs(1), 1.0).unwrap())
             .collect();
         assert_eq!(scheduler.in_flight(), 3);
-        let Err(SchedulerError::QueueFull { retry_after, .. }) =
-            scheduler.submit(0, Vec::new(), 1.0)
+        let Err(SchedulerError::QueueFull { retry_after, .. }) = scheduler.submit(0, runs(1), 1.0)
         else {
             panic!("a fourth request was taken in");
         };
         assert!(retry_after >= Duration::from_millis(100), "{retry_after:?}");
         drop(tickets);
         assert_eq!((scheduler.in_flight(), scheduler.waiting()), (0, 0));
-        assert!(scheduler.submit(0, Vec::new(), 1.0).is_ok());
+        assert!(scheduler.submit(0, runs(1), 1.0).is_ok());
     }
 
     #[test]
     fn who_leaves_is_out_of_the_queue_and_cancelled() {
         let scheduler = scheduler(1, 8);
-        let first = scheduler.submit(0, Vec::new(), 1.0).unwrap();
-        let second = scheduler.submit(0, Vec::new(), 1.0).unwrap();
+        let first = scheduler.submit(0, runs(1), 1.0).unwrap();
+        let second = scheduler.submit(0, runs(1), 1.0).unwrap();
         let cancel = Arc::clone(&first.cancel);
         drop(first);
         assert!(cancel.is_cancelled());
         assert_eq!(scheduler.waiting(), 1);
         assert_eq!(scheduler.queue.pop().unwrap().id, second.id);
+    }
+
+    fn runs(count: usize) -> Vec<Run> {
+        vec![
+            Run {
+                symbols: Vec::new(),
+                ends_sentence: true
+            };
+            count
+        ]
+    }
+
+    /// Does what a worker does with one run, without a model.
+    fn speak_one(scheduler: &Scheduler) -> u64 {
+        let mut job = scheduler.queue.pop().unwrap();
+        let id = job.id;
+        job.runs.pop_front();
+        let spoken = Spoken {
+            samples: vec![0.0],
+            queue_wait: Duration::ZERO,
+            service: Duration::ZERO,
+        };
+        job.ahead.fetch_add(1, Ordering::AcqRel);
+        job.reply.send(Ok(spoken)).unwrap();
+        scheduler.queue.put_back(job);
+        id
+    }
+
+    #[test]
+    fn workers_take_turns_between_a_long_and_a_short_request() {
+        let scheduler = scheduler(1, 8);
+        let long = scheduler.submit(0, runs(3), 1.0).unwrap();
+        let short = scheduler.submit(0, runs(1), 1.0).unwrap();
+        let order: Vec<_> = (0..4).map(|_| speak_one(&scheduler)).collect();
+        assert_eq!(order, [long.id, short.id, long.id, long.id]);
+    }
+
+    #[tokio::test]
+    async fn a_request_rests_until_its_client_takes_audio() {
+        let scheduler = scheduler(1, 8);
+        let mut slow = scheduler.submit(0, runs(RUNS_AHEAD + 2), 1.0).unwrap();
+        for _ in 0..RUNS_AHEAD {
+            speak_one(&scheduler);
+        }
+        // It rests: a worker would find only the other request.
+        let other = scheduler.submit(0, runs(1), 1.0).unwrap();
+        assert_eq!(speak_one(&scheduler), other.id);
+        assert!(slow.next().await.is_some());
+        assert_eq!(speak_one(&scheduler), slow.id);
+        // Resting again, it can still leave.
+        drop(slow);
+        drop(other);
+        assert_eq!(scheduler.in_flight(), 0);
+        assert_eq!(scheduler.queue.jobs(), 0);
     }
 }

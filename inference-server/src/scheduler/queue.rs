@@ -2,11 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Condvar, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
-use super::{Job, SchedulerError, lock};
+use super::{Job, RUNS_AHEAD, SchedulerError, lock};
 
 /// Service time of one symbol before any was measured: slow on purpose, so that the first advice is not too short.
 const FIRST_GUESS_SECONDS_A_SYMBOL: f64 = 0.001;
@@ -16,6 +16,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct State {
     jobs: VecDeque<Job>,
+    /// Jobs that are far enough ahead of their clients.
+    resting: Vec<Job>,
     in_flight: usize,
     next_id: u64,
     closed: bool,
@@ -36,6 +38,7 @@ impl Queue {
         Self {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
+                resting: Vec::new(),
                 in_flight: 0,
                 next_id: 0,
                 closed: false,
@@ -48,11 +51,11 @@ impl Queue {
         }
     }
 
-    /// Puts a job behind the others, or refuses it when the places are taken.
-    pub(super) fn push(&self, job: impl FnOnce(u64) -> Job) -> Result<u64, SchedulerError> {
+    /// Puts a new job behind the others, or refuses it when the places are taken.
+    pub(super) fn admit(&self, job: impl FnOnce(u64) -> Job) -> Result<u64, SchedulerError> {
         let mut state = lock(&self.state);
         if state.in_flight >= self.capacity {
-            let waiting = state.jobs.len();
+            let waiting = waiting(&state);
             return Err(SchedulerError::QueueFull {
                 waiting,
                 retry_after: self.retry_after(&state),
@@ -65,6 +68,38 @@ impl Queue {
         drop(state);
         self.arrived.notify_one();
         Ok(id)
+    }
+
+    /// Takes a job back after a run: behind the others, or to rest when it is ahead of its client. A job that is done or
+    /// cancelled is dropped.
+    pub(super) fn put_back(&self, job: Job) {
+        if job.runs.is_empty() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        // Under the lock: a ticket that goes cancels first and then looks for its job here.
+        if job.cancel.is_cancelled() {
+            return;
+        }
+        if job.ahead.load(Ordering::Acquire) >= RUNS_AHEAD {
+            state.resting.push(job);
+            return;
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Some of a job's audio was taken: if it rests, it goes on.
+    pub(super) fn wake(&self, id: u64) {
+        let mut state = lock(&self.state);
+        let Some(place) = state.resting.iter().position(|job| job.id == id) else {
+            return;
+        };
+        let job = state.resting.swap_remove(place);
+        state.jobs.push_back(job);
+        drop(state);
+        self.arrived.notify_one();
     }
 
     /// When a place should be free: the waiting work, shared by the workers.
@@ -101,6 +136,7 @@ impl Queue {
     pub(super) fn leave(&self, id: u64) {
         let mut state = lock(&self.state);
         state.jobs.retain(|job| job.id != id);
+        state.resting.retain(|job| job.id != id);
         state.in_flight = state.in_flight.saturating_sub(1);
     }
 
@@ -127,12 +163,27 @@ impl Queue {
         lock(&self.state).in_flight
     }
 
+    /// Jobs of which nothing was spoken yet.
     pub(super) fn waiting(&self) -> usize {
-        lock(&self.state).jobs.len()
+        waiting(&lock(&self.state))
+    }
+
+    #[cfg(test)]
+    pub(super) fn jobs(&self) -> usize {
+        let state = lock(&self.state);
+        state.jobs.len() + state.resting.len()
     }
 
     pub(super) fn close(&self) {
         lock(&self.state).closed = true;
         self.arrived.notify_all();
     }
+}
+
+fn waiting(state: &State) -> usize {
+    state
+        .jobs
+        .iter()
+        .filter(|job| job.queue_wait.is_none())
+        .count()
 }

@@ -1,7 +1,7 @@
 //! Workers: threads that own one session a voice.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::Ordering, mpsc},
     thread,
     time::Instant,
 };
@@ -55,7 +55,7 @@ pub fn start(
                 }
                 drop(report);
                 while let Some(job) = queue.pop() {
-                    serve(&mut speakers, &job, &queue);
+                    serve(&mut speakers, job, &queue);
                 }
             })
             .map_err(StartError::Thread)?;
@@ -96,34 +96,37 @@ fn load(voices: &[Voice], options: SessionOptions) -> Result<Vec<Speaker>, Start
         .collect()
 }
 
-/// Speaks a job's runs one after the other; stops when nobody listens.
-fn serve(speakers: &mut [Speaker], job: &Job, queue: &Queue) {
-    let queue_wait = job.queued_at.elapsed();
-    let Some(speaker) = speakers.get_mut(job.voice) else {
-        // The voice's number comes from the same list as the speakers.
-        let _ = job.reply.send(Err(EngineError::Run {
-            message: format!("there is no voice {}", job.voice),
-        }));
+/// Speaks a job's next run and gives the job back; drops it when it failed or nobody listens.
+fn serve(speakers: &mut [Speaker], mut job: Job, queue: &Queue) {
+    let queue_wait = *job
+        .queue_wait
+        .get_or_insert_with(|| job.queued_at.elapsed());
+    if job.cancel.is_cancelled() {
+        return;
+    }
+    let Some(run) = job.runs.pop_front() else {
         return;
     };
-    for run in &job.runs {
-        if job.cancel.is_cancelled() {
-            return;
-        }
-        let started = Instant::now();
-        let result = speaker.speak(&run.symbols, job.speed, &job.cancel);
-        let service = started.elapsed();
-        let failed = result.is_err();
-        if !failed {
-            queue.measured(run.symbols.len(), service);
-        }
-        let spoken = result.map(|samples| Spoken {
-            samples,
-            queue_wait,
-            service,
-        });
-        if job.reply.send(spoken).is_err() || failed {
-            return;
-        }
+    let started = Instant::now();
+    let result = match speakers.get_mut(job.voice) {
+        Some(speaker) => speaker.speak(&run.symbols, job.speed, &job.cancel),
+        // The voice's number comes from the same list as the speakers.
+        None => Err(EngineError::Run {
+            message: format!("there is no voice {}", job.voice),
+        }),
+    };
+    let service = started.elapsed();
+    let failed = result.is_err();
+    if !failed {
+        queue.measured(run.symbols.len(), service);
+    }
+    job.ahead.fetch_add(1, Ordering::AcqRel);
+    let spoken = result.map(|samples| Spoken {
+        samples,
+        queue_wait,
+        service,
+    });
+    if job.reply.send(spoken).is_ok() && !failed {
+        queue.put_back(job);
     }
 }

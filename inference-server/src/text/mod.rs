@@ -7,8 +7,9 @@ pub mod segment;
 
 pub use phonemise::{Phone, Symbol};
 
-/// Symbols that one run of a model reads at most: about 20 seconds of speech. Memory grows with the length of a run.
-pub const MAX_RUN_SYMBOLS: usize = 300;
+/// Symbols that one run of a model reads at most: about 14 seconds of speech. Memory grows with the length of a run, and
+/// few sentences are longer.
+pub const MAX_RUN_SYMBOLS: usize = 200;
 
 /// Why a text can't be spoken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
