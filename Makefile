@@ -35,8 +35,8 @@ cluster-up: ## a throwaway Kubernetes; prints the export KUBECONFIG=… line
 cluster-down: ## stop the throwaway clusters; the host is as it was
 	@e2e/cluster/cluster.sh down --all
 
-crds: ## write the CRDs again from the Rust types
-	@cargo run --quiet --package tts-operator --bin tts-operator -- crds --output crds/yaml
+crds: ## write the CRDs again from the Rust types, and what the charts derive from them
+	@scripts/generate.sh
 
 clean: ## remove what was built in this folder
 	rm -rf bin target

@@ -41,7 +41,11 @@ announce_cluster() {
 
 # Without KUBECONFIG each demo starts from nothing, so that it shows what it says.
 provide_cluster() {
-    if [[ -n ${KUBECONFIG:-} ]]; then return; fi
+    if [[ -n ${KUBECONFIG:-} ]]; then
+        kubectl get --raw /readyz >/dev/null || fail "the cluster of KUBECONFIG=$KUBECONFIG does not answer" \
+            "unset KUBECONFIG to use a throwaway one"
+        return
+    fi
     step "Throwaway cluster"
     e2e/cluster/cluster.sh down --name node
     e2e/cluster/cluster.sh up --name node >/dev/null

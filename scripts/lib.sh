@@ -30,28 +30,35 @@ content_key() {
 }
 
 # with_progress WHAT COMMAND...: runs a slow command with its output in a log file, says every half minute that it is
-# still at it, how long it took at the end, and shows the end of the log when it fails.
+# still at it, how long it took at the end, and shows the end of the log when it fails. It runs in the foreground, so
+# that Ctrl-C ends it.
 with_progress() {
-    local what=$1 log start=$SECONDS pid next=30 status=0
+    local what=$1 log start=$SECONDS beat status=0
     shift
     mkdir -p "$CACHE/log"
-    log="$CACHE/log/$(tr -cs '[:alnum:]\n' '-' <<<"$what" | sed 's/-*$//').log"
+    log="$CACHE/log/$(tr -cs '[:alnum:]\n' '-' <<<"${what%% (*}" | sed 's/-*$//').log"
     step "$what"
-    "$@" >"$log" 2>&1 </dev/null &
-    pid=$!
-    while kill -0 "$pid" 2>/dev/null; do
-        sleep 0.2
-        if ((SECONDS - start >= next)); then
-            say "    … still at it after $((SECONDS - start)) s  $(tail -n 1 "$log" | cut -c1-80)"
-            next=$((next + 30))
-        fi
-    done
-    wait "$pid" || status=$?
+    heartbeat "$log" &
+    beat=$!
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    kill "$beat" 2>/dev/null || true
+    wait "$beat" 2>/dev/null || true
     if ((status != 0)); then
         tail -n 40 "$log" >&2
         fail "$what: failed after $((SECONDS - start)) s; the whole log is $log"
     fi
     say "    done in $((SECONDS - start)) s"
+}
+
+# heartbeat LOG: until it is killed, or the script that started it has ended
+heartbeat() {
+    local start=$SECONDS never
+    # A read that never gets anything waits without a child that could outlive the script.
+    exec {never}<> <(:)
+    while kill -0 $$ 2>/dev/null; do
+        read -r -t 30 -u "$never" || true
+        say "    … still at it after $((SECONDS - start)) s  $(tail -n 1 "$1" | cut -c1-80)"
+    done
 }
 
 # install_folder TARGET COMMAND...: runs COMMAND with a new folder as its last argument and renames the folder to TARGET
