@@ -9,7 +9,10 @@ use std::{borrow::Cow, fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::{
+    NamespaceResourceScope, api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
@@ -17,7 +20,7 @@ use kube::{
     runtime::{
         WatchStreamExt as _, controller,
         controller::Action,
-        events::Recorder,
+        events::{Event, Recorder},
         predicates,
         reflector::{self, ObjectRef, Store},
         watcher,
@@ -168,9 +171,7 @@ async fn report<K: Kind>(ctx: &Context, backoff: &ErrorBackoff, outcome: Outcome
             let message = error.describe();
             tracing::warn!(%object, reason = error.reason(), error = message, "reconciliation failed");
             let event = conditions::failure_event(error.reason(), message);
-            if let Err(error) = ctx.recorder.publish(&event, &(*object).into()).await {
-                tracing::warn!(%error, "failed to publish an event");
-            }
+            publish(ctx, &event, &(*object).into()).await;
         }
         // The object was deleted between its event and its turn.
         Err(controller::Error::ObjectNotFound(object)) => {
@@ -185,6 +186,18 @@ async fn report<K: Kind>(ctx: &Context, backoff: &ErrorBackoff, outcome: Outcome
                 "a watch failed; it is started again"
             );
         }
+    }
+}
+
+/// An event that cannot be told is no reason to stop.
+async fn publish(ctx: &Context, event: &Event, about: &ObjectReference) {
+    match ctx.recorder.publish(event, about).await {
+        Ok(()) => {}
+        // A namespace that is being deleted takes no new objects, so it takes no events.
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            tracing::debug!(message = status.message, "an event was not accepted");
+        }
+        Err(error) => tracing::warn!(%error, "failed to publish an event"),
     }
 }
 
@@ -211,10 +224,7 @@ async fn write_status<K: Kind>(ctx: &Context, object: &K, status: K::Status) -> 
         .map_err(Error::Status)?;
     let previous = object.status().map(K::conditions).unwrap_or_default();
     if let Some(event) = conditions::event(previous, K::conditions(&status)) {
-        let reference = object.object_ref(&());
-        if let Err(error) = ctx.recorder.publish(&event, &reference).await {
-            tracing::warn!(%error, "failed to publish an event");
-        }
+        publish(ctx, &event, &object.object_ref(&())).await;
     }
     Ok(())
 }

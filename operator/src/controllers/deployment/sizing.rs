@@ -9,12 +9,16 @@ use super::validate::ReadyVoice;
 /// CPU that a pod asks for as long as nothing was measured.
 const DEFAULT_CPU_MILLI: u64 = 250;
 const MEBI: u64 = 1 << 20;
-/// Memory of the process beside its voices.
-const BASE_MEMORY: u64 = 96 * MEBI;
-/// Memory of a voice in service, by the size of its files: the weights, what ONNX Runtime makes of
-/// them, and the longest sentence in work.
-const MEMORY_PER_VOICE_BYTE: u64 = 3;
-const MEMORY_PER_VOICE: u64 = 64 * MEBI;
+/// Requests that may wait for a worker; further ones are refused with 429.
+const QUEUE: u64 = 8;
+/// Longest answer, in seconds of audio: 4,096 characters, which is the longest text, take about 250.
+const MAX_AUDIO_SECONDS: u64 = 300;
+/// Samples are 32-bit floats until they are sent.
+const BYTES_PER_SAMPLE: u64 = 4;
+/// Memory of a voice whose inspection did not report its peak: the process, and what ONNX Runtime
+/// makes of the weights.
+const UNKNOWN_PEAK: u64 = 96 * MEBI;
+const UNKNOWN_PEAK_PER_BYTE: u64 = 3;
 
 /// The size of the server container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,10 @@ pub struct PodSize {
     pub memory_limit: Option<Quantity>,
     /// Worker threads, each with its own session of every voice.
     pub workers: u64,
+    /// Requests that may wait for a worker.
+    pub queue: u64,
+    /// Longest answer, in seconds of audio.
+    pub max_audio_seconds: u64,
     /// `Manual` or `Default`, a condition's reason.
     pub mode: &'static str,
     /// Why these numbers, for people.
@@ -52,33 +60,52 @@ fn manual(resources: &Resources) -> PodSize {
         memory_request: resources.requests.memory.clone(),
         memory_limit: resources.limits.as_ref().and_then(|l| l.memory.clone()),
         workers,
+        queue: QUEUE,
+        max_audio_seconds: MAX_AUDIO_SECONDS,
         mode: "Manual",
     }
 }
 
+/// Each worker has a session of every voice; each request that was taken in may have its whole
+/// audio waiting for a slow reader.
 fn default(voices: &[ReadyVoice]) -> PodSize {
-    let files: u64 = voices.iter().map(|voice| voice.size_bytes).sum();
-    let count = voices.len() as u64;
-    let memory = files
-        .saturating_mul(MEMORY_PER_VOICE_BYTE)
-        .saturating_add(count.saturating_mul(MEMORY_PER_VOICE))
-        .saturating_add(BASE_MEMORY);
-    let memory = Quantity::from_bytes_in_mebi(memory);
+    let workers = 1;
+    let spoken: u64 = voices.iter().map(peak).fold(0, u64::saturating_add);
+    let rate = voices
+        .iter()
+        .map(|voice| voice.sample_rate_hz)
+        .max()
+        .unwrap_or(0);
+    let waiting = (workers + QUEUE) * MAX_AUDIO_SECONDS * BYTES_PER_SAMPLE * u64::from(rate);
+    let memory =
+        Quantity::from_bytes_in_mebi(spoken.saturating_mul(workers).saturating_add(waiting));
     PodSize {
         explanation: format!(
-            "nothing is measured yet: 250m CPU and one worker thread; {memory} memory, which is {} for the process, {} a voice and {MEMORY_PER_VOICE_BYTE} times the {} of files",
-            Quantity::from_bytes_in_mebi(BASE_MEMORY),
-            Quantity::from_bytes_in_mebi(MEMORY_PER_VOICE),
-            Quantity::from_bytes_in_mebi(files),
+            "nothing is measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory, which is {} at the peak of the voices' inspections and {} for the audio of {} requests of at most {MAX_AUDIO_SECONDS} s",
+            Quantity::from_bytes_in_mebi(spoken),
+            Quantity::from_bytes_in_mebi(waiting),
+            workers + QUEUE,
         ),
         cpu_request: Quantity::from_milli(DEFAULT_CPU_MILLI),
         cpu_limit: None,
         memory_request: memory.clone(),
         // Equal to the request: a node never has to kill a pod that kept to its own number.
         memory_limit: Some(memory),
-        workers: 1,
+        workers,
+        queue: QUEUE,
+        max_audio_seconds: MAX_AUDIO_SECONDS,
         mode: "Default",
     }
+}
+
+/// Bytes of memory with the voice loaded and its longest run spoken.
+fn peak(voice: &ReadyVoice) -> u64 {
+    voice.peak_memory_bytes.unwrap_or_else(|| {
+        voice
+            .size_bytes
+            .saturating_mul(UNKNOWN_PEAK_PER_BYTE)
+            .saturating_add(UNKNOWN_PEAK)
+    })
 }
 
 #[cfg(test)]
@@ -115,17 +142,20 @@ mod tests {
         assert_eq!(workers("250m", None), 1, "at least one");
     }
 
+    /// 9 requests x 300 s x 16,000 samples x 4 bytes = 172,800,000 bytes, 164.8 MiB.
     #[test]
-    fn the_default_asks_for_memory_by_the_size_of_the_voices() {
-        let voice = |size_bytes| ReadyVoice {
-            size_bytes,
+    fn the_default_asks_for_the_measured_peaks_and_the_audio_in_flight() {
+        let voice = |peak_memory_bytes| ReadyVoice {
+            size_bytes: 5 * MEBI,
+            sample_rate_hz: 16_000,
+            peak_memory_bytes,
             ..ReadyVoice::default()
         };
-        let one = default(&[voice(5 * MEBI)]);
-        assert_eq!(one.memory_request.bytes(), (96 + 64 + 15) * MEBI);
+        let one = default(&[voice(Some(110 * MEBI))]);
+        assert_eq!(one.memory_request.as_str(), "275Mi");
         assert_eq!(one.cpu_request.as_str(), "250m");
-        let two = default(&[voice(5 * MEBI), voice(60 * MEBI)]);
-        assert_eq!(two.memory_request.bytes(), (96 + 128 + 195) * MEBI);
-        assert!(two.explanation.contains("419Mi"), "{}", two.explanation);
+        let two = default(&[voice(Some(110 * MEBI)), voice(None)]);
+        assert_eq!(two.memory_request.bytes(), (275 + 96 + 15) * MEBI);
+        assert!(two.explanation.contains("386Mi"), "{}", two.explanation);
     }
 }

@@ -54,6 +54,8 @@ pub struct ReadyVoice {
     pub source: VoiceSource,
     pub digest: String,
     pub size_bytes: u64,
+    pub sample_rate_hz: u32,
+    pub peak_memory_bytes: Option<u64>,
 }
 
 pub fn validate(
@@ -121,6 +123,10 @@ pub fn validate(
     })
 }
 
+fn positive(bytes: i64) -> Option<u64> {
+    u64::try_from(bytes).ok()
+}
+
 /// Why a voice cannot be served.
 struct NotReady {
     reason: &'static str,
@@ -149,10 +155,12 @@ fn check(
             name: name.to_owned(),
             source: voice.spec.source.clone(),
             digest: status.digest.unwrap_or_default(),
-            size_bytes: status
-                .size_bytes
-                .and_then(|bytes| u64::try_from(bytes).ok())
+            size_bytes: status.size_bytes.and_then(positive).unwrap_or(0),
+            sample_rate_hz: status
+                .sample_rate_hz
+                .and_then(|rate| u32::try_from(rate).ok())
                 .unwrap_or(0),
+            peak_memory_bytes: status.peak_memory_bytes.and_then(positive),
         });
     }
     let why = status

@@ -50,6 +50,8 @@ status:
   observedGeneration: 3
   digest: sha256:00ff
   sizeBytes: 10485760
+  sampleRateHz: 22050
+  peakMemoryBytes: 104857600
   conditions:
   - {{type: Ready, status: 'True', reason: Inspected, message: '', lastTransitionTime: '2024-01-01T00:00:00Z'}}
 "
