@@ -13,16 +13,22 @@ apt-get install --quiet=2 --yes --no-install-recommends ca-certificates >/dev/nu
 
 mkdir -p "$target/var/lib/dpkg/status.d" /packages
 cd /packages
-for package in "$@"; do
-    case $package in
-    ca-certificates | tzdata) apt-get download --quiet=2 "$package" ;;
-    *) apt-get download --quiet=2 "$package:$arch" ;;
+
+# add PACKAGE: unpacks it; scanners for vulnerabilities look into status.d for names and versions
+add() {
+    case $1 in
+    ca-certificates | tzdata) apt-get download --quiet=2 "$1" ;;
+    *) apt-get download --quiet=2 "$1:$arch" ;;
     esac
-done
-for file in *.deb; do
-    dpkg-deb --extract "$file" "$target"
-    # Scanners for vulnerabilities look here for names and versions.
-    dpkg-deb --field "$file" >"$target/var/lib/dpkg/status.d/$(dpkg-deb --field "$file" Package)"
+    dpkg-deb --extract "$1"_*.deb "$target"
+    dpkg-deb --field "$1"_*.deb >"$target/var/lib/dpkg/status.d/$1"
+}
+
+for package in "$@"; do
+    add "$package"
+    # The documents of some packages are a link to those of another one: of libgcc-s1 to gcc-12-base.
+    documents=$(readlink "$target/usr/share/doc/$package" || true)
+    if [ -n "$documents" ] && [ ! -e "$target/usr/share/doc/$documents" ]; then add "$documents"; fi
 done
 
 # Left out: character set converters and translations, for text that is UTF-8 and messages that are English; manuals,
@@ -30,8 +36,13 @@ done
 rm -rf "$target"/usr/lib/*/gconv "$target"/usr/lib/*/audit "$target/usr/share/locale" "$target/usr/share/man" \
     "$target/usr/share/lintian" "$target/usr/share/ca-certificates" "$target/usr/share/gcc" "$target/usr/share/gdb" \
     "$target/usr/sbin" "$target/etc/ca-certificates" "$target/etc/ld.so.conf.d"
-find "$target/usr/share/doc" -type f ! -name copyright -delete
-find "$target/usr/share/doc" -type d -empty -delete
+find "$target/usr/share/doc" -mindepth 2 -maxdepth 2 ! -name copyright -exec rm -rf {} +
+# The copyright files refer to these for the full texts.
+cp -r /usr/share/common-licenses "$target/usr/share/"
+for package in "$@"; do
+    [ -s "$target/usr/share/doc/$package/copyright" ] || { echo "$package has no copyright file" >&2 && exit 1; }
+done
+
 mkdir -p "$target/etc/ssl/certs"
 cp /etc/ssl/certs/ca-certificates.crt "$target/etc/ssl/certs/"
 
