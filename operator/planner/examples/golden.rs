@@ -36,6 +36,9 @@ fn run() -> Result<usize, String> {
             found += 1;
         }
     }
-    println!("{} cases, {found} differences above 1e-6", goldens.cases.len());
+    println!(
+        "{} cases, {found} differences above 1e-6",
+        goldens.cases.len()
+    );
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! How many pods, and when the HorizontalPodAutoscaler adds or takes one.
+//! How many pods, and when the horizontal pod autoscaler adds or takes one.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,12 @@ use crate::request::{Load, Policy};
 /// The autoscaler looks every 15 s.
 const HPA_SYNC: f64 = 15.0;
 /// Scale up at once by doubling or by four pods, whichever is more, every 15 s.
-const SCALE_UP: ScaleUp = ScaleUp { stabilization_seconds: 0, percent: 100, pods: 4, period_seconds: 15 };
+const SCALE_UP: ScaleUp = ScaleUp {
+    stabilization_seconds: 0,
+    percent: 100,
+    pods: 4,
+    period_seconds: 15,
+};
 /// The scale-down window in cold starts, and its bounds (s).
 const DOWN_COLD_STARTS: f64 = 5.0;
 const DOWN_WINDOW: (f64, f64) = (300.0, 1800.0);
@@ -34,7 +39,7 @@ impl Replicas {
     }
 }
 
-/// What the HorizontalPodAutoscaler is told.
+/// What the horizontal pod autoscaler is told.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Autoscaling {
@@ -47,7 +52,7 @@ pub struct Autoscaling {
     /// Percent of the CPU request at that load: the target where no custom metric is to be had. None on GPU pods, whose
     /// CPU says nothing.
     pub cpu_percent: Option<f64>,
-    /// λ_t, requests per second and pod at the target.
+    /// `λ_t`, requests per second and pod at the target.
     pub rate: f64,
     /// τ: seconds from a need to a pod that serves it.
     pub reaction: f64,
@@ -77,24 +82,38 @@ pub struct ScaleDown {
 
 /// Whether the user gave the base load.
 pub(crate) fn base_rps(load: &Load, policy: &Policy) -> f64 {
-    load.base_rps.unwrap_or_else(|| policy.base_share * load.peak_rps())
+    load.base_rps
+        .unwrap_or_else(|| policy.base_share * load.peak_rps())
 }
 
-/// rmin = max(min(2, R), ceil(base / λ*)); rmax = min(limit, ceil(1.25·R)), but never below rmin: where the user wants
+/// `rmin = max(min(2, R), ceil(base / λ*))`; `rmax = min(limit, ceil(1.25·R))`, but never below rmin: where the user wants
 /// more pods than the peak needs, the room above moves with them.
 pub(crate) fn replicas(candidate: &Candidate<'_>, load: &Load, policy: &Policy) -> Replicas {
     let (at_peak, limit) = (candidate.replicas, candidate.limit);
-    let for_availability = if at_peak > 1 { policy.min_replicas_for_availability.min(at_peak) } else { 1 };
+    let for_availability = if at_peak > 1 {
+        policy.min_replicas_for_availability.min(at_peak)
+    } else {
+        1
+    };
     let for_base = ceil_above_noise(base_rps(load, policy) / candidate.rate);
-    let min = policy.min_replicas.max(for_availability).max(for_base).min(limit);
+    let min = policy
+        .min_replicas
+        .max(for_availability)
+        .max(for_base)
+        .min(limit);
     let surge = ceil_above_noise(f64::from(at_peak) * policy.surge);
-    Replicas { min, at_peak, max: at_peak.max(surge).min(limit).max(min), limit }
+    Replicas {
+        min,
+        at_peak,
+        max: at_peak.max(surge).min(limit).max(min),
+        limit,
+    }
 }
 
-/// τ = coldStart + 15 s (sync) + metric lag; h = 1 + ramp·τ; λ_t = λ* / (1 + tolerance) / h; target = L(λ_t).
+/// `τ = coldStart + 15 s (sync) + metric lag`; `h = 1 + ramp·τ`; `λ_t = λ* / (1 + tolerance) / h`; the target is `L(λ_t)`.
 ///
 /// The tolerance, because nothing happens until the metric exceeds the target by it. In flight, because it also sees
-/// what a wrong profile hides: work that waits. CPU fallback: 100·λ_t·ā·cpuSecPerAudioS / request.
+/// what a wrong profile hides: work that waits. On a CPU the fallback is `100·λ_t·ā·cpuSecPerAudioS / request` percent.
 pub(crate) fn target(candidate: &Candidate<'_>, load: &Load, policy: &Policy) -> Autoscaling {
     let cold_start = candidate.profile.cold_start;
     let reaction = cold_start + HPA_SYNC + policy.metric_lag;

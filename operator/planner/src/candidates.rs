@@ -54,17 +54,35 @@ pub(crate) struct Candidate<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Obstacle {
     /// Even an idle pod's first audio is too late.
-    FirstAudio { idle_p95: f64 },
-    RealTimeFactor { concurrency: u32, rtf_p95: f64 },
-    Fit { cpu: f64, memory: f64 },
-    PartOfACore { cpu: f64 },
-    AboveLimit { cpu: f64, limit: f64 },
+    FirstAudio {
+        idle_p95: f64,
+    },
+    RealTimeFactor {
+        concurrency: u32,
+        rtf_p95: f64,
+    },
+    Fit {
+        cpu: f64,
+        memory: f64,
+    },
+    PartOfACore {
+        cpu: f64,
+    },
+    AboveLimit {
+        cpu: f64,
+        limit: f64,
+    },
 }
 
 impl Candidate<'_> {
     /// The pod as a queue.
     pub fn server(&self) -> FlowServer<'_> {
-        FlowServer::new(&self.curve.rates, &self.curve.first_audio, self.arrival_cv2, self.curve.service_cv2)
+        FlowServer::new(
+            &self.curve.rates,
+            &self.curve.first_audio,
+            self.arrival_cv2,
+            self.curve.service_cv2,
+        )
     }
 
     pub fn accelerator(&self) -> Accelerator {
@@ -76,7 +94,7 @@ impl Candidate<'_> {
         self.server().full_rate()
     }
 
-    /// podPrice / (λ*·ā): per audio-second per second is per audio-hour per hour, so the hours cancel.
+    /// `podPrice / (λ*·ā)`: per audio-second per second is per audio-hour per hour, so the hours cancel.
     pub fn cost_per_audio_hour(&self, mean_audio: f64) -> f64 {
         self.pod_price / (self.rate * mean_audio)
     }
@@ -114,20 +132,39 @@ pub(crate) fn evaluate<'a>(
     if qos == Qos::Guaranteed && config.cpu.fract() != 0.0 {
         return Err(Obstacle::PartOfACore { cpu: config.cpu });
     }
-    if let Some(limit) = terms.policy.max_cpu_per_pod.filter(|&limit| config.cpu > limit) {
-        return Err(Obstacle::AboveLimit { cpu: config.cpu, limit });
+    if let Some(limit) = terms
+        .policy
+        .max_cpu_per_pod
+        .filter(|&limit| config.cpu > limit)
+    {
+        return Err(Obstacle::AboveLimit {
+            cpu: config.cpu,
+            limit,
+        });
     }
     let cpu_request = resources::cpu_request(config, profile.accelerator(), qos, &terms.policy);
     let derate = standing.derate.max(terms.policy.min_derate);
-    let mut curve = ServiceCurve::new(config, profile, &terms.load).derated(derate, standing.slowdown());
+    let mut curve =
+        ServiceCurve::new(config, profile, &terms.load).derated(derate, standing.slowdown());
     let mut best: Option<Slots> = None;
     let mut first_obstacle = None;
     let mut misfit = None;
     for concurrency in 1..=curve.rates.len() {
-        let found = slots(terms, class, profile, &shape, &curve, concurrency, cpu_request);
+        let found = slots(
+            terms,
+            class,
+            profile,
+            &shape,
+            &curve,
+            concurrency,
+            cpu_request,
+        );
         match found {
             Ok(slots) => {
-                if best.as_ref().is_none_or(|best| slots.cost < best.cost * SAVES) {
+                if best
+                    .as_ref()
+                    .is_none_or(|best| slots.cost < best.cost * SAVES)
+                {
                     best = Some(slots);
                 }
             }
@@ -145,7 +182,9 @@ pub(crate) fn evaluate<'a>(
     }
     let Some(best) = best else {
         // That a pod does not fit says more than that a larger one would also be late.
-        let never = Obstacle::FirstAudio { idle_p95: f64::INFINITY };
+        let never = Obstacle::FirstAudio {
+            idle_p95: f64::INFINITY,
+        };
         return Err(misfit.or(first_obstacle).unwrap_or(never));
     };
     curve.rates.truncate(best.concurrency);
@@ -185,13 +224,30 @@ fn slots(
     concurrency: usize,
     cpu_request: f64,
 ) -> Result<Slots, (Obstacle, bool)> {
-    let Terms { objectives, load, policy } = terms;
+    let Terms {
+        objectives,
+        load,
+        policy,
+    } = terms;
     let slots = u32::try_from(concurrency).unwrap_or(u32::MAX);
-    let rtf_p95 = curve.rtf_p95.get(concurrency - 1).copied().unwrap_or(f64::INFINITY);
+    let rtf_p95 = curve
+        .rtf_p95
+        .get(concurrency - 1)
+        .copied()
+        .unwrap_or(f64::INFINITY);
     if rtf_p95 > objectives.rtf_p95 {
-        return Err((Obstacle::RealTimeFactor { concurrency: slots, rtf_p95 }, true));
+        return Err((
+            Obstacle::RealTimeFactor {
+                concurrency: slots,
+                rtf_p95,
+            },
+            true,
+        ));
     }
-    let (rates, first_audio) = (&curve.rates[..concurrency], &curve.first_audio[..concurrency]);
+    let (rates, first_audio) = (
+        &curve.rates[..concurrency],
+        &curve.first_audio[..concurrency],
+    );
     let pod = FlowServer::new(rates, first_audio, load.burstiness, curve.service_cv2);
     let late = |last| {
         let idle_p95 = pod.first_audio_quantile(QUANTILE, pod.idle_rate());
@@ -202,33 +258,68 @@ fn slots(
     if typical > objectives.ttfa_p95 {
         return Err(late(true));
     }
-    let Some((rate, arrival_cv2, replicas)) = sustained(terms, curve, concurrency) else { return Err(late(false)) };
+    let Some((rate, arrival_cv2, replicas)) = sustained(terms, curve, concurrency) else {
+        return Err(late(false));
+    };
     // A typical request queued deeper than this would be late: better a 429 now.
     let queue = ceil_above_noise(pod.full_rate() * (objectives.ttfa_p95 - typical)).max(1);
     let memory_needed = memory::needed(&shape.config.mem, slots, queue, load.max_chunk_audio);
     let memory = memory::request(memory_needed, policy);
     let pods_per_node = pods_per_node(class, profile.accelerator(), cpu_request, memory);
     if pods_per_node < 1 {
-        return Err((Obstacle::Fit { cpu: cpu_request, memory }, false));
+        return Err((
+            Obstacle::Fit {
+                cpu: cpu_request,
+                memory,
+            },
+            false,
+        ));
     }
     let pod_price = class.price_per_hour.map_or_else(
-        || cpu_request + if profile.accelerator() == Accelerator::Gpu { class.gpu_weight } else { 0.0 },
+        || {
+            cpu_request
+                + if profile.accelerator() == Accelerator::Gpu {
+                    class.gpu_weight
+                } else {
+                    0.0
+                }
+        },
         |price| price / f64::from(pods_per_node),
     );
     let cost = f64::from(replicas) * pod_price;
-    Ok(Slots { concurrency, queue, rate, arrival_cv2, replicas, memory_needed, memory, pods_per_node, pod_price, cost })
+    Ok(Slots {
+        concurrency,
+        queue,
+        rate,
+        arrival_cv2,
+        replicas,
+        memory_needed,
+        memory,
+        pods_per_node,
+        pod_price,
+        cost,
+    })
 }
 
-/// λ*, the ca² it holds at, and R = ceil(peak / λ*).
+/// λ*, the ca² it holds at, and `R = ceil(peak / λ*)`.
 ///
 /// At random each pod sees arrivals as they come, ca². In turn, a pod gets every R-th, and ca² falls to ca²/R: λ* then
 /// depends on R, and R is the smallest that carries its share. Least-request does better still, but its pooled bound
 /// is 16 % optimistic above 75 % utilisation, so it is planned like round robin.
 fn sustained(terms: &Terms, curve: &ServiceCurve, concurrency: usize) -> Option<(f64, f64, u32)> {
-    let Terms { objectives, load, policy } = terms;
-    let (rates, first_audio) = (&curve.rates[..concurrency], &curve.first_audio[..concurrency]);
+    let Terms {
+        objectives,
+        load,
+        policy,
+    } = terms;
+    let (rates, first_audio) = (
+        &curve.rates[..concurrency],
+        &curve.first_audio[..concurrency],
+    );
     let pod = |arrival_cv2| FlowServer::new(rates, first_audio, arrival_cv2, curve.service_cv2);
-    let max_rate = |arrival_cv2| pod(arrival_cv2).max_rate(objectives.ttfa_p95, QUANTILE, policy.max_utilisation);
+    let max_rate = |arrival_cv2| {
+        pod(arrival_cv2).max_rate(objectives.ttfa_p95, QUANTILE, policy.max_utilisation)
+    };
     let peak = load.peak_rps();
     let at_random = max_rate(load.burstiness)?;
     let enough_at_random = ceil_above_noise(peak / at_random).max(1);
@@ -239,7 +330,8 @@ fn sustained(terms: &Terms, curve: &ServiceCurve, concurrency: usize) -> Option<
     let carried = |replicas: u32| {
         let share = peak / f64::from(replicas);
         let pod = pod(in_turn(replicas));
-        share <= policy.max_utilisation * pod.full_rate() && pod.late(objectives.ttfa_p95, share) <= 1.0 - QUANTILE
+        share <= policy.max_utilisation * pod.full_rate()
+            && pod.late(objectives.ttfa_p95, share) <= 1.0 - QUANTILE
     };
     // More pods each see less load and steadier arrivals, so what carries is an interval.
     let (mut low, mut high) = (1, enough_at_random);
@@ -255,15 +347,26 @@ fn sustained(terms: &Terms, curve: &ServiceCurve, concurrency: usize) -> Option<
 }
 
 /// By cores, memory and GPU slots, whichever runs out first.
-fn pods_per_node(class: &NodeClass, accelerator: Accelerator, cpu_request: f64, memory: f64) -> u32 {
+fn pods_per_node(
+    class: &NodeClass,
+    accelerator: Accelerator,
+    cpu_request: f64,
+    memory: f64,
+) -> u32 {
     let by_cpu = floor(class.allocatable_cpu / cpu_request);
     let by_memory = floor(class.allocatable_memory / memory);
-    let by_gpu = if accelerator == Accelerator::Gpu { class.gpu_slots } else { u32::MAX };
-    by_cpu.min(by_memory).min(by_gpu)
+    let gpu_slots = if accelerator == Accelerator::Gpu {
+        class.gpu_slots
+    } else {
+        u32::MAX
+    };
+    by_cpu.min(by_memory).min(gpu_slots)
 }
 
 fn pod_limit(terms: &Terms, class: &NodeClass, pods_per_node: u32) -> u32 {
-    pods_per_node.saturating_mul(class.max_nodes).min(terms.policy.max_replicas.unwrap_or(u32::MAX))
+    pods_per_node
+        .saturating_mul(class.max_nodes)
+        .min(terms.policy.max_replicas.unwrap_or(u32::MAX))
 }
 
 /// Whether a profile is planned with at all.

@@ -24,7 +24,9 @@ pub fn plan(request: &Request) -> Result<Decision, RequestError> {
     request.check()?;
     let field = Field::of(request);
     let Some(best) = field.feasible.first() else {
-        return Ok(Decision::Infeasible(Box::new(infeasible::explain(request, &field))));
+        return Ok(Decision::Infeasible(Box::new(infeasible::explain(
+            request, &field,
+        ))));
     };
     let chosen = kept(request, &field.feasible).unwrap_or(best);
     Ok(Decision::Plan(Box::new(finish(request, &field, chosen))))
@@ -43,10 +45,18 @@ pub(crate) struct Field<'a> {
 impl<'a> Field<'a> {
     pub fn of(request: &'a Request) -> Self {
         let terms = request.terms();
-        let mut field = Self { feasible: Vec::new(), too_many: Vec::new(), out: Vec::new() };
+        let mut field = Self {
+            feasible: Vec::new(),
+            too_many: Vec::new(),
+            out: Vec::new(),
+        };
         for class in &request.classes {
             let mut measured = false;
-            for measurement in request.measurements.iter().filter(|m| m.profile.node.class == class.name) {
+            for measurement in request
+                .measurements
+                .iter()
+                .filter(|m| m.profile.node.class == class.name)
+            {
                 let (profile, standing) = (&measurement.profile, measurement.standing());
                 measured = true;
                 let out = |shape, because| Rejection {
@@ -62,23 +72,45 @@ impl<'a> Field<'a> {
                 for shape in shapes(profile, class, &request.policy) {
                     let size = Some((shape.config.cpu, shape.config.threads));
                     match evaluate(&terms, class, profile, standing, shape) {
-                        Ok(candidate) if candidate.fits_inventory() => field.feasible.push(candidate),
+                        Ok(candidate) if candidate.fits_inventory() => {
+                            field.feasible.push(candidate);
+                        }
                         Ok(candidate) => field.too_many.push(candidate),
-                        Err(obstacle) => field.out.push((out(size, because(request, obstacle)), Some(obstacle))),
+                        Err(obstacle) => field
+                            .out
+                            .push((out(size, because(request, obstacle)), Some(obstacle))),
                     }
                 }
             }
             if !measured {
                 let (class, because) = (class.name.clone(), Because::Unmeasured);
-                field.out.push((Rejection { class, profile: None, shape: None, because }, None));
+                field.out.push((
+                    Rejection {
+                        class,
+                        profile: None,
+                        shape: None,
+                        because,
+                    },
+                    None,
+                ));
             }
         }
-        let mut keyed: Vec<_> = field.feasible.into_iter().map(|c| (round(c.cost, COST_DIGITS), c)).collect();
+        let mut keyed: Vec<_> = field
+            .feasible
+            .into_iter()
+            .map(|c| (round(c.cost, COST_DIGITS), c))
+            .collect();
         keyed.sort_by(|(cost, a), (other, b)| cost.total_cmp(other).then_with(|| tie(a, b)));
         field.feasible = keyed.into_iter().map(|(_, candidate)| candidate).collect();
         field.too_many.sort_by(place);
         field.out.sort_by(|(a, _), (b, _)| {
-            let key = |r: &Rejection| (r.class.clone(), r.profile.clone(), r.shape.map(|(cpu, t)| (cpu.to_bits(), t)));
+            let key = |r: &Rejection| {
+                (
+                    r.class.clone(),
+                    r.profile.clone(),
+                    r.shape.map(|(cpu, t)| (cpu.to_bits(), t)),
+                )
+            };
             key(a).cmp(&key(b))
         });
         field
@@ -97,7 +129,9 @@ impl<'a> Field<'a> {
                 pods_per_node: candidate.pods_per_node,
             },
         });
-        too_many.chain(self.out.iter().map(|(rejection, _)| rejection.clone())).collect()
+        too_many
+            .chain(self.out.iter().map(|(rejection, _)| rejection.clone()))
+            .collect()
     }
 }
 
@@ -124,16 +158,26 @@ fn place(a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
 /// Hysteresis: the best of the class that runs now, unless another is cheaper by more than the policy's gain.
 fn kept<'a, 'b>(request: &Request, feasible: &'b [Candidate<'a>]) -> Option<&'b Candidate<'a>> {
     let current = request.current.as_ref()?;
-    let keep = feasible.iter().find(|candidate| candidate.class.name == current.class)?;
+    let keep = feasible
+        .iter()
+        .find(|candidate| candidate.class.name == current.class)?;
     (keep.cost <= feasible.first()?.cost / (1.0 - request.policy.switch_gain)).then_some(keep)
 }
 
 fn because(request: &Request, obstacle: Obstacle) -> Because {
     match obstacle {
-        Obstacle::FirstAudio { idle_p95 } => Because::FirstAudio { idle_p95, objective: request.objectives.ttfa_p95 },
-        Obstacle::RealTimeFactor { concurrency, rtf_p95 } => {
-            Because::RealTimeFactor { concurrency, rtf_p95, objective: request.objectives.rtf_p95 }
-        }
+        Obstacle::FirstAudio { idle_p95 } => Because::FirstAudio {
+            idle_p95,
+            objective: request.objectives.ttfa_p95,
+        },
+        Obstacle::RealTimeFactor {
+            concurrency,
+            rtf_p95,
+        } => Because::RealTimeFactor {
+            concurrency,
+            rtf_p95,
+            objective: request.objectives.rtf_p95,
+        },
         Obstacle::Fit { cpu, memory } => Because::Fit { cpu, memory },
         Obstacle::PartOfACore { cpu } => Because::PartOfACore { cpu },
         Obstacle::AboveLimit { cpu, limit } => Because::AboveLimit { cpu, limit },
@@ -142,7 +186,12 @@ fn because(request: &Request, obstacle: Obstacle) -> Because {
 
 /// A candidate as a plan.
 pub(crate) fn finish(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>) -> Plan {
-    let Request { load, policy, objectives, .. } = request;
+    let Request {
+        load,
+        policy,
+        objectives,
+        ..
+    } = request;
     let config = chosen.shape.config.as_ref();
     let pod = chosen.server();
     let share = load.peak_rps() / f64::from(chosen.replicas.max(1));
@@ -175,14 +224,24 @@ pub(crate) fn finish(request: &Request, field: &Field<'_>, chosen: &Candidate<'_
         autoscaling: autoscaling::target(chosen, load, policy),
         predicted: predict(chosen, &pod, share, objectives.ttfa_p95, load.mean_audio),
         reasons: Vec::new(),
-        candidates: field.feasible.iter().map(|candidate| alternative(candidate, load.mean_audio)).collect(),
+        candidates: field
+            .feasible
+            .iter()
+            .map(|candidate| alternative(candidate, load.mean_audio))
+            .collect(),
         rejected: field.rejected(),
     };
     plan.reasons = explanation::reasons(request, field, chosen, &plan);
     plan
 }
 
-fn predict(chosen: &Candidate<'_>, pod: &FlowServer<'_>, share: f64, promise: f64, mean_audio: f64) -> Prediction {
+fn predict(
+    chosen: &Candidate<'_>,
+    pod: &FlowServer<'_>,
+    share: f64,
+    promise: f64,
+    mean_audio: f64,
+) -> Prediction {
     let quantile = crate::candidates::QUANTILE;
     Prediction {
         rate: chosen.rate,

@@ -41,17 +41,32 @@ pub struct Defaults {
 /// Conservative numbers for when no class has a usable profile. `model` is the size of the voice's files in MiB, once
 /// known; a GPU only where the voice cannot do without. None when no class can hold such a pod.
 pub fn defaults(classes: &[NodeClass], model: Option<f64>, requires_gpu: bool) -> Option<Defaults> {
-    let accelerator = if requires_gpu { Accelerator::Gpu } else { Accelerator::Cpu };
+    let accelerator = if requires_gpu {
+        Accelerator::Gpu
+    } else {
+        Accelerator::Cpu
+    };
     let model = model.filter(|model| model.is_finite() && *model >= 0.0);
     let for_model = model.map_or(0.0, |model| model * MODEL_FACTOR + RUNTIME_MEMORY);
-    let memory = if requires_gpu { GPU_MEMORY } else { MEMORY }.max(for_model).ceil();
+    let memory = if requires_gpu { GPU_MEMORY } else { MEMORY }
+        .max(for_model)
+        .ceil();
     let has_room = |class: &&NodeClass| {
-        class.allocatable_memory >= memory && (!requires_gpu || class.gpu_slots > 0 && class.allocatable_cpu >= GPU_CPU)
+        class.allocatable_memory >= memory
+            && (!requires_gpu || class.gpu_slots > 0 && class.allocatable_cpu >= GPU_CPU)
     };
-    let smallest = classes.iter().filter(has_room).map(|class| class.allocatable_cpu).min_by(f64::total_cmp)?;
+    let smallest = classes
+        .iter()
+        .filter(has_room)
+        .map(|class| class.allocatable_cpu)
+        .min_by(f64::total_cmp)?;
     // Kubernetes counts thousandths of a core.
     let share = f64::from(floor(smallest * NODE_SHARE * 1000.0)) / 1000.0;
-    let cpu = if requires_gpu { GPU_CPU } else { CPU.min(share) };
+    let cpu = if requires_gpu {
+        GPU_CPU
+    } else {
+        CPU.min(share)
+    };
     (cpu > 0.0).then(|| Defaults {
         accelerator,
         cpu,
@@ -89,15 +104,27 @@ mod tests {
     fn two_cores_or_a_quarter_of_the_smallest_node() {
         let large = defaults(&[class("a", 16.0, 32_000.0, 0)], None, false).unwrap();
         assert!((large.cpu - 2.0).abs() < 1e-9);
-        assert_eq!((large.threads, large.max_concurrency, large.queue), (2, 1, 2));
-        let small = defaults(&[class("a", 16.0, 32_000.0, 0), class("b", 3.9, 8000.0, 0)], None, false).unwrap();
+        assert_eq!(
+            (large.threads, large.max_concurrency, large.queue),
+            (2, 1, 2)
+        );
+        let small = defaults(
+            &[class("a", 16.0, 32_000.0, 0), class("b", 3.9, 8000.0, 0)],
+            None,
+            false,
+        )
+        .unwrap();
         assert!((small.cpu - 0.975).abs() < 1e-9);
         assert_eq!((small.threads, small.cpu_percent), (1, Some(50)));
     }
 
     #[test]
     fn memory_follows_the_model() {
-        let memory = |model| defaults(&[class("a", 8.0, 32_000.0, 0)], model, false).unwrap().memory;
+        let memory = |model| {
+            defaults(&[class("a", 8.0, 32_000.0, 0)], model, false)
+                .unwrap()
+                .memory
+        };
         assert!((memory(None) - 2048.0).abs() < 1e-9);
         assert!((memory(Some(60.0)) - 2048.0).abs() < 1e-9);
         assert!((memory(Some(1000.0)) - 4512.0).abs() < 1e-9);

@@ -9,7 +9,12 @@ use crate::reasons::{NextClass, Reason};
 use crate::request::{LoadBalancing, Peak, Policy, Presence, Request, Terms};
 use crate::workload::ServiceCurve;
 
-pub(crate) fn reasons(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>, plan: &Plan) -> Vec<Reason> {
+pub(crate) fn reasons(
+    request: &Request,
+    field: &Field<'_>,
+    chosen: &Candidate<'_>,
+    plan: &Plan,
+) -> Vec<Reason> {
     let mut reasons = shape(request, field, chosen, plan);
     reasons.extend(assumptions(request, chosen));
     reasons.extend(prices(request, field));
@@ -20,7 +25,12 @@ pub(crate) fn reasons(request: &Request, field: &Field<'_>, chosen: &Candidate<'
 
 /// What was decided: the class, the pod, how many, when more.
 fn shape(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>, plan: &Plan) -> Vec<Reason> {
-    let Request { objectives, load, policy, .. } = request;
+    let Request {
+        objectives,
+        load,
+        policy,
+        ..
+    } = request;
     let typical_first_audio = chosen.server().full_first_audio().median();
     let predicted = &plan.predicted;
     vec![
@@ -87,20 +97,42 @@ fn shape(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>, plan: &Pl
 
 fn next_class(field: &Field<'_>, chosen: &Candidate<'_>) -> Option<NextClass> {
     // The list is in order of rounded cost; the cheapest by the exact one is wanted.
-    let others = field.feasible.iter().filter(|other| other.class.name != chosen.class.name);
-    let next = others.min_by(|a, b| a.cost.total_cmp(&b.cost).then_with(|| a.class.name.cmp(&b.class.name)))?;
-    Some(NextClass { class: next.class.name.clone(), cost_ratio: next.cost / chosen.cost })
+    let others = field
+        .feasible
+        .iter()
+        .filter(|other| other.class.name != chosen.class.name);
+    let next = others.min_by(|a, b| {
+        a.cost
+            .total_cmp(&b.cost)
+            .then_with(|| a.class.name.cmp(&b.class.name))
+    })?;
+    Some(NextClass {
+        class: next.class.name.clone(),
+        cost_ratio: next.cost / chosen.cost,
+    })
 }
 
 /// The two numbers that decide how many threads a request gets, see [`advice`](crate::advice).
 fn threads(request: &Request, chosen: &Candidate<'_>, idle_p95: f64) -> Reason {
     let config = chosen.shape.config.as_ref();
-    let one = chosen.profile.configs.iter().filter(|config| config.threads == 1).min_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    let one = chosen
+        .profile
+        .configs
+        .iter()
+        .filter(|config| config.threads == 1)
+        .min_by(|a, b| a.cpu.total_cmp(&b.cpu));
     let alone = one.map(|one| {
-        let curve = ServiceCurve::new(one, chosen.profile, &request.load).derated(chosen.derate, chosen.standing.slowdown());
-        let first = (curve.rates.get(..1).unwrap_or_default(), curve.first_audio.get(..1).unwrap_or_default());
+        let curve = ServiceCurve::new(one, chosen.profile, &request.load)
+            .derated(chosen.derate, chosen.standing.slowdown());
+        let first = (
+            curve.rates.get(..1).unwrap_or_default(),
+            curve.first_audio.get(..1).unwrap_or_default(),
+        );
         let pod = crate::queueing::FlowServer::new(first.0, first.1, 1.0, curve.service_cv2);
-        (pod.first_audio_quantile(QUANTILE, pod.idle_rate()), pod.full_rate())
+        (
+            pod.first_audio_quantile(QUANTILE, pod.idle_rate()),
+            pod.full_rate(),
+        )
     });
     let service_rate = chosen.curve.rates.first().copied().unwrap_or_default();
     Reason::Threads {
@@ -116,32 +148,54 @@ fn assumptions(request: &Request, chosen: &Candidate<'_>) -> Vec<Reason> {
     let Request { load, policy, .. } = request;
     let mut reasons = Vec::new();
     if let peak @ Peak::Listeners { .. } = load.peak {
-        reasons.push(Reason::Listeners { peak, mean_audio: load.mean_audio, peak_rps: load.peak_rps() });
+        reasons.push(Reason::Listeners {
+            peak,
+            mean_audio: load.mean_audio,
+            peak_rps: load.peak_rps(),
+        });
     }
     if load.base_rps.is_none() {
-        reasons.push(Reason::BaseAssumed { base: base_rps(load, policy), share: policy.base_share });
+        reasons.push(Reason::BaseAssumed {
+            base: base_rps(load, policy),
+            share: policy.base_share,
+        });
     }
     if load.burstiness.total_cmp(&1.0).is_ne() {
-        reasons.push(Reason::Bursty { burstiness: load.burstiness });
+        reasons.push(Reason::Bursty {
+            burstiness: load.burstiness,
+        });
     }
     if chosen.shape.interpolated {
         let config = chosen.shape.config.as_ref();
-        reasons.push(Reason::Interpolated { cpu: config.cpu, threads: config.threads });
+        reasons.push(Reason::Interpolated {
+            cpu: config.cpu,
+            threads: config.threads,
+        });
     }
     if chosen.class.presence == Presence::Declared {
-        reasons.push(Reason::Declared { class: chosen.class.name.clone() });
+        reasons.push(Reason::Declared {
+            class: chosen.class.name.clone(),
+        });
     }
     let (validity, correction) = (chosen.standing.validity, chosen.standing.slowdown());
     if validity != Validity::Valid || correction > 1.0 {
-        reasons.push(Reason::Measurement { profile: chosen.profile.id.clone(), validity, correction });
+        reasons.push(Reason::Measurement {
+            profile: chosen.profile.id.clone(),
+            validity,
+            correction,
+        });
     }
     reasons
 }
 
 fn prices(request: &Request, field: &Field<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let mut classes: Vec<String> =
-        request.classes.iter().filter(|class| class.price_per_hour.is_none()).map(|class| class.name.clone()).collect();
+    let mut classes: Vec<String> = request
+        .classes
+        .iter()
+        .filter(|class| class.price_per_hour.is_none())
+        .map(|class| class.name.clone())
+        .collect();
     classes.sort_unstable();
     if !classes.is_empty() {
         let mixed = classes.len() < request.classes.len();
@@ -153,7 +207,12 @@ fn prices(request: &Request, field: &Field<'_>) -> Vec<Reason> {
 
 /// Where one GPU pod costs as much as several CPU pods: below that many, the CPU is cheaper because pods are whole.
 fn break_even(field: &Field<'_>) -> Option<Reason> {
-    let cheapest = |accelerator| field.feasible.iter().find(|candidate| candidate.accelerator() == accelerator);
+    let cheapest = |accelerator| {
+        field
+            .feasible
+            .iter()
+            .find(|candidate| candidate.accelerator() == accelerator)
+    };
     let (cpu, gpu) = (cheapest(Accelerator::Cpu)?, cheapest(Accelerator::Gpu)?);
     let pods = crate::numeric::floor(gpu.pod_price / cpu.pod_price);
     Some(Reason::BreakEven {
@@ -169,7 +228,10 @@ fn moves(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>) -> Option
     let current = request.current.as_ref()?;
     let threshold = request.policy.switch_gain;
     let best = field.feasible.first()?;
-    let running = field.feasible.iter().find(|candidate| candidate.class.name == current.class);
+    let running = field
+        .feasible
+        .iter()
+        .find(|candidate| candidate.class.name == current.class);
     if chosen.class.name != current.class {
         return Some(Reason::Switched {
             from: current.class.clone(),
@@ -188,9 +250,22 @@ fn moves(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>) -> Option
 
 /// What stands in front of the pods, and what a least-request proxy would save.
 fn balancing(request: &Request, chosen: &Candidate<'_>) -> Option<Reason> {
-    let policy = Policy { load_balancing: LoadBalancing::LeastRequest, ..request.policy };
-    let terms = Terms { policy, ..request.terms() };
-    let least = evaluate(&terms, chosen.class, chosen.profile, chosen.standing, chosen.shape.clone()).ok()?;
+    let policy = Policy {
+        load_balancing: LoadBalancing::LeastRequest,
+        ..request.policy
+    };
+    let terms = Terms {
+        policy,
+        ..request.terms()
+    };
+    let least = evaluate(
+        &terms,
+        chosen.class,
+        chosen.profile,
+        chosen.standing,
+        chosen.shape.clone(),
+    )
+    .ok()?;
     Some(Reason::LoadBalancing {
         policy: request.policy.load_balancing,
         arrival_cv2: chosen.arrival_cv2,

@@ -24,7 +24,11 @@ pub(crate) fn fill(request: &Request, field: &Field<'_>) -> Option<Fill> {
             .then(a.shape.config.threads.cmp(&b.shape.config.threads))
     });
     for candidate in all {
-        if candidate.limit > 0 && !best.iter().any(|known| known.class.name == candidate.class.name) {
+        if candidate.limit > 0
+            && !best
+                .iter()
+                .any(|known| known.class.name == candidate.class.name)
+        {
             best.push(candidate);
         }
     }
@@ -41,10 +45,17 @@ pub(crate) fn fill(request: &Request, field: &Field<'_>) -> Option<Fill> {
     }
     (!shares.is_empty()).then(|| Fill {
         uncovered,
-        cost_per_hour: shares.iter().map(|(candidate, replicas, _)| f64::from(*replicas) * candidate.pod_price).sum(),
+        cost_per_hour: shares
+            .iter()
+            .map(|(candidate, replicas, _)| f64::from(*replicas) * candidate.pod_price)
+            .sum(),
         shares: shares
             .into_iter()
-            .map(|(candidate, replicas, rate)| Share { alternative: alternative(candidate, mean_audio), replicas, rate })
+            .map(|(candidate, replicas, rate)| Share {
+                alternative: alternative(candidate, mean_audio),
+                replicas,
+                rate,
+            })
             .collect(),
     })
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::numeric::float;
 
-/// The Universal Scalability Law (Gunther): X(n) = λ₁·n / (1 + σ·(n - 1) + κ·n·(n - 1)).
+/// The Universal Scalability Law (Gunther): `X(n) = λ₁·n / (1 + σ·(n - 1) + κ·n·(n - 1))`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usl {
@@ -21,7 +21,7 @@ pub struct Usl {
     pub max_residual: f64,
 }
 
-/// Amdahl's law on times: S(t) = S₁·(f + (1 - f)/t).
+/// Amdahl's law on times: `S(t) = S₁·(f + (1 - f)/t)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Amdahl {
@@ -53,7 +53,11 @@ impl Usl {
     ///
     /// None without a point above zero, or when no case has a finite answer.
     pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
-        if points.is_empty() || points.iter().any(|&(n, x)| !(n > 0.0 && x > 0.0 && n.is_finite() && x.is_finite())) {
+        if points.is_empty()
+            || points
+                .iter()
+                .any(|&(n, x)| !(n > 0.0 && x > 0.0 && n.is_finite() && x.is_finite()))
+        {
             return None;
         }
         let rows: Vec<[f64; 3]> = points
@@ -67,8 +71,16 @@ impl Usl {
         if base <= 0.0 {
             return None;
         }
-        let mut fit = Self { rate: 1.0 / base, sigma: contention / base, kappa: coherency / base, max_residual: 0.0 };
-        fit.max_residual = points.iter().map(|&(n, x)| (fit.at(n) / x - 1.0).abs()).fold(0.0, f64::max);
+        let mut fit = Self {
+            rate: 1.0 / base,
+            sigma: contention / base,
+            kappa: coherency / base,
+            max_residual: 0.0,
+        };
+        fit.max_residual = points
+            .iter()
+            .map(|&(n, x)| (fit.at(n) / x - 1.0).abs())
+            .fold(0.0, f64::max);
         Some(fit)
     }
 
@@ -79,11 +91,18 @@ impl Usl {
 
     /// X(n), for a law fitted to points up to `largest`; None beyond twice that.
     pub fn estimate(&self, n: f64, largest: f64) -> Option<Estimate> {
-        let origin = if n <= largest { Origin::Interpolated } else { Origin::Extrapolated };
-        (n <= 2.0 * largest).then(|| Estimate { value: self.at(n), origin })
+        let origin = if n <= largest {
+            Origin::Interpolated
+        } else {
+            Origin::Extrapolated
+        };
+        (n <= 2.0 * largest).then(|| Estimate {
+            value: self.at(n),
+            origin,
+        })
     }
 
-    /// n* = sqrt((1 - σ)/κ): beyond it throughput falls. None when it never does.
+    /// `n* = sqrt((1 - σ)/κ)`: beyond it throughput falls. None when it never does.
     pub fn peak(&self) -> Option<f64> {
         (self.kappa > 0.0 && self.sigma < 1.0).then(|| ((1.0 - self.sigma) / self.kappa).sqrt())
     }
@@ -93,13 +112,23 @@ impl Amdahl {
     /// Fits points (threads, time) by the same weighted non-negative least squares, with the coefficients S₁·f and
     /// S₁·(1 - f).
     pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
-        if points.is_empty() || points.iter().any(|&(t, s)| !(t > 0.0 && s > 0.0 && t.is_finite() && s.is_finite())) {
+        if points.is_empty()
+            || points
+                .iter()
+                .any(|&(t, s)| !(t > 0.0 && s > 0.0 && t.is_finite() && s.is_finite()))
+        {
             return None;
         }
-        let rows: Vec<[f64; 3]> = points.iter().map(|&(t, s)| [1.0 / s, 1.0 / (t * s), 0.0]).collect();
+        let rows: Vec<[f64; 3]> = points
+            .iter()
+            .map(|&(t, s)| [1.0 / s, 1.0 / (t * s), 0.0])
+            .collect();
         let [serial, parallel, _] = non_negative_least_squares(&rows)?;
         let time = serial + parallel;
-        (time > 0.0).then(|| Self { time, serial: serial / time })
+        (time > 0.0).then(|| Self {
+            time,
+            serial: serial / time,
+        })
     }
 
     /// S(t).
@@ -109,12 +138,19 @@ impl Amdahl {
 
     /// S(t), for a law fitted to points up to `largest`; None beyond twice that.
     pub fn estimate(&self, threads: f64, largest: f64) -> Option<Estimate> {
-        let origin = if threads <= largest { Origin::Interpolated } else { Origin::Extrapolated };
-        (threads <= 2.0 * largest).then(|| Estimate { value: self.at(threads), origin })
+        let origin = if threads <= largest {
+            Origin::Interpolated
+        } else {
+            Origin::Extrapolated
+        };
+        (threads <= 2.0 * largest).then(|| Estimate {
+            value: self.at(threads),
+            origin,
+        })
     }
 }
 
-/// E(n) = X(n) / (n·X(1)).
+/// `E(n) = X(n) / (n·X(1))`.
 pub fn efficiency(n: f64, at_n: f64, at_one: f64) -> f64 {
     at_n / (n * at_one)
 }
@@ -150,17 +186,23 @@ pub fn diminishing_returns(points: &[(f64, f64)]) -> Option<f64> {
     })
 }
 
-/// Minimises Σ (row·c - 1)² over c >= 0: of the eight sets of coefficients that may be above zero, the one with the
+/// Minimises `Σ (row·c - 1)²` over `c >= 0`: of the eight sets of coefficients that may be above zero, the one with the
 /// smallest residual whose solution is not negative.
 fn non_negative_least_squares(rows: &[[f64; 3]]) -> Option<[f64; 3]> {
     let mut best: Option<([f64; 3], f64)> = None;
     for set in 1_u8..8 {
         let active = [0, 1, 2].map(|column| set & (1 << column) != 0);
-        let Some(solution) = solve(rows, active) else { continue };
+        let Some(solution) = solve(rows, active) else {
+            continue;
+        };
         if solution.iter().any(|&value| value < 0.0) {
             continue;
         }
-        let residual: f64 = rows.iter().map(|row| dot(row, &solution) - 1.0).map(|error| error * error).sum();
+        let residual: f64 = rows
+            .iter()
+            .map(|row| dot(row, &solution) - 1.0)
+            .map(|error| error * error)
+            .sum();
         if best.is_none_or(|(_, smallest)| residual < smallest) {
             best = Some((solution, residual));
         }
@@ -186,7 +228,7 @@ fn solve(rows: &[[f64; 3]], active: [bool; 3]) -> Option<[f64; 3]> {
     let whole = determinant(&matrix);
     let scale: f64 = (0..3).map(|i| matrix[i][i]).product();
     // Against the diagonal: columns that differ by rounding only are the same column.
-    if !(whole.abs() > 1e-12 * scale) {
+    if whole.is_nan() || whole.abs() <= 1e-12 * scale {
         return None;
     }
     let mut solution = [0.0; 3];
@@ -197,11 +239,15 @@ fn solve(rows: &[[f64; 3]], active: [bool; 3]) -> Option<[f64; 3]> {
         }
         *value = determinant(&replaced) / whole;
     }
-    solution.iter().all(|value| value.is_finite()).then_some(solution)
+    solution
+        .iter()
+        .all(|value| value.is_finite())
+        .then_some(solution)
 }
 
 fn determinant(m: &[[f64; 3]; 3]) -> f64 {
-    m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
+    m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
+        - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
         + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
 }
 
@@ -216,7 +262,10 @@ pub(crate) fn merged(points: &mut [(u32, f64)]) -> Vec<(f64, f64)> {
         .chunk_by(|a, b| a.0 == b.0)
         .filter_map(|same| {
             let (n, _) = same.first()?;
-            Some((f64::from(*n), same.iter().map(|(_, x)| x).sum::<f64>() / float(same.len())))
+            Some((
+                f64::from(*n),
+                same.iter().map(|(_, x)| x).sum::<f64>() / float(same.len()),
+            ))
         })
         .collect()
 }
@@ -226,7 +275,10 @@ mod tests {
     use super::*;
 
     fn close(found: f64, expected: f64, digits: f64) {
-        assert!((found - expected).abs() <= digits, "{found}, expected {expected}");
+        assert!(
+            (found - expected).abs() <= digits,
+            "{found}, expected {expected}"
+        );
     }
 
     /// ZipVoice on an L20: audio-seconds per second at 1, 2, 4 and 8 requests (k2-fsa/ZipVoice, issue 148).
@@ -241,7 +293,11 @@ mod tests {
         close(fit.sigma, 0.2854, 5e-5);
         close(fit.kappa, 0.0123, 5e-5);
         assert!(fit.max_residual < 0.004);
-        close(fit.peak().unwrap(), ((1.0 - fit.sigma) / fit.kappa).sqrt(), 1e-12);
+        close(
+            fit.peak().unwrap(),
+            ((1.0 - fit.sigma) / fit.kappa).sqrt(),
+            1e-12,
+        );
     }
 
     #[test]
@@ -263,7 +319,12 @@ mod tests {
 
     #[test]
     fn exact_laws_are_found_again() {
-        let law = Usl { rate: 3.0, sigma: 0.1, kappa: 0.01, max_residual: 0.0 };
+        let law = Usl {
+            rate: 3.0,
+            sigma: 0.1,
+            kappa: 0.01,
+            max_residual: 0.0,
+        };
         let fit = Usl::fit(&[1.0, 2.0, 4.0, 8.0].map(|n| (n, law.at(n)))).unwrap();
         close(fit.rate, 3.0, 1e-9);
         close(fit.sigma, 0.1, 1e-9);
@@ -294,13 +355,23 @@ mod tests {
         assert_eq!(Scalability::of(0.9), Scalability::Linear);
         assert_eq!(Scalability::of(0.542), Scalability::SubLinear);
         assert_eq!(Scalability::of(0.499).to_string(), "poor");
-        assert_eq!(diminishing_returns(&speeds), Some(3.0), "1 → 2 adds 0.61, 2 → 3 adds 0.38");
-        assert_eq!(diminishing_returns(&[(1.0, 1.0), (2.0, 1.9), (4.0, 3.5)]), None);
+        assert_eq!(
+            diminishing_returns(&speeds),
+            Some(3.0),
+            "1 → 2 adds 0.61, 2 → 3 adds 0.38"
+        );
+        assert_eq!(
+            diminishing_returns(&[(1.0, 1.0), (2.0, 1.9), (4.0, 3.5)]),
+            None
+        );
         assert_eq!(diminishing_returns(&[]), None);
     }
 
     #[test]
     fn the_same_level_of_several_shapes_counts_once() {
-        assert_eq!(merged(&mut [(2, 4.0), (1, 2.0), (2, 5.0)]), [(1.0, 2.0), (2.0, 4.5)]);
+        assert_eq!(
+            merged(&mut [(2, 4.0), (1, 2.0), (2, 5.0)]),
+            [(1.0, 2.0), (2.0, 4.5)]
+        );
     }
 }

@@ -9,7 +9,9 @@ impl Request {
     pub fn input_hash(&self) -> String {
         let mut ordered = self.clone();
         ordered.classes.sort_by(|a, b| a.name.cmp(&b.name));
-        ordered.measurements.sort_by(|a, b| a.profile.id.cmp(&b.profile.id));
+        ordered
+            .measurements
+            .sort_by(|a, b| a.profile.id.cmp(&b.profile.id));
         for measurement in &mut ordered.measurements {
             let configs = &mut measurement.profile.configs;
             configs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu).then(a.threads.cmp(&b.threads)));
@@ -19,6 +21,10 @@ impl Request {
         if let Ok(json) = serde_json::to_vec(&ordered) {
             hash.update(json);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize()
+            .iter()
+            .fold(String::with_capacity(64), |text, byte| {
+                text + &format!("{byte:02x}")
+            })
     }
 }

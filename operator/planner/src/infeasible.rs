@@ -28,14 +28,21 @@ pub(crate) fn explain(request: &Request, field: &Field<'_>) -> Infeasible {
         reason,
         rejected: field.rejected(),
         best_effort: best_effort(request, field, condition).map(Box::new),
-        together: (condition == Condition::CapacityInsufficient).then(|| fill(request, field)).flatten(),
+        together: (condition == Condition::CapacityInsufficient)
+            .then(|| fill(request, field))
+            .flatten(),
     }
 }
 
 /// The candidate that lacks the smallest share of what it needs.
 fn closest<'a, 'b>(field: &'b Field<'a>) -> Option<&'b Candidate<'a>> {
-    let lack = |candidate: &Candidate<'_>| f64::from(candidate.replicas) / f64::from(candidate.limit.max(1));
-    field.too_many.iter().min_by(|a, b| lack(a).total_cmp(&lack(b)))
+    let lack = |candidate: &Candidate<'_>| {
+        f64::from(candidate.replicas) / f64::from(candidate.limit.max(1))
+    };
+    field
+        .too_many
+        .iter()
+        .min_by(|a, b| lack(a).total_cmp(&lack(b)))
 }
 
 fn capacity(field: &Field<'_>) -> Option<(Condition, Reason)> {
@@ -56,7 +63,10 @@ fn capacity(field: &Field<'_>) -> Option<(Condition, Reason)> {
 }
 
 /// The rejection with the smallest number of one kind, with its shape.
-fn least<'a>(field: &'a Field<'_>, number: fn(&Obstacle) -> Option<f64>) -> Option<(&'a Rejection, (f64, u32), f64)> {
+fn least<'a>(
+    field: &'a Field<'_>,
+    number: fn(&Obstacle) -> Option<f64>,
+) -> Option<(&'a Rejection, (f64, u32), f64)> {
     let found = field.out.iter().filter_map(|(rejection, obstacle)| {
         Some((rejection, rejection.shape?, number(obstacle.as_ref()?)?))
     });
@@ -104,13 +114,22 @@ fn too_slow(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)>
 }
 
 fn too_large(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
-    let smallest = field.out.iter().filter_map(|(rejection, obstacle)| match obstacle.as_ref()? {
-        Obstacle::Fit { cpu, memory } => Some((rejection, *cpu, *memory)),
-        Obstacle::PartOfACore { cpu } | Obstacle::AboveLimit { cpu, .. } => Some((rejection, *cpu, 0.0)),
-        Obstacle::FirstAudio { .. } | Obstacle::RealTimeFactor { .. } => None,
-    });
+    let smallest =
+        field
+            .out
+            .iter()
+            .filter_map(|(rejection, obstacle)| match obstacle.as_ref()? {
+                Obstacle::Fit { cpu, memory } => Some((rejection, *cpu, *memory)),
+                Obstacle::PartOfACore { cpu } | Obstacle::AboveLimit { cpu, .. } => {
+                    Some((rejection, *cpu, 0.0))
+                }
+                Obstacle::FirstAudio { .. } | Obstacle::RealTimeFactor { .. } => None,
+            });
     let (rejection, cpu, memory) = smallest.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let class = request.classes.iter().find(|class| class.name == rejection.class)?;
+    let class = request
+        .classes
+        .iter()
+        .find(|class| class.name == rejection.class)?;
     let reason = Reason::TooLarge {
         class: class.name.clone(),
         cpu,
@@ -122,7 +141,11 @@ fn too_large(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)
 }
 
 fn unmeasured(request: &Request) -> (Condition, Reason) {
-    let mut classes: Vec<String> = request.classes.iter().map(|class| class.name.clone()).collect();
+    let mut classes: Vec<String> = request
+        .classes
+        .iter()
+        .map(|class| class.name.clone())
+        .collect();
     classes.sort_unstable();
     (Condition::NoProfile, Reason::Unmeasured { classes })
 }
@@ -138,23 +161,60 @@ fn best_effort(request: &Request, field: &Field<'_>, condition: Condition) -> Op
     let needed = candidate.replicas;
     let replicas = needed.min(candidate.limit).max(1);
     let pod_price = candidate.pod_price;
-    let candidate = Candidate { replicas, cost: f64::from(replicas) * pod_price, ..candidate };
+    let candidate = Candidate {
+        replicas,
+        cost: f64::from(replicas) * pod_price,
+        ..candidate
+    };
     let mut plan = finish(request, field, &candidate);
-    plan.reasons.insert(0, Reason::BestEffort { condition, replicas, needed });
+    plan.reasons.insert(
+        0,
+        Reason::BestEffort {
+            condition,
+            replicas,
+            needed,
+        },
+    );
     Some(plan)
 }
 
 /// The shape that [`too_late`] or [`too_slow`] names, planned for an objective that it can keep.
-fn nearest<'a>(request: &'a Request, field: &Field<'_>, condition: Condition) -> Option<Candidate<'a>> {
+fn nearest<'a>(
+    request: &'a Request,
+    field: &Field<'_>,
+    condition: Condition,
+) -> Option<Candidate<'a>> {
     let slo = condition == Condition::SloInfeasible;
-    let (rejection, (cpu, threads), number) = if slo { least_late(field) } else { least_slow(field) }?;
-    let class = request.classes.iter().find(|class| class.name == rejection.class)?;
-    let measurement = request.measurements.iter().find(|m| Some(&m.profile.id) == rejection.profile.as_ref())?;
+    let (rejection, (cpu, threads), number) = if slo {
+        least_late(field)
+    } else {
+        least_slow(field)
+    }?;
+    let class = request
+        .classes
+        .iter()
+        .find(|class| class.name == rejection.class)?;
+    let measurement = request
+        .measurements
+        .iter()
+        .find(|m| Some(&m.profile.id) == rejection.profile.as_ref())?;
     let profile = &measurement.profile;
     let shape = shapes(profile, class, &request.policy)
         .into_iter()
-        .find(|shape| shape.config.threads == threads && shape.config.cpu.total_cmp(&cpu).is_eq())?;
-    let ttfa_p95 = if slo { RELAXED * number } else { request.objectives.ttfa_p95 };
-    let terms = Terms { objectives: Objectives { ttfa_p95, rtf_p95: f64::MAX }, ..request.terms() };
+        .find(|shape| {
+            shape.config.threads == threads && shape.config.cpu.total_cmp(&cpu).is_eq()
+        })?;
+    let ttfa_p95 = if slo {
+        RELAXED * number
+    } else {
+        request.objectives.ttfa_p95
+    };
+    let terms = Terms {
+        objectives: Objectives {
+            ttfa_p95,
+            rtf_p95: f64::MAX,
+        },
+        ..request.terms()
+    };
     evaluate(&terms, class, profile, measurement.standing(), shape).ok()
 }

@@ -28,7 +28,9 @@
 //! | [`regression`] | slower than before, or noise |
 //! | `identity` | the hash by which a request is known again |
 
+pub mod advice;
 mod autoscaling;
+pub mod batching;
 mod candidates;
 mod choice;
 mod defaults;
@@ -43,8 +45,10 @@ mod plan;
 pub mod profile;
 pub mod queueing;
 pub mod reasons;
+pub mod regression;
 mod request;
 mod resources;
+mod sequence;
 mod shapes;
 pub mod validity;
 pub mod workload;
@@ -56,7 +60,7 @@ pub use plan::{Alternative, Condition, Decision, Fill, Infeasible, Plan, Pod, Pr
 pub use profile::{Accelerator, Profile, ProfileError, Validity};
 pub use reasons::Reason;
 pub use request::{
-    CpuManager, Current, Load, LoadBalancing, Measurement, NodeClass, Objectives, Peak, Policy, Presence, Qos, Request,
-    RequestError,
+    CpuManager, Current, Load, LoadBalancing, Measurement, NodeClass, Objectives, Peak, Policy,
+    Presence, Qos, Request, RequestError,
 };
 pub use resources::{Resources, Threads};

@@ -7,11 +7,11 @@ use crate::request::Policy;
 const GPU_RESERVED: f64 = 512.0;
 /// Over the GPU regression: the arena rounds up.
 const GPU_MARGIN: f64 = 1.1;
-/// After an OOM kill, as the VerticalPodAutoscaler does: by a factor or a step, whichever is more.
+/// After an OOM kill, as the vertical pod autoscaler does: by a factor or a step, whichever is more.
 const OOM_FACTOR: f64 = 1.2;
 const OOM_STEP: f64 = 100.0;
 
-/// m0 + m1·C·maxChunk + mQ·Q + 2·residSd: what the pod holds with every slot on the longest piece, a full queue, and
+/// `m0 + m1·C·maxChunk + mQ·Q + 2·residSd`: what the pod holds with every slot on the longest piece, a full queue, and
 /// two standard deviations of what the regression leaves over.
 pub fn needed(memory: &Memory, concurrency: u32, queue: u32, max_chunk_audio: f64) -> f64 {
     memory.base
@@ -20,7 +20,7 @@ pub fn needed(memory: &Memory, concurrency: u32, queue: u32, max_chunk_audio: f6
         + 2.0 * memory.resid_sd
 }
 
-/// [`needed`] with the policy's margin (15 %: the VerticalPodAutoscaler's), rounded up to its step. Request and limit.
+/// [`needed`] with the policy's margin (15 %: the vertical pod autoscaler's), rounded up to its step. Request and limit.
 pub fn request(needed: f64, policy: &Policy) -> f64 {
     (needed * (1.0 + policy.memory_margin) / policy.memory_step).ceil() * policy.memory_step
 }
@@ -30,9 +30,13 @@ pub fn gpu_limit(memory: &Memory, concurrency: u32, max_chunk_audio: f64) -> f64
     (needed(memory, concurrency, 0, max_chunk_audio) * GPU_MARGIN).ceil()
 }
 
-/// How many pods one card holds: floor((VRAM - 0.5 GiB) / arena limit).
+/// How many pods one card holds: `floor((VRAM - 0.5 GiB) / arena limit)`.
 pub fn pods_per_gpu(vram: f64, gpu_limit: f64) -> u32 {
-    if gpu_limit > 0.0 { crate::numeric::floor((vram - GPU_RESERVED).max(0.0) / gpu_limit) } else { 0 }
+    if gpu_limit > 0.0 {
+        crate::numeric::floor((vram - GPU_RESERVED).max(0.0) / gpu_limit)
+    } else {
+        0
+    }
 }
 
 /// What a pod gets after it was killed for its memory.
@@ -44,7 +48,12 @@ pub fn after_oom_kill(memory: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const REGRESSION: Memory = Memory { base: 160.0, per_inflight_audio: 1.2, resid_sd: 8.0, per_queued: 0.25 };
+    const REGRESSION: Memory = Memory {
+        base: 160.0,
+        per_inflight_audio: 1.2,
+        resid_sd: 8.0,
+        per_queued: 0.25,
+    };
 
     #[test]
     fn by_hand() {

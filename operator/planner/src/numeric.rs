@@ -47,12 +47,19 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     match (values.len() % 2, values.get(middle)) {
         (_, None) => 0.0,
         (1, Some(&value)) => value,
-        (_, Some(&upper)) => f64::midpoint(values.get(middle.wrapping_sub(1)).copied().unwrap_or(upper), upper),
+        (_, Some(&upper)) => f64::midpoint(
+            values.get(middle.wrapping_sub(1)).copied().unwrap_or(upper),
+            upper,
+        ),
     }
 }
 
 pub(crate) fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / float(values.len()) }
+    if values.is_empty() {
+        0.0
+    } else {
+        values.iter().sum::<f64>() / float(values.len())
+    }
 }
 
 /// The variance of a sample (divided by n - 1); 0 for fewer than two values.
@@ -61,7 +68,11 @@ pub(crate) fn variance(values: &[f64]) -> f64 {
         return 0.0;
     }
     let centre = mean(values);
-    values.iter().map(|value| (value - centre) * (value - centre)).sum::<f64>() / float(values.len() - 1)
+    values
+        .iter()
+        .map(|value| (value - centre) * (value - centre))
+        .sum::<f64>()
+        / float(values.len() - 1)
 }
 
 #[cfg(test)]
@@ -78,14 +89,22 @@ mod tests {
 
     #[test]
     fn rounding_noise_buys_no_replica() {
-        assert_eq!(ceil_above_noise(0.3 / 0.1), 3, "0.3 / 0.1 is 2.9999999999999996");
+        assert_eq!(
+            ceil_above_noise(0.3 / 0.1),
+            3,
+            "0.3 / 0.1 is 2.9999999999999996"
+        );
         assert_eq!(ceil_above_noise(4.000_000_000_01), 4);
         assert_eq!(ceil_above_noise(4.000_001), 5);
     }
 
     #[test]
     fn rounding_is_the_decimal_one() {
-        assert_eq!(round(2.675, 2).to_bits(), 2.67_f64.to_bits(), "2.675 is stored below itself");
+        assert_eq!(
+            round(2.675, 2).to_bits(),
+            2.67_f64.to_bits(),
+            "2.675 is stored below itself"
+        );
         assert_eq!(round(0.25 + 0.1, 2).to_bits(), 0.35_f64.to_bits());
         assert!(round(f64::NAN, 2).is_nan());
     }

@@ -126,7 +126,11 @@ impl std::fmt::Display for Alternative {
             self.replicas,
             self.cost_per_hour,
             self.cost_per_audio_hour,
-            if self.interpolated { " (interpolated)" } else { "" },
+            if self.interpolated {
+                " (interpolated)"
+            } else {
+                ""
+            },
         )
     }
 }

@@ -77,7 +77,7 @@ impl Quantiles {
         self
     }
 
-    /// P(F > x).
+    /// `P(F > x)`.
     pub fn exceeding(&self, x: f64) -> f64 {
         let above = self.0.partition_point(|&value| value <= x);
         if above == 0 {
@@ -92,11 +92,17 @@ impl Quantiles {
         }
     }
 
-    /// E[F >= x ? 1 : exp(-decay · (x - F))]: the probability that F plus an exponential wait exceeds x.
+    /// `E[F >= x ? 1 : exp(-decay · (x - F))]`: the probability that F plus an exponential wait exceeds x.
     /// Exact, since F is uniform within each segment: there the integral is a difference of two exponentials.
     fn exceeding_after_wait(&self, x: f64, decay: f64) -> f64 {
         // 1 at and above x.
-        let waited = |value: f64| if value < x { libm::exp(-decay * (x - value)) } else { 1.0 };
+        let waited = |value: f64| {
+            if value < x {
+                libm::exp(-decay * (x - value))
+            } else {
+                1.0
+            }
+        };
         let mut low = self.0[0];
         let mut at_low = waited(low);
         let mut expected = 0.0;
@@ -130,7 +136,12 @@ impl<'a> FlowServer<'a> {
     /// `rates` are X(1)…X(C), `first_audio` the times from start of service to first audio with 1…C in service (the
     /// shorter list counts); `arrival_cv2` is ca² (1: Poisson), `service_cv2` is cs². A pod without a slot serves nobody:
     /// everything is late.
-    pub fn new(rates: &'a [f64], first_audio: &'a [Quantiles], arrival_cv2: f64, service_cv2: f64) -> Self {
+    pub fn new(
+        rates: &'a [f64],
+        first_audio: &'a [Quantiles],
+        arrival_cv2: f64,
+        service_cv2: f64,
+    ) -> Self {
         let slots = rates.len().min(first_audio.len());
         let (rates, first_audio) = (&rates[..slots], &first_audio[..slots]);
         Self {
@@ -157,13 +168,13 @@ impl<'a> FlowServer<'a> {
         IDLE * self.full_rate
     }
 
-    /// ρ = λ / X(C).
+    /// `ρ = λ / X(C)`.
     pub fn utilisation(&self, rate: f64) -> f64 {
         rate / self.full_rate
     }
 
-    /// The weights of the birth-death chain: w_0 = 1, w_n = w_{n-1} · λ / X(n). Yields (n, w_n) for n < C, then
-    /// gives the weight of all states in which a request waits, w_C / (1 - ρ).
+    /// The weights of the birth-death chain: `w_0 = 1`, `w_n = w_{n-1} · λ / X(n)`. Yields `(n, w_n)` for n < C, then
+    /// gives the weight of all states in which a request waits, `w_C / (1 - ρ)`.
     fn weigh(&self, rate: f64, mut each: impl FnMut(usize, f64)) -> f64 {
         let mut weight = 1.0;
         for (in_service, x) in self.rates.iter().enumerate() {
@@ -186,12 +197,12 @@ impl<'a> FlowServer<'a> {
         waiting / total
     }
 
-    /// θ = 2·(X(C) - λ) / (ca² + cs²): how fast the tail of the wait falls (1/s). Allen and Cunneen.
+    /// `θ = 2·(X(C) - λ) / (ca² + cs²)`: how fast the tail of the wait falls (1/s). Allen and Cunneen.
     pub fn wait_decay(&self, rate: f64) -> f64 {
         (self.full_rate - rate) / self.variability
     }
 
-    /// E[wait] = Pw / (X(C) - λ) · (ca² + cs²) / 2 (s). For C = 1 exactly Pollaczek-Khinchine.
+    /// `E[wait] = Pw / (X(C) - λ) · (ca² + cs²) / 2` (s). For C = 1 exactly Pollaczek-Khinchine.
     pub fn mean_wait(&self, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return f64::INFINITY;
@@ -199,26 +210,34 @@ impl<'a> FlowServer<'a> {
         self.states(rate, |_, _| ()) / self.wait_decay(rate)
     }
 
-    /// The wait that a share `q` of the requests stays below: ln(Pw / (1 - q)) / θ, 0 when fewer have to wait at all (s).
+    /// The wait that a share `q` of the requests stays below: `ln(Pw / (1 - q)) / θ`, 0 when fewer have to wait at all (s).
     pub fn wait_quantile(&self, q: f64, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return f64::INFINITY;
         }
         let must_wait = self.states(rate, |_, _| ());
-        if must_wait > 1.0 - q { libm::log(must_wait / (1.0 - q)) / self.wait_decay(rate) } else { 0.0 }
+        if must_wait > 1.0 - q {
+            libm::log(must_wait / (1.0 - q)) / self.wait_decay(rate)
+        } else {
+            0.0
+        }
     }
 
-    /// L = Σ_{n<C} n·p_n + C·Pw + λ·E[wait]: requests in the pod, in service and waiting, on average.
+    /// `L = Σ_{n<C} n·p_n + C·Pw + λ·E[wait]`: requests in the pod, in service and waiting, on average.
     pub fn mean_in_system(&self, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return f64::INFINITY;
         }
         let mut in_service = 0.0;
-        let must_wait = self.states(rate, |n, probability| in_service += crate::numeric::float(n) * probability);
-        in_service + crate::numeric::float(self.rates.len()) * must_wait + rate * (must_wait / self.wait_decay(rate))
+        let must_wait = self.states(rate, |n, probability| {
+            in_service += crate::numeric::float(n) * probability;
+        });
+        in_service
+            + crate::numeric::float(self.rates.len()) * must_wait
+            + rate * (must_wait / self.wait_decay(rate))
     }
 
-    /// P(TTFA > x) = Σ_{n<C} p_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]. 1 at and above X(C).
+    /// `P(TTFA > x) = Σ_{n<C} p_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]`; 1 at and above X(C).
     pub fn late(&self, x: f64, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return 1.0;
@@ -227,9 +246,16 @@ impl<'a> FlowServer<'a> {
         let mut late = 0.0;
         let waiting = self.weigh(rate, |in_service, weight| {
             total += weight;
-            late += weight * self.first_audio.get(in_service).map_or(0.0, |first| first.exceeding(x));
+            late += weight
+                * self
+                    .first_audio
+                    .get(in_service)
+                    .map_or(0.0, |first| first.exceeding(x));
         });
-        late += waiting * self.full_first_audio.exceeding_after_wait(x, self.wait_decay(rate));
+        late += waiting
+            * self
+                .full_first_audio
+                .exceeding_after_wait(x, self.wait_decay(rate));
         late / (total + waiting)
     }
 
@@ -238,7 +264,11 @@ impl<'a> FlowServer<'a> {
         if rate >= self.full_rate {
             return f64::INFINITY;
         }
-        let slowest = self.first_audio.iter().map(Quantiles::largest).fold(0.0, f64::max);
+        let slowest = self
+            .first_audio
+            .iter()
+            .map(Quantiles::largest)
+            .fold(0.0, f64::max);
         let (mut low, mut high) = (0.0, slowest + TAIL_SPAN / self.wait_decay(rate));
         for _ in 0..QUANTILE_STEPS {
             let middle = f64::midpoint(low, high);
@@ -281,7 +311,10 @@ mod tests {
 
     /// Hand arithmetic is given to this many digits.
     fn close(found: f64, expected: f64) {
-        assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1e-3), "{found}, expected {expected}");
+        assert!(
+            (found - expected).abs() <= 1e-5,
+            "{found}, expected {expected}"
+        );
     }
 
     const ONE_SERVER: [f64; 1] = [2.0];
@@ -292,7 +325,11 @@ mod tests {
         [Quantiles::constant(0.5)]
     }
 
-    fn server<'a>(rates: &'a [f64], first_audio: &'a [Quantiles], service_cv2: f64) -> FlowServer<'a> {
+    fn server<'a>(
+        rates: &'a [f64],
+        first_audio: &'a [Quantiles],
+        service_cv2: f64,
+    ) -> FlowServer<'a> {
         FlowServer::new(rates, first_audio, 1.0, service_cv2)
     }
 
@@ -328,20 +365,28 @@ mod tests {
     #[test]
     fn one_server_is_pollaczek_khinchine() {
         let first = half_second();
-        close(server(&ONE_SERVER, &first, 0.25).mean_in_system(1.0), 0.5 + 0.25 * 1.25);
+        close(
+            server(&ONE_SERVER, &first, 0.25).mean_in_system(1.0),
+            0.5 + 0.25 * 1.25,
+        );
         close(server(&ONE_SERVER, &first, 0.25).mean_wait(1.0), 0.312_5);
     }
 
     #[test]
     fn a_constant_first_audio_adds_to_the_wait() {
         let first = half_second();
-        close(server(&ONE_SERVER, &first, 0.25).first_audio_quantile(0.95, 1.0), 1.939_116);
+        close(
+            server(&ONE_SERVER, &first, 0.25).first_audio_quantile(0.95, 1.0),
+            1.939_116,
+        );
     }
 
     #[test]
     fn the_largest_rate_solves_its_equation() {
         let first = half_second();
-        let rate = server(&ONE_SERVER, &first, 0.25).max_rate(1.5, 0.95, 0.99).unwrap();
+        let rate = server(&ONE_SERVER, &first, 0.25)
+            .max_rate(1.5, 0.95, 0.99)
+            .unwrap();
         close(rate, 0.744_927);
         close((rate / 2.0 / 0.05).ln() * 1.25 / (2.0 * (2.0 - rate)), 1.0);
     }
@@ -372,9 +417,15 @@ mod tests {
         close(uniform.exceeding(3.0) + 1.0, 1.0);
         close(uniform.median(), 2.5);
         // ∫ exp(-3·(4 - u)) du over 2..3 is (e^-3 - e^-6) / 3.
-        close(uniform.exceeding_after_wait(4.0, 3.0), ((-3.0_f64).exp() - (-6.0_f64).exp()) / 3.0);
+        close(
+            uniform.exceeding_after_wait(4.0, 3.0),
+            ((-3.0_f64).exp() - (-6.0_f64).exp()) / 3.0,
+        );
         // Half above x; below it the mean of exp(-3·(2.5 - u)) over 2..2.5.
-        close(uniform.exceeding_after_wait(2.5, 3.0), 0.5 + (1.0 - (-1.5_f64).exp()) / 3.0);
+        close(
+            uniform.exceeding_after_wait(2.5, 3.0),
+            0.5 + (1.0 - (-1.5_f64).exp()) / 3.0,
+        );
     }
 
     #[test]
@@ -389,7 +440,10 @@ mod tests {
     #[test]
     fn a_promise_below_the_service_time_cannot_be_kept() {
         let first = half_second();
-        assert_eq!(server(&ONE_SERVER, &first, 0.25).max_rate(0.4, 0.95, 0.8), None);
+        assert_eq!(
+            server(&ONE_SERVER, &first, 0.25).max_rate(0.4, 0.95, 0.8),
+            None
+        );
     }
 
     #[test]

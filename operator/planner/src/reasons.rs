@@ -40,7 +40,15 @@ pub enum Reason {
         typical_first_audio: f64,
         late_or_rejected: f64,
     },
-    Replicas { peak: f64, rate: f64, at_peak: u32, ttfa_p95: f64, min: u32, max: u32, limit: u32 },
+    Replicas {
+        peak: f64,
+        rate: f64,
+        at_peak: u32,
+        ttfa_p95: f64,
+        min: u32,
+        max: u32,
+        limit: u32,
+    },
     Autoscaling {
         in_flight: f64,
         target_rate: f64,
@@ -50,8 +58,18 @@ pub enum Reason {
         ramp_per_minute: f64,
         reaction: f64,
     },
-    Memory { memory: f64, needed: f64, concurrency: u32, max_chunk_audio: f64, margin: f64 },
-    Cpu { request: f64, limit: Option<f64>, qos: Qos },
+    Memory {
+        memory: f64,
+        needed: f64,
+        concurrency: u32,
+        max_chunk_audio: f64,
+        margin: f64,
+    },
+    Cpu {
+        request: f64,
+        limit: Option<f64>,
+        qos: Qos,
+    },
     /// Few threads or many: the smallest count that keeps the promise wastes least.
     Threads {
         threads: u32,
@@ -63,15 +81,42 @@ pub enum Reason {
         efficiency: Option<f64>,
     },
     /// Demand was given in listeners.
-    Listeners { peak: Peak, mean_audio: f64, peak_rps: f64 },
-    BaseAssumed { base: f64, share: f64 },
-    Bursty { burstiness: f64 },
+    Listeners {
+        peak: Peak,
+        mean_audio: f64,
+        peak_rps: f64,
+    },
+    BaseAssumed {
+        base: f64,
+        share: f64,
+    },
+    Bursty {
+        burstiness: f64,
+    },
     /// Classes whose price is not known count cores + 8 per GPU.
-    PricesAssumed { classes: Vec<String>, mixed: bool },
+    PricesAssumed {
+        classes: Vec<String>,
+        mixed: bool,
+    },
     /// Above this rate the GPU is the cheaper of the two.
-    BreakEven { cpu_class: String, gpu_class: String, pods: u32, rate: f64 },
-    Kept { class: String, cheaper: String, saving: f64, threshold: f64 },
-    Switched { from: String, to: String, saving: Option<f64>, threshold: f64 },
+    BreakEven {
+        cpu_class: String,
+        gpu_class: String,
+        pods: u32,
+        rate: f64,
+    },
+    Kept {
+        class: String,
+        cheaper: String,
+        saving: f64,
+        threshold: f64,
+    },
+    Switched {
+        from: String,
+        to: String,
+        saving: Option<f64>,
+        threshold: f64,
+    },
     LoadBalancing {
         policy: LoadBalancing,
         arrival_cv2: f64,
@@ -79,9 +124,18 @@ pub enum Reason {
         at_peak_least_request: u32,
         at_peak: u32,
     },
-    Interpolated { cpu: f64, threads: u32 },
-    Declared { class: String },
-    Measurement { profile: String, validity: Validity, correction: f64 },
+    Interpolated {
+        cpu: f64,
+        threads: u32,
+    },
+    Declared {
+        class: String,
+    },
+    Measurement {
+        profile: String,
+        validity: Validity,
+        correction: f64,
+    },
     /// The peak does not fit: what comes nearest and what would help.
     Capacity {
         class: String,
@@ -94,12 +148,41 @@ pub enum Reason {
         add_nodes: u32,
         affordable_peak: f64,
     },
-    TooLate { class: String, cpu: f64, threads: u32, idle_p95: f64, objective: f64, possible_objective: f64 },
-    TooSlow { class: String, cpu: f64, threads: u32, rtf_p95: f64, objective: f64, possible_objective: f64 },
-    TooLarge { class: String, cpu: f64, memory: f64, allocatable_cpu: f64, allocatable_memory: f64 },
-    Unmeasured { classes: Vec<String> },
-    BestEffort { condition: Condition, replicas: u32, needed: u32 },
-    ConservativeDefaults { accelerator: Accelerator, model: Option<f64> },
+    TooLate {
+        class: String,
+        cpu: f64,
+        threads: u32,
+        idle_p95: f64,
+        objective: f64,
+        possible_objective: f64,
+    },
+    TooSlow {
+        class: String,
+        cpu: f64,
+        threads: u32,
+        rtf_p95: f64,
+        objective: f64,
+        possible_objective: f64,
+    },
+    TooLarge {
+        class: String,
+        cpu: f64,
+        memory: f64,
+        allocatable_cpu: f64,
+        allocatable_memory: f64,
+    },
+    Unmeasured {
+        classes: Vec<String>,
+    },
+    BestEffort {
+        condition: Condition,
+        replicas: u32,
+        needed: u32,
+    },
+    ConservativeDefaults {
+        accelerator: Accelerator,
+        model: Option<f64>,
+    },
 }
 
 /// The cheapest class but the chosen one.
@@ -124,12 +207,32 @@ pub struct Rejection {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "code", rename_all_fields = "camelCase")]
 pub enum Because {
-    FirstAudio { idle_p95: f64, objective: f64 },
-    RealTimeFactor { concurrency: u32, rtf_p95: f64, objective: f64 },
-    Fit { cpu: f64, memory: f64 },
-    PartOfACore { cpu: f64 },
-    AboveLimit { cpu: f64, limit: f64 },
-    Capacity { needed: u32, limit: u32, nodes: u32, pods_per_node: u32 },
+    FirstAudio {
+        idle_p95: f64,
+        objective: f64,
+    },
+    RealTimeFactor {
+        concurrency: u32,
+        rtf_p95: f64,
+        objective: f64,
+    },
+    Fit {
+        cpu: f64,
+        memory: f64,
+    },
+    PartOfACore {
+        cpu: f64,
+    },
+    AboveLimit {
+        cpu: f64,
+        limit: f64,
+    },
+    Capacity {
+        needed: u32,
+        limit: u32,
+        nodes: u32,
+        pods_per_node: u32,
+    },
     Invalid,
     Unmeasured,
 }
@@ -160,14 +263,34 @@ impl fmt::Display for Reason {
     #[expect(clippy::too_many_lines, reason = "one arm a reason: a table of texts")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Accelerator { class, cost_per_audio_hour, next, .. } => {
-                write!(f, "{class}: {cost_per_audio_hour:.4}/audio-hour at the SLO; ")?;
+            Self::Accelerator {
+                class,
+                cost_per_audio_hour,
+                next,
+                ..
+            } => {
+                write!(
+                    f,
+                    "{class}: {cost_per_audio_hour:.4}/audio-hour at the SLO; "
+                )?;
                 match next {
-                    Some(NextClass { class, cost_ratio }) => write!(f, "next class {class} costs {cost_ratio:.2}x"),
+                    Some(NextClass { class, cost_ratio }) => {
+                        write!(f, "next class {class} costs {cost_ratio:.2}x")
+                    }
                     None => f.write_str("only feasible class"),
                 }
             }
-            Self::PodShape { cpu, threads, precision, rate, ttfa_objective, utilisation, full_rate, ttfa_p95_idle, derate } => {
+            Self::PodShape {
+                cpu,
+                threads,
+                precision,
+                rate,
+                ttfa_objective,
+                utilisation,
+                full_rate,
+                ttfa_p95_idle,
+                derate,
+            } => {
                 write!(
                     f,
                     "{cpu} cpu x {threads} thread(s), {precision}: holds {rate:.2} req/s with p95 TTFA <= {:.0} ms (utilisation {:.0} % of {full_rate:.2} req/s; p95 idle {:.0} ms; derated {:.0} %)",
@@ -177,7 +300,16 @@ impl fmt::Display for Reason {
                     percent(*derate),
                 )
             }
-            Self::Concurrency { max_concurrency, rtf_p95, rtf_objective, queue, full_rate, slack, typical_first_audio, late_or_rejected } => {
+            Self::Concurrency {
+                max_concurrency,
+                rtf_p95,
+                rtf_objective,
+                queue,
+                full_rate,
+                slack,
+                typical_first_audio,
+                late_or_rejected,
+            } => {
                 write!(
                     f,
                     "maxConcurrency={max_concurrency}: p95 RTF {rtf_p95:.2} <= {rtf_objective:.2}; queue={queue} (= {full_rate:.2} req/s x {slack:.2} s left after a typical {:.0} ms first chunk): deeper would be late, so 429; late-or-rejected {:.1} % at peak",
@@ -185,108 +317,264 @@ impl fmt::Display for Reason {
                     percent(*late_or_rejected),
                 )
             }
-            Self::Replicas { peak, rate, at_peak, ttfa_p95, min, max, limit } => write!(
+            Self::Replicas {
+                peak,
+                rate,
+                at_peak,
+                ttfa_p95,
+                min,
+                max,
+                limit,
+            } => write!(
                 f,
                 "ceil({peak:.2}/{rate:.2})={at_peak} at peak (predicted p95 {:.0} ms); min {min}, max {max} (limit {limit} pods)",
                 ms(*ttfa_p95),
             ),
-            Self::Autoscaling { in_flight, target_rate, rate, tolerance, headroom, ramp_per_minute, reaction } => write!(
+            Self::Autoscaling {
+                in_flight,
+                target_rate,
+                rate,
+                tolerance,
+                headroom,
+                ramp_per_minute,
+                reaction,
+            } => write!(
                 f,
                 "in-flight target {in_flight:.3} per pod = L({target_rate:.2} req/s); {rate:.2}/{:.2} tolerance/{headroom:.2} ramp ({:.0} %/min x {reaction:.0} s)",
                 1.0 + tolerance,
                 percent(*ramp_per_minute),
             ),
-            Self::Memory { memory, needed, concurrency, max_chunk_audio, margin } => write!(
+            Self::Memory {
+                memory,
+                needed,
+                concurrency,
+                max_chunk_audio,
+                margin,
+            } => write!(
                 f,
                 "{memory:.0} MiB: {needed:.0} MiB from the length regression at {concurrency} x {max_chunk_audio:.0} audio-s, +{:.0} %",
                 percent(*margin),
             ),
-            Self::Cpu { request, limit, qos } => match limit {
+            Self::Cpu {
+                request,
+                limit,
+                qos,
+            } => match limit {
                 Some(limit) => write!(f, "{qos}: {request} cpu requested, limit {limit}"),
-                None => write!(f, "{qos}: {request} cpu requested, no limit: the pod has no more threads than cores, a limit would only stall it"),
+                None => write!(
+                    f,
+                    "{qos}: {request} cpu requested, no limit: the pod has no more threads than cores, a limit would only stall it"
+                ),
             },
-            Self::Threads { threads, idle_ratio, slack_services, efficiency } => {
-                write!(f, "{threads} thread(s) per request: {slack_services:.1} services fit in the promise after the first audio")?;
+            Self::Threads {
+                threads,
+                idle_ratio,
+                slack_services,
+                efficiency,
+            } => {
+                write!(
+                    f,
+                    "{threads} thread(s) per request: {slack_services:.1} services fit in the promise after the first audio"
+                )?;
                 if let Some(ratio) = idle_ratio {
                     write!(f, "; the promise is {ratio:.2}x the idle p95 of one thread")?;
                 }
                 match efficiency {
-                    Some(efficiency) if *threads > 1 => write!(f, "; each thread does {:.0} % of a lone one's work", percent(*efficiency)),
+                    Some(efficiency) if *threads > 1 => write!(
+                        f,
+                        "; each thread does {:.0} % of a lone one's work",
+                        percent(*efficiency)
+                    ),
                     _ => Ok(()),
                 }
             }
-            Self::Listeners { peak, mean_audio, peak_rps } => match peak {
-                Peak::Listeners { count, duty } => write!(f, "{count} listeners x {duty} / {mean_audio} s = {peak_rps:.3} req/s"),
+            Self::Listeners {
+                peak,
+                mean_audio,
+                peak_rps,
+            } => match peak {
+                Peak::Listeners { count, duty } => write!(
+                    f,
+                    "{count} listeners x {duty} / {mean_audio} s = {peak_rps:.3} req/s"
+                ),
                 Peak::RequestsPerSecond(rate) => write!(f, "{rate:.3} req/s"),
             },
             Self::BaseAssumed { base, share } => {
-                write!(f, "base load {base:.2} req/s assumed: {:.0} % of the peak; give baseRequestsPerSecond to set it", percent(*share))
+                write!(
+                    f,
+                    "base load {base:.2} req/s assumed: {:.0} % of the peak; give baseRequestsPerSecond to set it",
+                    percent(*share)
+                )
             }
-            Self::Bursty { burstiness } => write!(f, "arrivals {burstiness:.1} times as variable as Poisson's"),
+            Self::Bursty { burstiness } => {
+                write!(f, "arrivals {burstiness:.1} times as variable as Poisson's")
+            }
             Self::PricesAssumed { classes, mixed } => {
-                write!(f, "no price for {}: a pod weighs its cores + 8 per GPU", classes.join(", "))?;
-                if *mixed { f.write_str(", which does not compare with the other classes' prices; give all or none") } else { Ok(()) }
+                write!(
+                    f,
+                    "no price for {}: a pod weighs its cores + 8 per GPU",
+                    classes.join(", ")
+                )?;
+                if *mixed {
+                    f.write_str(
+                        ", which does not compare with the other classes' prices; give all or none",
+                    )
+                } else {
+                    Ok(())
+                }
             }
-            Self::BreakEven { cpu_class, gpu_class, pods, rate } => {
-                write!(f, "{gpu_class} pays once more than {pods} pod(s) of {cpu_class} are needed, i.e. above {rate:.3} req/s")
+            Self::BreakEven {
+                cpu_class,
+                gpu_class,
+                pods,
+                rate,
+            } => {
+                write!(
+                    f,
+                    "{gpu_class} pays once more than {pods} pod(s) of {cpu_class} are needed, i.e. above {rate:.3} req/s"
+                )
             }
-            Self::Kept { class, cheaper, saving, threshold } => write!(
+            Self::Kept {
+                class,
+                cheaper,
+                saving,
+                threshold,
+            } => write!(
                 f,
                 "stays on {class}: {cheaper} would save {:.0} %, less than the {:.0} % a move is worth",
                 percent(*saving),
                 percent(*threshold),
             ),
-            Self::Switched { from, to, saving, threshold } => match saving {
+            Self::Switched {
+                from,
+                to,
+                saving,
+                threshold,
+            } => match saving {
                 Some(saving) => {
-                    write!(f, "moves from {from} to {to}: saves {:.0} %, more than {:.0} %", percent(*saving), percent(*threshold))
+                    write!(
+                        f,
+                        "moves from {from} to {to}: saves {:.0} %, more than {:.0} %",
+                        percent(*saving),
+                        percent(*threshold)
+                    )
                 }
-                None => write!(f, "moves from {from} to {to}: {from} no longer keeps the objectives"),
+                None => write!(
+                    f,
+                    "moves from {from} to {to}: {from} no longer keeps the objectives"
+                ),
             },
-            Self::LoadBalancing { policy, at_peak_least_request, at_peak, .. } => {
+            Self::LoadBalancing {
+                policy,
+                at_peak_least_request,
+                at_peak,
+                ..
+            } => {
                 write!(f, "{policy} balancing: {at_peak} pod(s) at peak")?;
                 if at_peak_least_request < at_peak {
-                    write!(f, "; a least-request proxy would need {at_peak_least_request}")
+                    write!(
+                        f,
+                        "; a least-request proxy would need {at_peak_least_request}"
+                    )
                 } else {
                     Ok(())
                 }
             }
             Self::Interpolated { cpu, threads } => {
-                write!(f, "{cpu} cpu x {threads} thread(s) was not measured but lies between shapes that were; verify it")
+                write!(
+                    f,
+                    "{cpu} cpu x {threads} thread(s) was not measured but lies between shapes that were; verify it"
+                )
             }
-            Self::Declared { class } => write!(f, "{class} has no node now; an autoscaler must add one"),
-            Self::Measurement { profile, validity, correction } => {
+            Self::Declared { class } => {
+                write!(f, "{class} has no node now; an autoscaler must add one")
+            }
+            Self::Measurement {
+                profile,
+                validity,
+                correction,
+            } => {
                 write!(f, "profile {profile} is {validity}")?;
-                if *correction > 1.0 { write!(f, "; production takes {correction:.2} times its time") } else { Ok(()) }
+                if *correction > 1.0 {
+                    write!(f, "; production takes {correction:.2} times its time")
+                } else {
+                    Ok(())
+                }
             }
-            Self::Capacity { class, cpu, threads, needed, limit, nodes, pods_per_node, add_nodes, affordable_peak } => write!(
+            Self::Capacity {
+                class,
+                cpu,
+                threads,
+                needed,
+                limit,
+                nodes,
+                pods_per_node,
+                add_nodes,
+                affordable_peak,
+            } => write!(
                 f,
                 "closest: {class} {cpu} cpu x {threads} thread(s): needs {needed} pods, inventory holds {limit} ({nodes} nodes x {pods_per_node}); add {add_nodes} node(s) or lower peak to {affordable_peak:.2} req/s",
             ),
-            Self::TooLate { class, cpu, threads, idle_p95, objective, possible_objective } => write!(
+            Self::TooLate {
+                class,
+                cpu,
+                threads,
+                idle_p95,
+                objective,
+                possible_objective,
+            } => write!(
                 f,
                 "best service-only p95 time to first audio is {:.0} ms on {class} ({cpu} cpu, {threads} threads) > SLO {:.0} ms; options: streaming or a shorter first chunk, a faster class, lower precision, fewer NFE steps, or SLO >= {:.0} ms",
                 ms(*idle_p95),
                 ms(*objective),
                 ms(*possible_objective),
             ),
-            Self::TooSlow { class, cpu, threads, rtf_p95, objective, possible_objective } => write!(
+            Self::TooSlow {
+                class,
+                cpu,
+                threads,
+                rtf_p95,
+                objective,
+                possible_objective,
+            } => write!(
                 f,
                 "best p95 RTF is {rtf_p95:.2} on {class} ({cpu} cpu, {threads} threads) > SLO {objective:.2}; options: a faster class, lower precision, fewer NFE steps, or SLO >= {possible_objective:.2}",
             ),
-            Self::TooLarge { class, cpu, memory, allocatable_cpu, allocatable_memory } => write!(
+            Self::TooLarge {
+                class,
+                cpu,
+                memory,
+                allocatable_cpu,
+                allocatable_memory,
+            } => write!(
                 f,
                 "the smallest pod needs {cpu} cpu and {memory:.0} MiB, {class} offers {allocatable_cpu} cpu and {allocatable_memory:.0} MiB; add larger nodes",
             ),
-            Self::Unmeasured { classes } if classes.is_empty() => f.write_str("no node class to plan for; add nodes or declare a class"),
-            Self::Unmeasured { classes } => {
-                write!(f, "no usable profile matches any node class ({}): defaults are guesses; run a benchmark", classes.join(", "))
+            Self::Unmeasured { classes } if classes.is_empty() => {
+                f.write_str("no node class to plan for; add nodes or declare a class")
             }
-            Self::BestEffort { condition, replicas, needed } => {
-                write!(f, "best effort, {condition}: {replicas} pod(s) where {needed} would be needed; the objectives are not kept")
+            Self::Unmeasured { classes } => {
+                write!(
+                    f,
+                    "no usable profile matches any node class ({}): defaults are guesses; run a benchmark",
+                    classes.join(", ")
+                )
+            }
+            Self::BestEffort {
+                condition,
+                replicas,
+                needed,
+            } => {
+                write!(
+                    f,
+                    "best effort, {condition}: {replicas} pod(s) where {needed} would be needed; the objectives are not kept"
+                )
             }
             Self::ConservativeDefaults { accelerator, model } => {
                 write!(f, "no profile: {accelerator} defaults are guesses")?;
-                model.map_or(Ok(()), |model| write!(f, "; memory from a model of {model:.0} MiB"))
+                model.map_or(Ok(()), |model| {
+                    write!(f, "; memory from a model of {model:.0} MiB")
+                })
             }
         }
     }
@@ -295,17 +583,45 @@ impl fmt::Display for Reason {
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::FirstAudio { idle_p95, objective } => {
-                write!(f, "idle p95 time to first audio {:.0} ms > SLO {:.0} ms", ms(idle_p95), ms(objective))
+            Self::FirstAudio {
+                idle_p95,
+                objective,
+            } => {
+                write!(
+                    f,
+                    "idle p95 time to first audio {:.0} ms > SLO {:.0} ms",
+                    ms(idle_p95),
+                    ms(objective)
+                )
             }
-            Self::RealTimeFactor { concurrency, rtf_p95, objective } => {
-                write!(f, "p95 RTF {rtf_p95:.2} at concurrency {concurrency} > SLO {objective:.2}")
+            Self::RealTimeFactor {
+                concurrency,
+                rtf_p95,
+                objective,
+            } => {
+                write!(
+                    f,
+                    "p95 RTF {rtf_p95:.2} at concurrency {concurrency} > SLO {objective:.2}"
+                )
             }
-            Self::Fit { cpu, memory } => write!(f, "pod of {cpu} cpu / {memory:.0} MiB does not fit the node"),
+            Self::Fit { cpu, memory } => write!(
+                f,
+                "pod of {cpu} cpu / {memory:.0} MiB does not fit the node"
+            ),
             Self::PartOfACore { cpu } => write!(f, "{cpu} cpu: a Guaranteed pod needs whole cores"),
-            Self::AboveLimit { cpu, limit } => write!(f, "{cpu} cpu > the {limit} cpu allowed per pod"),
-            Self::Capacity { needed, limit, nodes, pods_per_node } => {
-                write!(f, "needs {needed} pods, inventory holds {limit} ({nodes} nodes x {pods_per_node})")
+            Self::AboveLimit { cpu, limit } => {
+                write!(f, "{cpu} cpu > the {limit} cpu allowed per pod")
+            }
+            Self::Capacity {
+                needed,
+                limit,
+                nodes,
+                pods_per_node,
+            } => {
+                write!(
+                    f,
+                    "needs {needed} pods, inventory holds {limit} ({nodes} nodes x {pods_per_node})"
+                )
             }
             Self::Invalid => f.write_str("the profile is invalid; measure again"),
             Self::Unmeasured => f.write_str("no profile; run a benchmark"),

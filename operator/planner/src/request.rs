@@ -44,11 +44,15 @@ pub struct Measurement {
 impl Measurement {
     /// As the profile itself says.
     pub const fn as_recorded(profile: Profile) -> Self {
-        Self { profile, standing: None }
+        Self {
+            profile,
+            standing: None,
+        }
     }
 
     pub(crate) fn standing(&self) -> Standing {
-        self.standing.unwrap_or_else(|| Standing::as_recorded(&self.profile))
+        self.standing
+            .unwrap_or_else(|| Standing::as_recorded(&self.profile))
     }
 }
 
@@ -144,7 +148,10 @@ impl Load {
 pub enum Peak {
     RequestsPerSecond(f64),
     /// Concurrent listeners, each listening for the share `duty` of the time.
-    Listeners { count: f64, duty: f64 },
+    Listeners {
+        count: f64,
+        duty: f64,
+    },
 }
 
 /// Interchangeable nodes: what one of them offers to pods, and how many there may be.
@@ -225,7 +232,7 @@ pub struct Policy {
     /// A class is left only for one that is cheaper by this share.
     pub switch_gain: f64,
     pub qos: Qos,
-    /// A LimitRange or ResourceQuota demands CPU limits.
+    /// A limit range or resource quota demands CPU limits.
     pub cpu_limit_required: bool,
     /// Cores for HTTP and encoding, beside the workers'.
     pub cpu_overhead: f64,
@@ -295,7 +302,12 @@ pub enum RequestError {
     #[error("{field}: not a finite number")]
     NotFinite { field: String },
     #[error("{field}: {value} is not between {min} and {max}")]
-    OutOfRange { field: String, value: f64, min: f64, max: f64 },
+    OutOfRange {
+        field: String,
+        value: f64,
+        min: f64,
+        max: f64,
+    },
     #[error("classes: two are named {name:?}; a name stands for one kind of node")]
     DuplicateClass { name: String },
     #[error("measurements: two profiles have the id {id:?}; give each measurement its own")]
@@ -306,7 +318,11 @@ pub enum RequestError {
 
 impl Request {
     pub(crate) fn terms(&self) -> Terms {
-        Terms { objectives: self.objectives, load: self.load, policy: self.policy }
+        Terms {
+            objectives: self.objectives,
+            load: self.load,
+            policy: self.policy,
+        }
     }
 
     /// Whether the rules hold; the first that does not is the error.
@@ -317,22 +333,49 @@ impl Request {
         for class in &self.classes {
             let field = |name: &str| format!("classes[{:?}].{name}", class.name);
             within(&field("allocatableCpu"), class.allocatable_cpu, 0.0, 1e6)?;
-            within(&field("allocatableMemory"), class.allocatable_memory, 0.0, 1e12)?;
+            within(
+                &field("allocatableMemory"),
+                class.allocatable_memory,
+                0.0,
+                1e12,
+            )?;
             within(&field("gpuWeight"), class.gpu_weight, 0.0, 1e6)?;
-            within(&field("pricePerHour"), class.price_per_hour.unwrap_or(0.0), 0.0, 1e9)?;
+            within(
+                &field("pricePerHour"),
+                class.price_per_hour.unwrap_or(0.0),
+                0.0,
+                1e9,
+            )?;
             if !names.insert(class.name.as_str()) {
-                return Err(RequestError::DuplicateClass { name: class.name.clone() });
+                return Err(RequestError::DuplicateClass {
+                    name: class.name.clone(),
+                });
             }
         }
         let mut ids = BTreeSet::new();
         for measurement in &self.measurements {
             let profile = &measurement.profile;
-            profile.check().map_err(|source| RequestError::Profile { id: profile.id.clone(), source })?;
+            profile.check().map_err(|source| RequestError::Profile {
+                id: profile.id.clone(),
+                source,
+            })?;
             let standing = measurement.standing();
-            within(&format!("measurements[{:?}].standing.derate", profile.id), standing.derate, 0.0, 0.95)?;
-            within(&format!("measurements[{:?}].standing.correction", profile.id), standing.correction, 0.0, 1e6)?;
+            within(
+                &format!("measurements[{:?}].standing.derate", profile.id),
+                standing.derate,
+                0.0,
+                0.95,
+            )?;
+            within(
+                &format!("measurements[{:?}].standing.correction", profile.id),
+                standing.correction,
+                0.0,
+                1e6,
+            )?;
             if !ids.insert(profile.id.as_str()) {
-                return Err(RequestError::DuplicateProfile { id: profile.id.clone() });
+                return Err(RequestError::DuplicateProfile {
+                    id: profile.id.clone(),
+                });
             }
         }
         Ok(())
@@ -369,16 +412,28 @@ impl Request {
         within("policy.memoryStep", policy.memory_step, 1.0, 1e6)?;
         within("policy.switchGain", policy.switch_gain, 0.0, 0.99)?;
         within("policy.cpuOverhead", policy.cpu_overhead, 0.0, 100.0)?;
-        within("policy.maxCpuPerPod", policy.max_cpu_per_pod.unwrap_or(1.0), 0.0, 1e6)
+        within(
+            "policy.maxCpuPerPod",
+            policy.max_cpu_per_pod.unwrap_or(1.0),
+            0.0,
+            1e6,
+        )
     }
 }
 
 fn within(field: &str, value: f64, min: f64, max: f64) -> Result<(), RequestError> {
     if !value.is_finite() {
-        return Err(RequestError::NotFinite { field: field.to_owned() });
+        return Err(RequestError::NotFinite {
+            field: field.to_owned(),
+        });
     }
     if !(min..=max).contains(&value) {
-        return Err(RequestError::OutOfRange { field: field.to_owned(), value, min, max });
+        return Err(RequestError::OutOfRange {
+            field: field.to_owned(),
+            value,
+            min,
+            max,
+        });
     }
     Ok(())
 }

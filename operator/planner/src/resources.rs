@@ -39,15 +39,26 @@ pub struct Threads {
 
 /// Whole cores, requested and limited: by policy, or because the class's nodes give such pods their own cores.
 pub(crate) fn qos(policy: &Policy, class: &NodeClass) -> Qos {
-    if class.cpu_manager == CpuManager::Static { Qos::Guaranteed } else { policy.qos }
+    if class.cpu_manager == CpuManager::Static {
+        Qos::Guaranteed
+    } else {
+        policy.qos
+    }
 }
 
 /// Cores that the pod requests: its workers' and, on a CPU, a little for HTTP and encoding; a Guaranteed pod's workers
 /// share theirs, since cores are whole there. A GPU pod's cores were measured as they are.
-pub(crate) fn cpu_request(config: &Config, accelerator: Accelerator, qos: Qos, policy: &Policy) -> f64 {
+pub(crate) fn cpu_request(
+    config: &Config,
+    accelerator: Accelerator,
+    qos: Qos,
+    policy: &Policy,
+) -> f64 {
     match (qos, accelerator) {
         (Qos::Guaranteed, _) => config.cpu,
-        (Qos::Burstable, Accelerator::Cpu) => crate::numeric::round(config.cpu + policy.cpu_overhead, 2),
+        (Qos::Burstable, Accelerator::Cpu) => {
+            crate::numeric::round(config.cpu + policy.cpu_overhead, 2)
+        }
         (Qos::Burstable, Accelerator::Gpu) => crate::numeric::round(config.cpu, 2),
     }
 }
@@ -63,5 +74,11 @@ pub(crate) fn cpu_limit(config: &Config, qos: Qos, policy: &Policy) -> Option<f6
 pub(crate) fn threads(config: &Config) -> Threads {
     let workers = config.workers();
     let sessions = if config.threads == 1 { 1 } else { workers };
-    Threads { intra_op: config.threads, inter_op: 1, allow_spinning: false, workers, sessions }
+    Threads {
+        intra_op: config.threads,
+        inter_op: 1,
+        allow_spinning: false,
+        workers,
+        sessions,
+    }
 }

@@ -1,6 +1,6 @@
 //! A fixed sequence that looks random, for the few numbers that only a simulation gives. The same every time.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
 pub(crate) struct Sequence(u64);
 
 impl Sequence {
@@ -25,7 +25,9 @@ impl Sequence {
     /// Below `count`; 0 when there is nothing to choose from.
     pub fn index(&mut self, count: usize) -> usize {
         let chosen = crate::numeric::floor(self.uniform() * crate::numeric::float(count));
-        usize::try_from(chosen).unwrap_or(usize::MAX).min(count.saturating_sub(1))
+        usize::try_from(chosen)
+            .unwrap_or(usize::MAX)
+            .min(count.saturating_sub(1))
     }
 
     /// Exponential with mean 1.

@@ -22,25 +22,44 @@ pub(crate) struct Shape<'a> {
 
 /// The measured shapes and, on CPUs, the sizes {1, 2, 4, 8} and whole parts of the node that were not measured: a pod
 /// must pack, and 4 cores on a node of 7.5 leave 3.4 idle. Threads are never interpolated: eight threads may be worth 1.2.
-pub(crate) fn shapes<'a>(profile: &'a Profile, class: &NodeClass, policy: &Policy) -> Vec<Shape<'a>> {
+pub(crate) fn shapes<'a>(
+    profile: &'a Profile,
+    class: &NodeClass,
+    policy: &Policy,
+) -> Vec<Shape<'a>> {
     let mut shapes: Vec<Shape<'a>> = profile
         .configs
         .iter()
-        .map(|config| Shape { config: Cow::Borrowed(config), interpolated: false })
+        .map(|config| Shape {
+            config: Cow::Borrowed(config),
+            interpolated: false,
+        })
         .collect();
     if policy.interpolate_sizes && profile.accelerator() == Accelerator::Cpu {
-        let mut threads: Vec<u32> = profile.configs.iter().map(|config| config.threads).collect();
+        let mut threads: Vec<u32> = profile
+            .configs
+            .iter()
+            .map(|config| config.threads)
+            .collect();
         threads.sort_unstable();
         threads.dedup();
         for threads in threads {
-            let mut measured: Vec<&Config> =
-                profile.configs.iter().filter(|config| config.threads == threads && config.cpu >= 1.0).collect();
+            let mut measured: Vec<&Config> = profile
+                .configs
+                .iter()
+                .filter(|config| config.threads == threads && config.cpu >= 1.0)
+                .collect();
             measured.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
             for cores in sizes(class, policy) {
-                let known = measured.iter().any(|config| config.cpu.total_cmp(&f64::from(cores)).is_eq());
+                let known = measured
+                    .iter()
+                    .any(|config| config.cpu.total_cmp(&f64::from(cores)).is_eq());
                 if cores >= threads && !known {
                     let config = between(&measured, cores, threads).map(Cow::Owned);
-                    shapes.extend(config.map(|config| Shape { config, interpolated: true }));
+                    shapes.extend(config.map(|config| Shape {
+                        config,
+                        interpolated: true,
+                    }));
                 }
             }
         }
@@ -63,19 +82,33 @@ fn sizes(class: &NodeClass, policy: &Policy) -> Vec<u32> {
 fn between(measured: &[&Config], cores: u32, threads: u32) -> Option<Config> {
     let workers = cores / threads;
     let levels = || measured.iter().flat_map(|config| &config.levels);
-    let points = merged(&mut levels().map(|level| (level.n, level.audio_per_sec)).collect::<Vec<_>>());
+    let points = merged(
+        &mut levels()
+            .map(|level| (level.n, level.audio_per_sec))
+            .collect::<Vec<_>>(),
+    );
     let &(largest, _) = points.last()?;
     if points.len() < 2 {
         return None;
     }
     let law = Usl::fit(&points)?;
-    let mut counts: Vec<u32> = levels().map(|level| level.n).filter(|&n| n < workers).chain([workers]).collect();
+    let mut counts: Vec<u32> = levels()
+        .map(|level| level.n)
+        .filter(|&n| n < workers)
+        .chain([workers])
+        .collect();
     counts.sort_unstable();
     counts.dedup();
-    let levels = counts.into_iter().map(|n| level(levels(), &law, n, largest)).collect::<Option<Vec<_>>>()?;
+    let levels = counts
+        .into_iter()
+        .map(|n| level(levels(), &law, n, largest))
+        .collect::<Option<Vec<_>>>()?;
     let distance = |config: &Config| (config.cpu - f64::from(cores)).abs();
     // Of two equally near the smaller, which comes first.
-    let nearest = measured.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
+    let nearest = measured
+        .iter()
+        .copied()
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
     Some(Config {
         cpu: f64::from(cores),
         threads,
@@ -87,12 +120,19 @@ fn between(measured: &[&Config], cores: u32, threads: u32) -> Option<Config> {
 }
 
 /// The level n: as measured, or with the law's throughput and, like it, times that grow as n/X(n).
-fn level<'a>(levels: impl Iterator<Item = &'a Level> + Clone, law: &Usl, n: u32, largest: f64) -> Option<Level> {
+fn level<'a>(
+    levels: impl Iterator<Item = &'a Level> + Clone,
+    law: &Usl,
+    n: u32,
+    largest: f64,
+) -> Option<Level> {
     if let Some(level) = levels.clone().find(|level| level.n == n) {
         return Some(level.clone());
     }
     let audio_per_sec = law.estimate(f64::from(n), largest)?.value;
-    let below = levels.filter(|level| level.n < n).max_by_key(|level| level.n)?;
+    let below = levels
+        .filter(|level| level.n < n)
+        .max_by_key(|level| level.n)?;
     let slower = (f64::from(n) / audio_per_sec) / (f64::from(below.n) / below.audio_per_sec);
     Some(Level {
         n,
@@ -112,20 +152,38 @@ fn level<'a>(levels: impl Iterator<Item = &'a Level> + Clone, law: &Usl, n: u32,
 /// The base grows with the workers along a straight line through the measured shapes; never below the largest
 /// smaller shape's, so that noise in it cannot make a bigger pod need less.
 fn memory(measured: &[&Config], workers: u32) -> Option<Memory> {
-    let points: Vec<(f64, f64)> =
-        measured.iter().map(|config| (f64::from(config.workers()), config.mem.base)).collect();
+    let points: Vec<(f64, f64)> = measured
+        .iter()
+        .map(|config| (f64::from(config.workers()), config.mem.base))
+        .collect();
     let count = float(points.len());
     let mean_x = points.iter().map(|point| point.0).sum::<f64>() / count;
     let mean_y = points.iter().map(|point| point.1).sum::<f64>() / count;
-    let spread: f64 = points.iter().map(|point| (point.0 - mean_x) * (point.0 - mean_x)).sum();
+    let spread: f64 = points
+        .iter()
+        .map(|point| (point.0 - mean_x) * (point.0 - mean_x))
+        .sum();
     let slope = if spread > 0.0 {
-        points.iter().map(|point| (point.0 - mean_x) * (point.1 - mean_y)).sum::<f64>() / spread
+        points
+            .iter()
+            .map(|point| (point.0 - mean_x) * (point.1 - mean_y))
+            .sum::<f64>()
+            / spread
     } else {
         0.0
     };
     let line = mean_y + slope.max(0.0) * (f64::from(workers) - mean_x);
-    let smaller = points.iter().filter(|point| point.0 <= f64::from(workers)).map(|point| point.1).fold(0.0, f64::max);
-    let largest = |value: fn(&Memory) -> f64| measured.iter().map(|config| value(&config.mem)).fold(0.0, f64::max);
+    let smaller = points
+        .iter()
+        .filter(|point| point.0 <= f64::from(workers))
+        .map(|point| point.1)
+        .fold(0.0, f64::max);
+    let largest = |value: fn(&Memory) -> f64| {
+        measured
+            .iter()
+            .map(|config| value(&config.mem))
+            .fold(0.0, f64::max)
+    };
     (!measured.is_empty()).then(|| Memory {
         base: line.max(smaller),
         per_inflight_audio: largest(|memory| memory.per_inflight_audio),

@@ -44,7 +44,11 @@ impl Standing {
     /// What the profile says of itself: u = max(spread between passes, 15 % if Degraded, 30 % if Transferred, the anchor's
     /// drift if that degraded it) plus what verification found to be late beyond 25 %.
     pub fn as_recorded(profile: &Profile) -> Self {
-        Self { validity: profile.run.validity, derate: derate(profile, profile.run.validity), correction: 1.0 }
+        Self {
+            validity: profile.run.validity,
+            derate: derate(profile, profile.run.validity),
+            correction: 1.0,
+        }
     }
 
     /// k as applied to capacity: never up-rated without a new profile.
@@ -67,7 +71,10 @@ fn derate(profile: &Profile, validity: Validity) -> f64 {
         Validity::Valid | Validity::Stale | Validity::Invalid => {}
     }
     // error is predicted / measured - 1, so a late pod has a negative one.
-    let late = profile.verification.as_ref().map_or(0.0, |verification| -verification.error);
+    let late = profile
+        .verification
+        .as_ref()
+        .map_or(0.0, |verification| -verification.error);
     if late > VERIFICATION {
         derate += late;
     }
@@ -104,22 +111,54 @@ pub struct GpuEnvironment {
 #[serde(tag = "code", rename_all_fields = "camelCase")]
 pub enum Finding {
     /// Something that must be equal is not.
-    Differs { field: &'static str, measured: String, now: String },
+    Differs {
+        field: &'static str,
+        measured: String,
+        now: String,
+    },
     /// Something differs a little: measure again when there is room.
-    Outdated { field: &'static str, measured: String, now: String },
-    Old { days: u32 },
-    AnchorDrift { drift: f64 },
-    UnsteadyClock { cv: f64 },
-    ThrottledClock { reasons: u64 },
-    Noise { cv: f64 },
-    Pressure { percent: f64 },
-    Steal { share: f64 },
-    Throttled { share: f64 },
-    Governor { governor: String },
-    SharedGpu { sharing: String },
-    Correction { factor: f64 },
+    Outdated {
+        field: &'static str,
+        measured: String,
+        now: String,
+    },
+    Old {
+        days: u32,
+    },
+    AnchorDrift {
+        drift: f64,
+    },
+    UnsteadyClock {
+        cv: f64,
+    },
+    ThrottledClock {
+        reasons: u64,
+    },
+    Noise {
+        cv: f64,
+    },
+    Pressure {
+        percent: f64,
+    },
+    Steal {
+        share: f64,
+    },
+    Throttled {
+        share: f64,
+    },
+    Governor {
+        governor: String,
+    },
+    SharedGpu {
+        sharing: String,
+    },
+    Correction {
+        factor: f64,
+    },
     /// Said by whoever wrote the profile.
-    Recorded { validity: Validity },
+    Recorded {
+        validity: Validity,
+    },
 }
 
 impl Finding {
@@ -146,25 +185,58 @@ impl Finding {
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Differs { field, measured, now } => write!(f, "{field} was {measured}, is {now}: measure again"),
-            Self::Outdated { field, measured, now } => write!(f, "{field} was {measured}, is {now}"),
+            Self::Differs {
+                field,
+                measured,
+                now,
+            } => write!(f, "{field} was {measured}, is {now}: measure again"),
+            Self::Outdated {
+                field,
+                measured,
+                now,
+            } => write!(f, "{field} was {measured}, is {now}"),
             Self::Old { days } => write!(f, "measured {days} days ago, more than {OLD}"),
             Self::AnchorDrift { drift } => {
-                write!(f, "the machine's speed changed by {:.0} % during the run", 100.0 * drift)
+                write!(
+                    f,
+                    "the machine's speed changed by {:.0} % during the run",
+                    100.0 * drift
+                )
             }
             Self::UnsteadyClock { cv } => {
-                write!(f, "the clock varied by {:.1} % while busy; lock it and measure again", 100.0 * cv)
+                write!(
+                    f,
+                    "the clock varied by {:.1} % while busy; lock it and measure again",
+                    100.0 * cv
+                )
             }
             Self::ThrottledClock { reasons } => {
-                write!(f, "the GPU throttled its clock (reasons {reasons:#x}); look at power and cooling")
+                write!(
+                    f,
+                    "the GPU throttled its clock (reasons {reasons:#x}); look at power and cooling"
+                )
             }
             Self::Noise { cv } => write!(f, "equal requests varied by {:.0} %", 100.0 * cv),
-            Self::Pressure { percent } => write!(f, "CPU pressure was {percent:.1} %: others used the node"),
-            Self::Steal { share } => write!(f, "{:.1} % of the time was stolen by the hypervisor", 100.0 * share),
-            Self::Throttled { share } => write!(f, "{:.1} % of scheduler periods were throttled", 100.0 * share),
-            Self::Governor { governor } => write!(f, "frequency governor {governor} and no steady clock"),
+            Self::Pressure { percent } => {
+                write!(f, "CPU pressure was {percent:.1} %: others used the node")
+            }
+            Self::Steal { share } => write!(
+                f,
+                "{:.1} % of the time was stolen by the hypervisor",
+                100.0 * share
+            ),
+            Self::Throttled { share } => write!(
+                f,
+                "{:.1} % of scheduler periods were throttled",
+                100.0 * share
+            ),
+            Self::Governor { governor } => {
+                write!(f, "frequency governor {governor} and no steady clock")
+            }
             Self::SharedGpu { sharing } => write!(f, "others may have used the GPU ({sharing})"),
-            Self::Correction { factor } => write!(f, "production takes {factor:.2} times the measured time"),
+            Self::Correction { factor } => {
+                write!(f, "production takes {factor:.2} times the measured time")
+            }
             Self::Recorded { validity } => write!(f, "recorded as {validity}"),
         }
     }
@@ -183,20 +255,45 @@ pub struct Assessment {
 pub fn assess(profile: &Profile, now: Option<&Environment>) -> Assessment {
     let mut findings = Vec::new();
     if profile.run.validity != Validity::Valid {
-        findings.push(Finding::Recorded { validity: profile.run.validity });
+        findings.push(Finding::Recorded {
+            validity: profile.run.validity,
+        });
     }
     during_the_run(profile, &mut findings);
     if let Some(now) = now {
         compared(profile, now, &mut findings);
     }
-    let validity = findings.iter().map(Finding::validity).max_by_key(|&validity| severity(validity));
+    let validity = findings
+        .iter()
+        .map(Finding::validity)
+        .max_by_key(|&validity| severity(validity));
     let validity = validity.unwrap_or(Validity::Valid);
     let correction = now.map_or(1.0, |now| now.correction);
     // Stale hides nothing: what degraded the run still takes its share.
-    let degraded = findings.iter().any(|finding| finding.validity() == Validity::Degraded);
-    let share = derate(profile, if degraded { Validity::Degraded } else { validity });
-    let derate = if validity == Validity::Transferred { share.max(TRANSFERRED) } else { share };
-    Assessment { standing: Standing { validity, derate, correction }, findings }
+    let degraded = findings
+        .iter()
+        .any(|finding| finding.validity() == Validity::Degraded);
+    let share = derate(
+        profile,
+        if degraded {
+            Validity::Degraded
+        } else {
+            validity
+        },
+    );
+    let derate = if validity == Validity::Transferred {
+        share.max(TRANSFERRED)
+    } else {
+        share
+    };
+    Assessment {
+        standing: Standing {
+            validity,
+            derate,
+            correction,
+        },
+        findings,
+    }
 }
 
 const fn severity(validity: Validity) -> u8 {
@@ -212,9 +309,14 @@ const fn severity(validity: Validity) -> u8 {
 fn during_the_run(profile: &Profile, findings: &mut Vec<Finding>) {
     let run = &profile.run;
     let fingerprint = &profile.node.fingerprint;
-    let gpu = fingerprint.gpu.as_ref().filter(|_| profile.accelerator() == Accelerator::Gpu);
+    let gpu = fingerprint
+        .gpu
+        .as_ref()
+        .filter(|_| profile.accelerator() == Accelerator::Gpu);
     if run.anchor_drift >= DRIFT.0 {
-        findings.push(Finding::AnchorDrift { drift: run.anchor_drift });
+        findings.push(Finding::AnchorDrift {
+            drift: run.anchor_drift,
+        });
     }
     let clock = gpu.map_or(fingerprint.mhz_busy, |gpu| gpu.sm_mhz);
     if let Some(clock) = clock.filter(|clock| clock.cv > STEADY_CLOCK) {
@@ -222,33 +324,45 @@ fn during_the_run(profile: &Profile, findings: &mut Vec<Finding>) {
     }
     if let Some(gpu) = gpu {
         if gpu.throttle_reasons & THROTTLE_REASONS != 0 {
-            findings.push(Finding::ThrottledClock { reasons: gpu.throttle_reasons & THROTTLE_REASONS });
+            findings.push(Finding::ThrottledClock {
+                reasons: gpu.throttle_reasons & THROTTLE_REASONS,
+            });
         }
         if gpu.sharing != "none" {
-            findings.push(Finding::SharedGpu { sharing: gpu.sharing.clone() });
+            findings.push(Finding::SharedGpu {
+                sharing: gpu.sharing.clone(),
+            });
         }
     }
     if run.noise_cv > NOISE {
         findings.push(Finding::Noise { cv: run.noise_cv });
     }
     if run.psi_cpu_some > PRESSURE {
-        findings.push(Finding::Pressure { percent: run.psi_cpu_some });
+        findings.push(Finding::Pressure {
+            percent: run.psi_cpu_some,
+        });
     }
     if run.steal > STEAL {
         findings.push(Finding::Steal { share: run.steal });
     }
     // A pod below one core was measured under a limit on purpose: throttling is part of it.
     let whole_cores = profile.configs.iter().filter(|config| config.cpu >= 1.0);
-    let throttled = whole_cores.flat_map(|config| &config.levels).map(|level| level.throttled_periods);
+    let throttled = whole_cores
+        .flat_map(|config| &config.levels)
+        .map(|level| level.throttled_periods);
     let throttled = throttled.fold(0.0, f64::max);
     if throttled > THROTTLED {
         findings.push(Finding::Throttled { share: throttled });
     }
     // Only a note where the measured clock was steady all the same.
-    if let Some(governor) = fingerprint.governor.as_deref().filter(|&governor| governor != "performance") {
-        if fingerprint.mhz_busy.is_none() {
-            findings.push(Finding::Governor { governor: governor.to_owned() });
-        }
+    let governor = fingerprint
+        .governor
+        .as_ref()
+        .filter(|&governor| governor != "performance");
+    if let (Some(governor), None) = (governor, fingerprint.mhz_busy) {
+        findings.push(Finding::Governor {
+            governor: governor.clone(),
+        });
     }
 }
 
@@ -256,18 +370,41 @@ fn compared(profile: &Profile, now: &Environment, findings: &mut Vec<Finding>) {
     let fingerprint = &profile.node.fingerprint;
     let mut differs = |field, measured: &str, now: &str| {
         if measured != now {
-            findings.push(Finding::Differs { field, measured: measured.to_owned(), now: now.to_owned() });
+            findings.push(Finding::Differs {
+                field,
+                measured: measured.to_owned(),
+                now: now.to_owned(),
+            });
         }
     };
-    differs("model digest", &profile.voice.model_digest, &now.model_digest);
-    differs("precision", &profile.voice.variant.precision, &now.precision);
+    differs(
+        "model digest",
+        &profile.voice.model_digest,
+        &now.model_digest,
+    );
+    differs(
+        "precision",
+        &profile.voice.variant.precision,
+        &now.precision,
+    );
     differs("architecture", &fingerprint.arch, &now.arch);
-    let gpu = fingerprint.gpu.as_ref().filter(|_| profile.accelerator() == Accelerator::Gpu);
+    let gpu = fingerprint
+        .gpu
+        .as_ref()
+        .filter(|_| profile.accelerator() == Accelerator::Gpu);
     if let Some(gpu) = gpu {
         let current = now.gpu.as_ref();
-        differs("GPU", &gpu.product, current.map_or("none", |gpu| &gpu.product));
+        differs(
+            "GPU",
+            &gpu.product,
+            current.map_or("none", |gpu| &gpu.product),
+        );
         let mig = |mig: Option<&String>| mig.map_or_else(|| "none".to_owned(), String::clone);
-        differs("MIG profile", &mig(gpu.mig.as_ref()), &mig(current.and_then(|gpu| gpu.mig.as_ref())));
+        differs(
+            "MIG profile",
+            &mig(gpu.mig.as_ref()),
+            &mig(current.and_then(|gpu| gpu.mig.as_ref())),
+        );
     } else {
         differs("CPU model", &fingerprint.cpu_model, &now.cpu_model);
     }
@@ -275,25 +412,47 @@ fn compared(profile: &Profile, now: &Environment, findings: &mut Vec<Finding>) {
         let (measured, now) = (measured.to_owned(), now.to_owned());
         match compare_versions(&measured, &now) {
             Difference::None => {}
-            Difference::Minor => findings.push(Finding::Outdated { field, measured, now }),
-            Difference::Major => findings.push(Finding::Differs { field, measured, now }),
+            Difference::Minor => findings.push(Finding::Outdated {
+                field,
+                measured,
+                now,
+            }),
+            Difference::Major => findings.push(Finding::Differs {
+                field,
+                measured,
+                now,
+            }),
         }
     };
-    versions("server version", &profile.server.version, &now.server_version);
-    versions("ONNX Runtime version", &profile.server.ort, &now.ort_version);
+    versions(
+        "server version",
+        &profile.server.version,
+        &now.server_version,
+    );
+    versions(
+        "ONNX Runtime version",
+        &profile.server.ort,
+        &now.ort_version,
+    );
     if let (Some(gpu), Some(current)) = (gpu, now.gpu.as_ref()) {
         versions("GPU driver", &gpu.driver, &current.driver);
     }
     // A kernel's major number says nothing about speed.
     if compare_versions(&fingerprint.kernel, &now.kernel) != Difference::None {
         let (measured, now) = (fingerprint.kernel.clone(), now.kernel.clone());
-        findings.push(Finding::Outdated { field: "kernel", measured, now });
+        findings.push(Finding::Outdated {
+            field: "kernel",
+            measured,
+            now,
+        });
     }
     if now.age_days > OLD {
         findings.push(Finding::Old { days: now.age_days });
     }
     if now.correction < CORRECTION.0 || now.correction > CORRECTION.1 {
-        findings.push(Finding::Correction { factor: now.correction });
+        findings.push(Finding::Correction {
+            factor: now.correction,
+        });
     }
 }
 

@@ -21,11 +21,11 @@ pub struct ServiceCurve {
 impl ServiceCurve {
     /// Levels are straight lines in X between measured n and are never continued beyond the last.
     ///
-    /// The corpus is not the load: X is scaled by (s0 + s1·ā_corpus) / (s0 + s1·ā_load), the ratio of mean service times.
+    /// The corpus is not the load: X is scaled by `(s0 + s1·ā_corpus) / (s0 + s1·ā_load)`, the ratio of mean service times.
     /// F is scaled alike only when the first audio is the whole request; a streaming server's first chunk does not
     /// grow with the request.
     ///
-    /// cs² = (s1·ā·c_a / (s0 + s1·ā))² + noise²: the variation of the lengths, as far as service grows with length, and
+    /// `cs² = (s1·ā·c_a / (s0 + s1·ā))² + noise²`: the variation of the lengths, as far as service grows with length, and
     /// that of equal requests.
     pub fn new(config: &Config, profile: &Profile, load: &Load) -> Self {
         let corpus_mean = profile.corpus.mean_audio;
@@ -33,13 +33,25 @@ impl ServiceCurve {
         let scale = service(corpus_mean) / service(load.mean_audio);
         let first_audio_scale = if profile.streaming { 1.0 } else { 1.0 / scale };
         let largest = config.levels.last().map_or(0, |level| level.n);
-        let mut curve = Self { rates: Vec::new(), first_audio: Vec::new(), rtf_p95: Vec::new(), service_cv2: 0.0 };
+        let mut curve = Self {
+            rates: Vec::new(),
+            first_audio: Vec::new(),
+            rtf_p95: Vec::new(),
+            service_cv2: 0.0,
+        };
         for n in 1..=largest {
-            let Some((lower, upper, share)) = around(&config.levels, n) else { continue };
-            let between = |value: fn(&Level) -> f64| value(lower) * (1.0 - share) + value(upper) * share;
-            curve.rates.push(between(|level| level.audio_per_sec) / corpus_mean * scale);
+            let Some((lower, upper, share)) = around(&config.levels, n) else {
+                continue;
+            };
+            let between =
+                |value: fn(&Level) -> f64| value(lower) * (1.0 - share) + value(upper) * share;
+            curve
+                .rates
+                .push(between(|level| level.audio_per_sec) / corpus_mean * scale);
             let first_audio = quantiles(lower).towards(&quantiles(upper), share);
-            curve.first_audio.push(first_audio.scaled(first_audio_scale));
+            curve
+                .first_audio
+                .push(first_audio.scaled(first_audio_scale));
             curve.rtf_p95.push(between(|level| level.rtf_p95));
         }
         let by_length = config.s1 * load.mean_audio * load.audio_cv / service(load.mean_audio);
@@ -47,7 +59,7 @@ impl ServiceCurve {
         curve
     }
 
-    /// X ← X·(1 - u) / k, F ← F·(1 + u)·k: `derate` is u, `slowdown` is k, production's service time over the profile's.
+    /// `X ← X·(1 - u) / k`, `F ← F·(1 + u)·k`: `derate` is u, `slowdown` is k, production's service time over the profile's.
     #[must_use]
     pub fn derated(mut self, derate: f64, slowdown: f64) -> Self {
         for rate in &mut self.rates {
@@ -83,7 +95,11 @@ fn around(levels: &[Level], n: u32) -> Option<(&Level, &Level, f64)> {
     let after = levels.partition_point(|level| level.n <= n);
     let lower = levels.get(after.checked_sub(1)?)?;
     let upper = levels.get(after).unwrap_or(lower);
-    let share = if upper.n == lower.n { 0.0 } else { f64::from(n - lower.n) / f64::from(upper.n - lower.n) };
+    let share = if upper.n == lower.n {
+        0.0
+    } else {
+        f64::from(n - lower.n) / f64::from(upper.n - lower.n)
+    };
     Some((lower, upper, share))
 }
 

@@ -13,11 +13,20 @@ pub fn short(decision: &Decision) -> Map<String, Value> {
         Decision::Infeasible(infeasible) => {
             return Map::from_iter([
                 ("feasible".to_owned(), false.into()),
-                ("condition".to_owned(), infeasible.condition.to_string().into()),
+                (
+                    "condition".to_owned(),
+                    infeasible.condition.to_string().into(),
+                ),
             ]);
         }
     };
-    let Plan { pod, replicas, autoscaling, predicted, .. } = plan.as_ref();
+    let Plan {
+        pod,
+        replicas,
+        autoscaling,
+        predicted,
+        ..
+    } = plan.as_ref();
     let entries: [(&str, Value); 20] = [
         ("feasible", true.into()),
         ("cls", plan.node_class.clone().into()),
@@ -36,11 +45,17 @@ pub fn short(decision: &Decision) -> Map<String, Value> {
         ("cost_audio_h", predicted.cost_per_audio_hour.into()),
         ("hpa_offered", autoscaling.offered_audio.into()),
         ("hpa_inflight", autoscaling.in_flight.into()),
-        ("hpa_cpu", autoscaling.cpu_percent.map_or(Value::Null, Value::from)),
+        (
+            "hpa_cpu",
+            autoscaling.cpu_percent.map_or(Value::Null, Value::from),
+        ),
         ("down", autoscaling.scale_down.stabilization_seconds.into()),
         ("p95", predicted.ttfa_p95.into()),
     ];
-    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    entries
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// One line for each expected value that was not found.
@@ -65,7 +80,11 @@ pub fn differences(expected: &Map<String, Value>, decision: &Decision) -> Vec<St
 
 fn relative(expected: f64, found: f64) -> f64 {
     let difference = (found - expected).abs();
-    if difference == 0.0 { 0.0 } else { difference / expected.abs().max(f64::MIN_POSITIVE) }
+    if difference == 0.0 {
+        0.0
+    } else {
+        difference / expected.abs().max(f64::MIN_POSITIVE)
+    }
 }
 
 /// Two places where the goldens say less than the crate, or what no cluster takes.
@@ -74,16 +93,26 @@ fn as_the_crate_would(expected: &Map<String, Value>, decision: &Decision) -> Map
     match decision {
         // They know one condition for all that no node can serve; the crate tells the causes apart.
         Decision::Infeasible(infeasible) => {
-            let finer = [Condition::RtfInfeasible, Condition::PodDoesNotFit, Condition::NoProfile];
+            let finer = [
+                Condition::RtfInfeasible,
+                Condition::PodDoesNotFit,
+                Condition::NoProfile,
+            ];
             let coarse = Condition::SloInfeasible.to_string();
-            if finer.contains(&infeasible.condition) && expected.get("condition") == Some(&coarse.into()) {
-                expected.insert("condition".to_owned(), infeasible.condition.to_string().into());
+            if finer.contains(&infeasible.condition)
+                && expected.get("condition") == Some(&coarse.into())
+            {
+                expected.insert(
+                    "condition".to_owned(),
+                    infeasible.condition.to_string().into(),
+                );
             }
         }
         // They let the least number of replicas exceed the largest when a user wants more than the peak needs; an
         // autoscaler refuses that, so the crate moves the largest up and keeps both within the inventory.
         Decision::Plan(plan) => {
-            let bounds = [expected.get("rmin"), expected.get("rmax")].map(|bound| bound.and_then(Value::as_f64));
+            let bounds = [expected.get("rmin"), expected.get("rmax")]
+                .map(|bound| bound.and_then(Value::as_f64));
             if let [Some(min), Some(max)] = bounds
                 && min > max
             {

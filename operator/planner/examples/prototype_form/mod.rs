@@ -4,7 +4,10 @@
 //! "expected"}]}`. A short profile has what the planner looks at and nothing else; the adapter fills the rest with
 //! values that change nothing.
 
-#![allow(dead_code, reason = "shared by two examples and the tests; none needs all of it")]
+#![allow(
+    dead_code,
+    reason = "shared by two examples and the tests; none needs all of it"
+)]
 
 pub mod comparison;
 
@@ -13,12 +16,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tts_planner::profile::{
-    Clock, Config, Corpus, ExecutionProvider, Fingerprint, Gpu, Level, Memory, Node, Profile, Run, SCHEMA, Server, Variant,
-    Voice,
+    Clock, Config, Corpus, ExecutionProvider, Fingerprint, Gpu, Level, Memory, Node, Profile, Run,
+    SCHEMA, Server, Variant, Voice,
 };
 use tts_planner::{
-    CpuManager, Current, Load, LoadBalancing, Measurement, NodeClass, Objectives, Peak, Policy, Presence, Qos, Request,
-    Validity,
+    CpuManager, Current, Load, LoadBalancing, Measurement, NodeClass, Objectives, Peak, Policy,
+    Presence, Qos, Request, Validity,
 };
 
 #[derive(Deserialize)]
@@ -180,14 +183,19 @@ impl Goldens {
     pub fn request(&self, case: &Case) -> Result<Request, String> {
         let mut measurements = Vec::new();
         for (position, id) in case.profiles.iter().enumerate() {
-            let short = self.profiles.get(id).ok_or_else(|| format!("no profile {id:?}"))?;
+            let short = self
+                .profiles
+                .get(id)
+                .ok_or_else(|| format!("no profile {id:?}"))?;
             // The prototype breaks ties by position; the crate by id.
             let profile = short.profile(format!("{position:04}-{id}"))?;
             measurements.push(Measurement::as_recorded(profile));
         }
         let short = case.policy.as_ref();
         let defaults = Policy::default();
-        let number = |value: fn(&ShortPolicy) -> Option<f64>, default| short.and_then(value).unwrap_or(default);
+        let number = |value: fn(&ShortPolicy) -> Option<f64>, default| {
+            short.and_then(value).unwrap_or(default)
+        };
         let policy = Policy {
             max_utilisation: number(|p| p.rho_max, defaults.max_utilisation),
             min_derate: number(|p| p.profile_margin, defaults.min_derate),
@@ -201,7 +209,11 @@ impl Goldens {
             memory_margin: number(|p| p.mem_margin, defaults.memory_margin),
             memory_step: number(|p| p.mem_round, defaults.memory_step),
             switch_gain: number(|p| p.switch_gain, defaults.switch_gain),
-            qos: if short.and_then(|p| p.guaranteed).unwrap_or(false) { Qos::Guaranteed } else { Qos::Burstable },
+            qos: if short.and_then(|p| p.guaranteed).unwrap_or(false) {
+                Qos::Guaranteed
+            } else {
+                Qos::Burstable
+            },
             cpu_limit_required: false,
             cpu_overhead: number(|p| p.cpu_overhead, defaults.cpu_overhead),
             max_cpu_per_pod: None,
@@ -211,11 +223,20 @@ impl Goldens {
         };
         Ok(Request {
             measurements,
-            objectives: Objectives { ttfa_p95: case.slo.ttfa_p95, rtf_p95: case.slo.rtf_p95 },
+            objectives: Objectives {
+                ttfa_p95: case.slo.ttfa_p95,
+                rtf_p95: case.slo.rtf_p95,
+            },
             load: case.demand.load(number(|p| p.ramp_per_min, 0.2))?,
-            classes: case.inventory.iter().map(ShortNode::class).collect::<Result<_, _>>()?,
+            classes: case
+                .inventory
+                .iter()
+                .map(ShortNode::class)
+                .collect::<Result<_, _>>()?,
             policy,
-            current: case.current.as_ref().map(|current| Current { class: current.cls.clone() }),
+            current: case.current.as_ref().map(|current| Current {
+                class: current.cls.clone(),
+            }),
         })
     }
 }
@@ -223,7 +244,10 @@ impl Goldens {
 impl Demand {
     fn load(&self, ramp_per_minute: f64) -> Result<Load, String> {
         let peak = match (self.streams, self.peak_rps) {
-            (Some(count), _) => Peak::Listeners { count, duty: self.duty.unwrap_or(1.0) },
+            (Some(count), _) => Peak::Listeners {
+                count,
+                duty: self.duty.unwrap_or(1.0),
+            },
             (None, Some(rate)) => Peak::RequestsPerSecond(rate),
             (None, None) => return Err("demand: neither streams nor peak_rps".to_owned()),
         };
@@ -257,7 +281,10 @@ impl ShortNode {
 impl ShortProfile {
     fn profile(&self, id: String) -> Result<Profile, String> {
         let gpu = self.accel == "gpu";
-        let precision = self.configs.iter().find_map(|config| config.precision.clone());
+        let precision = self
+            .configs
+            .iter()
+            .find_map(|config| config.precision.clone());
         Ok(Profile {
             schema: SCHEMA.to_owned(),
             id,
@@ -265,17 +292,27 @@ impl ShortProfile {
                 name: self.voice.clone(),
                 model_digest: "sha256:0".to_owned(),
                 config_digest: "sha256:0".to_owned(),
-                variant: Variant { precision: precision.unwrap_or_else(|| "fp32".to_owned()), nfe: None },
+                variant: Variant {
+                    precision: precision.unwrap_or_else(|| "fp32".to_owned()),
+                    nfe: None,
+                },
             },
             server: Server {
                 version: "0.1.0".to_owned(),
                 image: "sha256:0".to_owned(),
                 ort: "1.31.1".to_owned(),
-                ep: if gpu { ExecutionProvider::Cuda } else { ExecutionProvider::Cpu },
+                ep: if gpu {
+                    ExecutionProvider::Cuda
+                } else {
+                    ExecutionProvider::Cpu
+                },
                 allow_spinning: false,
                 arena: true,
             },
-            node: Node { class: self.class.clone(), fingerprint: fingerprint(gpu) },
+            node: Node {
+                class: self.class.clone(),
+                fingerprint: fingerprint(gpu),
+            },
             run: Run {
                 started: "2026-01-01T00:00:00Z".to_owned(),
                 duration: 1200.0,
@@ -283,7 +320,11 @@ impl ShortProfile {
                 anchor_drift: 0.0,
                 psi_cpu_some: 0.0,
                 steal: 0.0,
-                validity: if self.degraded { Validity::Degraded } else { Validity::Valid },
+                validity: if self.degraded {
+                    Validity::Degraded
+                } else {
+                    Validity::Valid
+                },
                 throughput_rel_ci: self.throughput_rel_ci,
                 noise_cv: self.noise_cv,
                 dropped: Vec::new(),
@@ -297,7 +338,11 @@ impl ShortProfile {
             },
             streaming: self.streaming,
             cold_start: self.cold_start,
-            configs: self.configs.iter().map(ShortConfig::config).collect::<Result<_, _>>()?,
+            configs: self
+                .configs
+                .iter()
+                .map(ShortConfig::config)
+                .collect::<Result<_, _>>()?,
             batch: None,
             scaling: None,
             verification: None,
@@ -307,7 +352,11 @@ impl ShortProfile {
 
 impl ShortConfig {
     fn config(&self) -> Result<Config, String> {
-        let mut levels = self.levels.iter().map(ShortLevel::level).collect::<Result<Vec<_>, _>>()?;
+        let mut levels = self
+            .levels
+            .iter()
+            .map(ShortLevel::level)
+            .collect::<Result<Vec<_>, _>>()?;
         levels.sort_by_key(|level| level.n);
         Ok(Config {
             cpu: self.cpu,
@@ -351,7 +400,10 @@ fn fingerprint(gpu: bool) -> Fingerprint {
         cpu_model: "example".to_owned(),
         flags: Vec::new(),
         smt: 2,
-        mhz_busy: Some(Clock { median: 3000.0, cv: 0.004 }),
+        mhz_busy: Some(Clock {
+            median: 3000.0,
+            cv: 0.004,
+        }),
         governor: None,
         kernel: "6.1".to_owned(),
         gpu: gpu.then(|| Gpu {
@@ -374,6 +426,10 @@ fn whole(value: f64, field: &str) -> Result<u32, String> {
     if value.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&value) {
         return Err(format!("{field}: {value} is not a count"));
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "just checked")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "just checked"
+    )]
     Ok(value as u32)
 }

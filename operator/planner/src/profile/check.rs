@@ -18,7 +18,9 @@ const SMALLEST: f64 = 1e-9;
 pub enum ProfileError {
     #[error("{field}: not JSON: {message}")]
     Syntax { field: String, message: String },
-    #[error("schema: {found:?} is unknown; this version reads {SCHEMA:?}: measure again, or use a newer planner")]
+    #[error(
+        "schema: {found:?} is unknown; this version reads {SCHEMA:?}: measure again, or use a newer planner"
+    )]
     UnknownSchema { found: String },
     #[error("{field}: missing")]
     Missing { field: String },
@@ -33,25 +35,55 @@ pub enum ProfileError {
     #[error("{field}: {value} must be above zero")]
     NotPositive { field: String, value: f64 },
     #[error("{field}: {value} is above {limit}, the largest this planner takes")]
-    TooLarge { field: String, value: f64, limit: f64 },
+    TooLarge {
+        field: String,
+        value: f64,
+        limit: f64,
+    },
     #[error("{field}: empty")]
     Empty { field: String },
     #[error("{field}: {found} entries, at most {limit} are read")]
-    TooMany { field: String, found: usize, limit: usize },
+    TooMany {
+        field: String,
+        found: usize,
+        limit: usize,
+    },
     #[error("{field}: n={found} comes first, but the level n=1 is needed; measure it")]
     MissingFirstLevel { field: String, found: u32 },
     #[error("{field}: n={n} after n={previous}; levels go up and none comes twice")]
-    UnsortedLevels { field: String, n: u32, previous: u32 },
+    UnsortedLevels {
+        field: String,
+        n: u32,
+        previous: u32,
+    },
     #[error("{field}: {found} quantiles, {QUANTILES} are needed")]
     QuantileCount { field: String, found: usize },
     #[error("{field}: {value} after {previous}; quantiles never go down")]
-    UnsortedQuantiles { field: String, value: f64, previous: f64 },
+    UnsortedQuantiles {
+        field: String,
+        value: f64,
+        previous: f64,
+    },
     #[error("{field}: {threads} threads do not fit {cpu} cores")]
-    TooManyThreads { field: String, threads: u32, cpu: f64 },
+    TooManyThreads {
+        field: String,
+        threads: u32,
+        cpu: f64,
+    },
     #[error("{field}: n={n}, but {cpu} cores at {threads} thread(s) have only {workers} worker(s)")]
-    LevelAboveWorkers { field: String, n: u32, cpu: f64, threads: u32, workers: u32 },
+    LevelAboveWorkers {
+        field: String,
+        n: u32,
+        cpu: f64,
+        threads: u32,
+        workers: u32,
+    },
     #[error("{field}: {cpu} cores with {threads} thread(s) were given before")]
-    DuplicateConfig { field: String, cpu: f64, threads: u32 },
+    DuplicateConfig {
+        field: String,
+        cpu: f64,
+        threads: u32,
+    },
     #[error("node.fingerprint.gpu: missing, but server.ep is cuda")]
     MissingGpu,
 }
@@ -60,7 +92,9 @@ impl Profile {
     /// Whether the rules hold; the first that does not is the error.
     pub fn check(&self) -> Result<(), ProfileError> {
         if self.schema != SCHEMA {
-            return Err(ProfileError::UnknownSchema { found: self.schema.clone() });
+            return Err(ProfileError::UnknownSchema {
+                found: self.schema.clone(),
+            });
         }
         let root = At(String::new());
         root.named("id", &self.id)?;
@@ -82,7 +116,11 @@ impl Profile {
             config.check(&at, self.accelerator())?;
             if !seen.insert((config.cpu.to_bits(), config.threads)) {
                 let (cpu, threads) = (config.cpu, config.threads);
-                return Err(ProfileError::DuplicateConfig { field: format!("configs[{index}]"), cpu, threads });
+                return Err(ProfileError::DuplicateConfig {
+                    field: format!("configs[{index}]"),
+                    cpu,
+                    threads,
+                });
             }
         }
         Ok(())
@@ -97,7 +135,11 @@ impl Profile {
         root.optional("node.fingerprint.gemmGflops1t", fingerprint.gemm_gflops1t)?;
         root.optional("node.fingerprint.memBwGBs1t", fingerprint.mem_bw_gbs1t)?;
         let Some(gpu) = &fingerprint.gpu else {
-            return if self.accelerator() == Accelerator::Gpu { Err(ProfileError::MissingGpu) } else { Ok(()) };
+            return if self.accelerator() == Accelerator::Gpu {
+                Err(ProfileError::MissingGpu)
+            } else {
+                Ok(())
+            };
         };
         root.positive("node.fingerprint.gpu.vramMiB", gpu.vram_mib)?;
         root.optional("node.fingerprint.gpu.powerLimitW", gpu.power_limit)?;
@@ -131,7 +173,10 @@ impl Profile {
             }
         }
         if let Some(scaling) = &self.scaling {
-            for (name, fit) in [("scaling.threads.", &scaling.threads), ("scaling.concurrency.", &scaling.concurrency)] {
+            for (name, fit) in [
+                ("scaling.threads.", &scaling.threads),
+                ("scaling.concurrency.", &scaling.concurrency),
+            ] {
                 let at = At(name.to_owned());
                 let Some(fit) = fit else { continue };
                 at.not_negative("sigma", fit.sigma)?;
@@ -141,8 +186,14 @@ impl Profile {
         }
         if let Some(verification) = &self.verification {
             root.not_negative("verification.lambda", verification.lambda)?;
-            root.not_negative("verification.traceMatchedP95.predicted", verification.trace_matched_p95.predicted)?;
-            root.not_negative("verification.traceMatchedP95.measured", verification.trace_matched_p95.measured)?;
+            root.not_negative(
+                "verification.traceMatchedP95.predicted",
+                verification.trace_matched_p95.predicted,
+            )?;
+            root.not_negative(
+                "verification.traceMatchedP95.measured",
+                verification.trace_matched_p95.measured,
+            )?;
             root.finite("verification.error", verification.error)?;
         }
         Ok(())
@@ -156,7 +207,11 @@ impl Config {
         // One thread on a part of a core runs under a CPU limit.
         if f64::from(self.threads) > self.cpu.max(1.0) {
             let (threads, cpu) = (self.threads, self.cpu);
-            return Err(ProfileError::TooManyThreads { field: at.path("threads"), threads, cpu });
+            return Err(ProfileError::TooManyThreads {
+                field: at.path("threads"),
+                threads,
+                cpu,
+            });
         }
         at.not_negative("s0", self.s0)?;
         at.not_negative("s1", self.s1)?;
@@ -167,7 +222,10 @@ impl Config {
         for (name, memory) in [("mem", Some(self.mem)), ("gpuMem", self.gpu_mem)] {
             let Some(memory) = memory else { continue };
             at.not_negative(&format!("{name}.base"), memory.base)?;
-            at.not_negative(&format!("{name}.perInflightAudioS"), memory.per_inflight_audio)?;
+            at.not_negative(
+                &format!("{name}.perInflightAudioS"),
+                memory.per_inflight_audio,
+            )?;
             at.not_negative(&format!("{name}.residSd"), memory.resid_sd)?;
             at.not_negative(&format!("{name}.perQueued"), memory.per_queued)?;
         }
@@ -177,17 +235,30 @@ impl Config {
             let at = At(at.path(&format!("levels[{index}].")));
             match previous {
                 None if level.n != 1 => {
-                    return Err(ProfileError::MissingFirstLevel { field: at.path("n"), found: level.n });
+                    return Err(ProfileError::MissingFirstLevel {
+                        field: at.path("n"),
+                        found: level.n,
+                    });
                 }
                 Some(previous) if level.n <= previous => {
-                    return Err(ProfileError::UnsortedLevels { field: at.path("n"), n: level.n, previous });
+                    return Err(ProfileError::UnsortedLevels {
+                        field: at.path("n"),
+                        n: level.n,
+                        previous,
+                    });
                 }
                 _ => previous = Some(level.n),
             }
             at.at_most("n", f64::from(level.n), f64::from(MAX_CONCURRENCY))?;
             if accelerator == Accelerator::Cpu && level.n > self.workers() {
                 let (n, cpu, threads, workers) = (level.n, self.cpu, self.threads, self.workers());
-                return Err(ProfileError::LevelAboveWorkers { field: at.path("n"), n, cpu, threads, workers });
+                return Err(ProfileError::LevelAboveWorkers {
+                    field: at.path("n"),
+                    n,
+                    cpu,
+                    threads,
+                    workers,
+                });
             }
             level.check(&at)?;
         }
@@ -222,14 +293,21 @@ impl Level {
             at.not_negative("stages.codec", stages.codec)?;
         }
         if self.ttfa_q.len() != QUANTILES {
-            return Err(ProfileError::QuantileCount { field: at.path("ttfaQ"), found: self.ttfa_q.len() });
+            return Err(ProfileError::QuantileCount {
+                field: at.path("ttfaQ"),
+                found: self.ttfa_q.len(),
+            });
         }
         let mut previous = 0.0;
         for (index, &value) in self.ttfa_q.iter().enumerate() {
             let field = format!("ttfaQ[{index}]");
             at.not_negative(&field, value)?;
             if value < previous {
-                return Err(ProfileError::UnsortedQuantiles { field: at.path(&field), value, previous });
+                return Err(ProfileError::UnsortedQuantiles {
+                    field: at.path(&field),
+                    value,
+                    previous,
+                });
             }
             previous = value;
         }
@@ -247,10 +325,16 @@ impl At {
 
     fn finite(&self, field: &str, value: f64) -> Result<(), ProfileError> {
         if !value.is_finite() {
-            return Err(ProfileError::NotFinite { field: self.path(field) });
+            return Err(ProfileError::NotFinite {
+                field: self.path(field),
+            });
         }
         if value.abs() > LARGEST {
-            return Err(ProfileError::TooLarge { field: self.path(field), value, limit: LARGEST });
+            return Err(ProfileError::TooLarge {
+                field: self.path(field),
+                value,
+                limit: LARGEST,
+            });
         }
         Ok(())
     }
@@ -258,7 +342,10 @@ impl At {
     fn not_negative(&self, field: &str, value: f64) -> Result<(), ProfileError> {
         self.finite(field, value)?;
         if value < 0.0 {
-            return Err(ProfileError::Negative { field: self.path(field), value });
+            return Err(ProfileError::Negative {
+                field: self.path(field),
+                value,
+            });
         }
         Ok(())
     }
@@ -266,7 +353,10 @@ impl At {
     fn positive(&self, field: &str, value: f64) -> Result<(), ProfileError> {
         self.not_negative(field, value)?;
         if value < SMALLEST {
-            return Err(ProfileError::NotPositive { field: self.path(field), value });
+            return Err(ProfileError::NotPositive {
+                field: self.path(field),
+                value,
+            });
         }
         Ok(())
     }
@@ -274,7 +364,11 @@ impl At {
     fn at_most(&self, field: &str, value: f64, limit: f64) -> Result<(), ProfileError> {
         self.not_negative(field, value)?;
         if value > limit {
-            return Err(ProfileError::TooLarge { field: self.path(field), value, limit });
+            return Err(ProfileError::TooLarge {
+                field: self.path(field),
+                value,
+                limit,
+            });
         }
         Ok(())
     }
@@ -285,17 +379,25 @@ impl At {
 
     fn named(&self, field: &str, value: &str) -> Result<(), ProfileError> {
         if value.is_empty() {
-            return Err(ProfileError::Empty { field: self.path(field) });
+            return Err(ProfileError::Empty {
+                field: self.path(field),
+            });
         }
         Ok(())
     }
 
     fn counted(&self, field: &str, found: usize, limit: usize) -> Result<(), ProfileError> {
         if found == 0 {
-            return Err(ProfileError::Empty { field: self.path(field) });
+            return Err(ProfileError::Empty {
+                field: self.path(field),
+            });
         }
         if found > limit {
-            return Err(ProfileError::TooMany { field: self.path(field), found, limit });
+            return Err(ProfileError::TooMany {
+                field: self.path(field),
+                found,
+                limit,
+            });
         }
         Ok(())
     }

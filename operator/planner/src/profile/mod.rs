@@ -16,8 +16,8 @@ pub const SCHEMA: &str = "tts.profile/v1";
 /// The probabilities of the stored quantiles of time to first audio. Between 0.95 and 1 a straight line would
 /// overstate a heavy tail by up to 22 %; the two extra points bring that to 9 %.
 pub const PROBABILITIES: [f64; QUANTILES] = [
-    0.0, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90,
-    0.95, 0.975, 0.99, 1.0,
+    0.0, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75,
+    0.80, 0.85, 0.90, 0.95, 0.975, 0.99, 1.0,
 ];
 
 /// How many quantiles a level stores.
@@ -89,7 +89,9 @@ pub enum ExecutionProvider {
 }
 
 /// The kind of node a pod needs. The order is the tie rule: at equal cost a CPU goes before a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display,
+)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Accelerator {

@@ -27,7 +27,10 @@ struct Version {
 fn deserialise<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ProfileError> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| named(text, &error))?;
-    json.end().map_err(|error| ProfileError::Syntax { field: ".".to_owned(), message: error.to_string() })?;
+    json.end().map_err(|error| ProfileError::Syntax {
+        field: ".".to_owned(),
+        message: error.to_string(),
+    })?;
     Ok(value)
 }
 
@@ -39,7 +42,11 @@ fn named(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> P
     let message = cause.to_string();
     let quoted = |prefix: &str| {
         let name = message.strip_prefix(prefix)?.split('`').next()?;
-        Some(if path == "." { name.to_owned() } else { format!("{path}.{name}") })
+        Some(if path == "." {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        })
     };
     if let Some(field) = quoted("missing field `") {
         return ProfileError::Missing { field };
@@ -52,9 +59,15 @@ fn named(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> P
         return ProfileError::NotFinite { field: path };
     }
     if cause.is_data() {
-        return ProfileError::WrongType { field: path, message };
+        return ProfileError::WrongType {
+            field: path,
+            message,
+        };
     }
-    ProfileError::Syntax { field: path, message }
+    ProfileError::Syntax {
+        field: path,
+        message,
+    }
 }
 
 /// JSON has no NaN and no infinity, but other languages write them, and a number may be too large to be one.
@@ -62,12 +75,22 @@ fn not_a_number(text: &str, error: &serde_json::Error) -> bool {
     if error.to_string().starts_with("number out of range") {
         return true;
     }
-    let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let line = text
+        .lines()
+        .nth(error.line().saturating_sub(1))
+        .unwrap_or_default();
     // The parser stops inside the word: at its first letter that no JSON word has.
-    let before = line.get(..error.column().min(line.len())).unwrap_or_default();
+    let before = line
+        .get(..error.column().min(line.len()))
+        .unwrap_or_default();
     let start = before.rfind([':', ',', '[', ' ']).map_or(0, |at| at + 1);
-    let word = line.get(start..).unwrap_or_default().trim_start_matches('-');
-    ["NaN", "Infinity", "nan", "inf"].iter().any(|name| word.starts_with(name))
+    let word = line
+        .get(start..)
+        .unwrap_or_default()
+        .trim_start_matches('-');
+    ["NaN", "Infinity", "nan", "inf"]
+        .iter()
+        .any(|name| word.starts_with(name))
 }
 
 /// A version is text, but YAML makes a number of an unquoted `6.1`.

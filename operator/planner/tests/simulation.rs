@@ -1,0 +1,169 @@
+//! The closed forms and whole plans against a simulator that shares none of their assumptions.
+
+use tts_planner::profile::Config;
+use tts_planner::{Decision, Plan, Request, plan};
+use tts_planner_simulator::{Balancing, Length, Pods, Work};
+
+#[path = "../examples/prototype_form/mod.rs"]
+mod prototype_form;
+#[path = "../examples/validation/mod.rs"]
+mod validation;
+
+use prototype_form::Goldens;
+use validation::{Point, Summary, shapes, weak_shapes};
+
+const ARRIVALS: usize = 150_000;
+const SEED: u64 = 4;
+
+#[test]
+fn predictions_hold_on_the_grid() {
+    let points: Vec<Point> = shapes()
+        .iter()
+        .flat_map(|shape| shape.points(ARRIVALS, SEED, 0.0))
+        .collect();
+    assert_eq!(points.len(), 90);
+    let summary = Summary::of(&points);
+    assert!(
+        summary.mean_absolute <= 0.06,
+        "mean |error| {:.3}",
+        summary.mean_absolute
+    );
+    assert!(
+        summary.lowest >= -0.05,
+        "{:?}",
+        points.iter().min_by(|a, b| a.error().total_cmp(&b.error()))
+    );
+    assert!(
+        summary.highest <= 0.15,
+        "{:?}",
+        points.iter().max_by(|a, b| a.error().total_cmp(&b.error()))
+    );
+    assert!(
+        summary.highest_of_mean_in_system <= 0.05,
+        "{:.3}",
+        summary.highest_of_mean_in_system
+    );
+}
+
+#[test]
+fn what_a_plan_predicts_is_never_far_too_early() {
+    // Every plan derates by at least this.
+    let points = weak_shapes()
+        .iter()
+        .flat_map(|shape| shape.points(ARRIVALS, SEED, 0.05))
+        .collect::<Vec<_>>();
+    let lowest = points
+        .iter()
+        .min_by(|a, b| a.error().total_cmp(&b.error()))
+        .unwrap();
+    assert!(lowest.error() >= -0.05, "{lowest:?}");
+}
+
+/// Golden plans made from profiles in good order: their pods are as fast as the profile says.
+fn plans() -> Vec<(String, Request, Plan)> {
+    let goldens = Goldens::from_json(include_str!("goldens/plans.json")).unwrap();
+    let of = |case: &prototype_form::Case| {
+        let request = goldens.request(case).unwrap();
+        match plan(&request).unwrap() {
+            Decision::Plan(plan) => Some((case.name.clone(), request, *plan)),
+            Decision::Infeasible(_) => None,
+        }
+    };
+    goldens.cases.iter().filter_map(of).collect()
+}
+
+/// Late-or-rejected of `count` pods of a plan at its peak, at the speed that was measured.
+fn late_or_rejected(
+    request: &Request,
+    plan: &Plan,
+    count: u32,
+    queue: Option<u32>,
+    seed: u64,
+) -> f64 {
+    let profile = &request
+        .measurements
+        .iter()
+        .find(|m| m.profile.id == plan.profile)
+        .unwrap()
+        .profile;
+    let same = |config: &&Config| {
+        config.cpu.total_cmp(&plan.pod.cpu).is_eq() && config.threads == plan.pod.threads.intra_op
+    };
+    let config = profile.configs.iter().find(same).unwrap();
+    let work = Work {
+        mean_audio: request.load.mean_audio,
+        audio_cv: request.load.audio_cv,
+        length: Length::LogNormal,
+        s0: config.s0,
+        s1: config.s1,
+        f0: config.f0,
+        f1: config.f1,
+        chunk: profile
+            .streaming
+            .then_some((profile.corpus.chunk_audio, 0.35)),
+        noise: profile.run.noise_cv,
+    };
+    let pods = Pods {
+        count: usize::try_from(count).unwrap(),
+        slowdown: (1..=plan.pod.max_concurrency)
+            .map(|n| slowdown(config, n))
+            .collect(),
+        queue: queue.map(|queue| usize::try_from(queue).unwrap()),
+        balancing: Balancing::Random,
+    };
+    let requests = work.arrivals(request.load.peak_rps(), ARRIVALS, seed);
+    pods.run(&requests, seed)
+        .late_or_rejected(request.objectives.ttfa_p95)
+}
+
+/// `n·X(1)/X(n)`, straight in X between measured levels.
+fn slowdown(config: &Config, n: u32) -> f64 {
+    let upper = config.levels.iter().find(|level| level.n >= n).unwrap();
+    let lower = config.levels.iter().rfind(|level| level.n <= n).unwrap();
+    let share = if upper.n == lower.n {
+        0.0
+    } else {
+        f64::from(n - lower.n) / f64::from(upper.n - lower.n)
+    };
+    let rate = lower.audio_per_sec + share * (upper.audio_per_sec - lower.audio_per_sec);
+    f64::from(n) * config.levels[0].audio_per_sec / rate
+}
+
+#[test]
+fn golden_plans_keep_their_promise_without_waste() {
+    let mut checked = 0;
+    for (name, request, plan) in plans() {
+        let planned = plan.replicas.at_peak;
+        let late = late_or_rejected(&request, &plan, planned, Some(plan.pod.queue), 1);
+        assert!(
+            late <= 0.05,
+            "{name}: {planned} pods are too few: {late:.4} late or rejected"
+        );
+        // Enough is what serves everybody, in each of three runs: a pod that keeps its promise to those it does not
+        // refuse keeps another promise.
+        let enough = |count| {
+            (1..=3).all(|seed| late_or_rejected(&request, &plan, count, None, seed) <= 0.05)
+        };
+        let mut smallest = planned;
+        while smallest > 1 && enough(smallest - 1) {
+            smallest -= 1;
+        }
+        println!(
+            "{name}: {planned} pods planned, {smallest} would do, {:.1} % late or rejected",
+            100.0 * late
+        );
+        // A degraded profile is not believed on purpose.
+        if plan.predicted.derate <= request.policy.min_derate {
+            let allowed = f64::from(smallest) + f64::max(1.0, 0.2 * f64::from(smallest));
+            assert!(
+                f64::from(planned) <= allowed,
+                "{name}: {planned} pods planned, {smallest} would do"
+            );
+            checked += 1;
+        }
+    }
+    assert_eq!(
+        checked, 13,
+        "of 16 golden cases two are infeasible and one is degraded"
+    );
+}
