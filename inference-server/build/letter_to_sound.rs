@@ -3,7 +3,7 @@
 //! Each letter of a word says zero, one or two phones. Which letter says which phones is found by hard
 //! expectation-maximisation over all words (as in Black, Lenzo, Pagel 1998, "Issues in building general letter to sound
 //! rules"); what a letter says in its surroundings is kept as a back-off tree a letter, whose levels look at one more
-//! neighbour each, the most telling first (IGTree: Daelemans, van den Bosch, Weijters 1997). A branch that says what its
+//! neighbour each, the most telling first (`IGTree`: Daelemans, van den Bosch, Weijters 1997). A branch that says what its
 //! parent says is cut.
 
 use std::{collections::BTreeMap, error::Error};

@@ -118,8 +118,8 @@ struct Serve {
     /// The voice for requests that name none, or one of OpenAI's. Without it: the first.
     #[arg(long, value_name = "NAME")]
     default_voice: Option<String>,
-    /// Requests in service at once; each worker is a thread with its own sessions. Without it: one a CPU of the
-    /// container's limit.
+    /// Runs at once; each worker is a thread with its own sessions. Without it: one a CPU of the container's limit, at
+    /// most 8.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
     /// Threads that one run uses.
@@ -181,8 +181,12 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
             .map(|name| (name.to_owned(), VoiceLocation::Builtin(name.to_owned())))
             .to_vec()
     };
-    // What the container may use, rounded down, not what the host has.
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // What the container may use, rounded down. Without a limit that is the whole node: each worker costs memory.
+    let cores = || {
+        std::thread::available_parallelism()
+            .map_or(1, std::num::NonZero::get)
+            .min(8)
+    };
     let config = ServeConfig {
         listen: options.listen,
         voices: if options.voices.is_empty() {

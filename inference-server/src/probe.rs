@@ -55,7 +55,7 @@ pub async fn probe(
                 reason: error.to_string(),
             }
         })?)
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()
         .map_err(ProbeError::Client)?;
     let mut body = json!({"model": "tts-1", "input": text, "response_format": "wav"});

@@ -43,7 +43,7 @@ const BYTES_A_SAMPLE: u32 = 2;
 
 /// A WAV header for this many bytes of samples; none: a stream whose length is not known yet.
 ///
-/// Sizes of a stream are `0xffff_ffff`, which players and libraries take as "until the data ends" (FFmpeg writes and
+/// Sizes of a stream are `0xffff_ffff`, which players and libraries take as "until the data ends" (`FFmpeg` writes and
 /// reads it so).
 pub fn wav_header(sample_rate: u32, data_bytes: Option<u32>) -> [u8; 44] {
     let mut header = [0; 44];

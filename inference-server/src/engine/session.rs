@@ -112,7 +112,7 @@ impl Session {
                 .with_intra_op_spinning(false)?
                 // Every text has another shape: a cache of memory patterns doubles the peak.
                 .with_memory_pattern(false)?;
-            Ok(commit(&mut builder)?)
+            commit(&mut builder)
         };
         let session = build().map_err(|error| EngineError::CorruptModel {
             message: first_line(&error.to_string()),

@@ -44,7 +44,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// `ca_pem`: certificates of further authorities. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+    /// `ca_pem`: certificates of further authorities. Proxies come from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
     pub fn new(ca_pem: Option<&str>, allow_http: bool) -> Result<Self, ClientError> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls(ca_pem)?)

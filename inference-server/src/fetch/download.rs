@@ -47,7 +47,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Makes sure that a file is there with its digest.
 pub async fn ensure(
-    fetcher: &Fetcher,
+    client: &Fetcher,
     file: &SourceFile,
     target: &Path,
     max_bytes: u64,
@@ -62,9 +62,9 @@ pub async fn ensure(
             size,
         });
     }
-    let mut pauses = fetcher.pauses.iter();
+    let mut pauses = client.pauses.iter();
     loop {
-        match attempt(fetcher, file, target, max_bytes).await {
+        match attempt(client, file, target, max_bytes).await {
             Ok(fetched) => return Ok(fetched),
             Err(error) if worth_another(&error) => {
                 let Some(pause) = pauses.next() else {
@@ -91,7 +91,7 @@ fn worth_another(error: &FetchError) -> bool {
 }
 
 async fn attempt(
-    fetcher: &Fetcher,
+    client: &Fetcher,
     file: &SourceFile,
     target: &Path,
     max_bytes: u64,
@@ -104,7 +104,7 @@ async fn attempt(
         path: file.path.clone(),
         limit: max_bytes,
     };
-    let mut response = fetcher
+    let mut response = client
         .client
         .get(file.url.clone())
         .send()

@@ -104,7 +104,7 @@ pub struct FetchedFile {
 
 /// Puts a voice's files into a folder. What is already there with the right digest is kept.
 pub async fn fetch_voice(
-    fetcher: &Fetcher,
+    client: &Fetcher,
     files: &[SourceFile],
     folder: &Path,
     max_bytes: u64,
@@ -113,7 +113,7 @@ pub async fn fetch_voice(
     let mut fetched = Vec::new();
     for file in files {
         let target: PathBuf = folder.join(&file.path);
-        let found = download::ensure(fetcher, file, &target, left)
+        let found = download::ensure(client, file, &target, left)
             .await
             .map_err(|error| match error {
                 // The file was told what was left; the reader wants to know the limit.

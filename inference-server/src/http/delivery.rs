@@ -84,7 +84,7 @@ impl Delivery {
         let received = self.ticket.next().await;
         let result = received
             .ok_or(DeliveryError::WorkerLost)
-            .and_then(|spoken| Ok(self.encode(&spoken?)?));
+            .and_then(|spoken| self.encode(&spoken?));
         if result.is_err() {
             // Broken off by us: not the client's leaving.
             self.over = true;

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
 };
@@ -103,32 +104,23 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         tracing::info!(%address, voices = ?app.rules.voices, workers = config.workers, queue = config.queue, "listening");
     }
 
-    let mut loading = {
-        let scheduler = scheduler.clone();
-        let options = SessionOptions {
-            intra_threads: config.intra_threads,
-        };
-        let workers = config.workers;
-        for voice in &voices {
-            metrics.set_loaded(&voice.name, false);
-        }
-        let names: Vec<_> = voices.iter().map(|voice| voice.name.clone()).collect();
-        let lifecycle = lifecycle.clone();
-        tokio::task::spawn_blocking(move || {
-            worker::start(&scheduler, &voices, workers, options)?;
-            for name in &names {
-                metrics.set_loaded(name, true);
-            }
-            lifecycle.advance(Stage::Ready);
-            tracing::info!("ready: every voice has spoken");
-            Ok::<_, StartError>(())
-        })
-    };
+    let mut loading = tokio::task::spawn_blocking({
+        let (scheduler, lifecycle, config) = (scheduler.clone(), lifecycle.clone(), config.clone());
+        move || load(&scheduler, &voices, &config, &metrics, &lifecycle)
+    });
 
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(config.limits.max_connections));
     let router = router(app);
-    let accept = |socket| {
+    let accept = |accepted: io::Result<(TcpStream, SocketAddr)>| {
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            // A client that left between its connect and our accept, or file descriptors that ran out.
+            Err(error) => {
+                tracing::warn!(%error, "a connection can't be accepted");
+                return;
+            }
+        };
         let room = Arc::clone(&room);
         let (router, limits, lifecycle) = (router.clone(), config.limits, lifecycle.clone());
         connections.spawn(async move {
@@ -146,10 +138,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut loaded = false;
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => accept(socket),
-                Err(error) => accept_failed(&error).await,
-            },
+            accepted = next(&listener) => accept(accepted),
             result = &mut loading, if !loaded => {
                 loaded = true;
                 // The blocking task does not panic; if it did, its voices are not loaded.
@@ -166,16 +155,13 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     tokio::pin!(closing);
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => accept(socket),
-                Err(error) => accept_failed(&error).await,
-            },
+            accepted = next(&listener) => accept(accepted),
             () = &mut closing => break,
         }
     }
     // Connections that the kernel has already taken for us: closing the listener would reset them.
-    while let Some(Ok((socket, _))) = futures::FutureExt::now_or_never(listener.accept()) {
-        accept(socket);
+    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        accept(Ok(accepted));
     }
     drop(listener);
     lifecycle.advance(Stage::Closing);
@@ -194,10 +180,36 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Accepting fails when file descriptors run out: waiting a little lets connections end.
-async fn accept_failed(error: &io::Error) {
-    tracing::warn!(%error, "a connection can't be accepted");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+/// The next connection. After a failure it takes a little longer: file descriptors come back when connections end.
+async fn next(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let accepted = listener.accept().await;
+    if accepted.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    accepted
+}
+
+/// Starts the workers; every voice has spoken when it returns.
+fn load(
+    scheduler: &Scheduler,
+    voices: &[Voice],
+    config: &ServeConfig,
+    metrics: &Metrics,
+    lifecycle: &Lifecycle,
+) -> Result<(), StartError> {
+    for voice in voices {
+        metrics.set_loaded(&voice.name, false);
+    }
+    let options = SessionOptions {
+        intra_threads: config.intra_threads,
+    };
+    worker::start(scheduler, voices, config.workers, options)?;
+    for voice in voices {
+        metrics.set_loaded(&voice.name, true);
+    }
+    lifecycle.advance(Stage::Ready);
+    tracing::info!("ready: every voice has spoken");
+    Ok(())
 }
 
 fn read_voices(config: &ServeConfig) -> Result<Vec<Voice>, ServeError> {

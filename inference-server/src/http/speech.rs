@@ -394,9 +394,11 @@ mod tests {
         );
     }
 
-    #[test]
-    fn wrong_requests_name_the_field_and_the_way_out() {
-        for (body, param, code) in [
+    /// A body, and the field and the code of its error.
+    type Wrong = (Value, Option<&'static str>, &'static str);
+
+    fn wrong_requests() -> Vec<Wrong> {
+        vec![
             (json!({"input": ""}), Some("input"), "empty_input"),
             (json!({"input": " \n\t"}), Some("input"), "empty_input"),
             (json!({"input": "?!… — ,"}), Some("input"), "nothing_to_say"),
@@ -479,7 +481,12 @@ mod tests {
                 "unsupported_stream_format",
             ),
             (json!([1, 2]), None, "invalid_json"),
-        ] {
+        ]
+    }
+
+    #[test]
+    fn wrong_requests_name_the_field_and_the_way_out() {
+        for (body, param, code) in wrong_requests() {
             let error = parse(&body).unwrap_err();
             assert_eq!((error.param(), error.code()), (param, code), "{error}");
             assert!(error.to_string().len() > 25, "{error}");

@@ -22,7 +22,7 @@ use crate::{
 use report::{Failure, Reason, Report, Success};
 
 /// A sentence takes a second on a slow core. A model that needs minutes can't be served.
-const LONGEST_TEST: Duration = Duration::from_secs(120);
+const LONGEST_TEST: Duration = Duration::from_mins(2);
 
 /// Why a voice was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -96,9 +96,9 @@ pub async fn inspect(
     let (location, files) = match &named.source {
         Source::Builtin(name) => (VoiceLocation::Builtin(name.clone()), builtin_files(name)?),
         Source::Files(files) => {
-            let fetcher = Fetcher::new(ca_pem, allow_http)?;
+            let client = Fetcher::new(ca_pem, allow_http)?;
             let folder = work_folder.join(&named.name);
-            let fetched = fetch::fetch_voice(&fetcher, files, &folder, max_bytes).await?;
+            let fetched = fetch::fetch_voice(&client, files, &folder, max_bytes).await?;
             (VoiceLocation::Folder(folder), fetched)
         }
     };

@@ -136,24 +136,24 @@ impl VoiceConfig {
         let raw: RawConfig = serde_json::from_slice(json)
             .map_err(|error| ConfigError::NotJson(error.to_string()))?;
         check_alphabet(&raw)?;
-        in_range("audio.sample_rate", raw.audio.sample_rate, &SAMPLE_RATE)?;
-        in_range("inference.noise_scale", raw.inference.noise_scale, &NOISE)?;
+        in_range("audio.sample_rate", &raw.audio.sample_rate, &SAMPLE_RATE)?;
+        in_range("inference.noise_scale", &raw.inference.noise_scale, &NOISE)?;
         in_range(
             "inference.length_scale",
-            raw.inference.length_scale,
+            &raw.inference.length_scale,
             &LENGTH,
         )?;
-        in_range("inference.noise_w", raw.inference.noise_w, &NOISE)?;
-        in_range("num_speakers", raw.num_speakers, &(1..=MOST_SPEAKERS))?;
+        in_range("inference.noise_w", &raw.inference.noise_w, &NOISE)?;
+        in_range("num_speakers", &raw.num_speakers, &(1..=MOST_SPEAKERS))?;
         in_range(
             "default_speaker_id",
-            raw.default_speaker_id,
+            &raw.default_speaker_id,
             &(0..=i64::from(raw.num_speakers) - 1),
         )?;
         for ids in raw.phoneme_id_map.values() {
-            in_range("phoneme_id_map: ids of a symbol", ids.len(), &(1..=8))?;
+            in_range("phoneme_id_map: ids of a symbol", &ids.len(), &(1..=8))?;
             for id in ids {
-                in_range("phoneme_id_map", *id, &(0..=LARGEST_ID))?;
+                in_range("phoneme_id_map", id, &(0..=LARGEST_ID))?;
             }
         }
         let speaker_names = speaker_names(&raw)?;
@@ -195,11 +195,11 @@ fn check_alphabet(raw: &RawConfig) -> Result<(), ConfigError> {
 
 fn in_range<T: PartialOrd + std::fmt::Display>(
     key: &'static str,
-    value: T,
+    value: &T,
     range: &RangeInclusive<T>,
 ) -> Result<(), ConfigError> {
     // NaN is in no range.
-    if range.contains(&value) {
+    if range.contains(value) {
         return Ok(());
     }
     Err(ConfigError::OutOfRange {

@@ -1,4 +1,4 @@
-//! A voice's source as the operator writes it: the `spec.source` object of a TtsVoice as JSON.
+//! A voice's source as the operator writes it: the `spec.source` object of a `TtsVoice` as JSON.
 
 use std::collections::BTreeSet;
 

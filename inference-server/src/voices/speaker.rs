@@ -16,7 +16,8 @@ pub struct Speaker {
     voice: Voice,
     session: Session,
     family: Family,
-    speaker: Option<i64>,
+    /// Which of the model's speakers speaks, where it has several.
+    id: Option<i64>,
 }
 
 /// Sentence that a voice says before it counts as loaded.
@@ -36,12 +37,12 @@ impl Speaker {
                 voice.config.speaker_count
             )));
         }
-        let speaker = takes_speaker.then_some(voice.config.default_speaker);
+        let id = takes_speaker.then_some(voice.config.default_speaker);
         Ok(Self {
             voice: voice.clone(),
             session,
             family,
-            speaker,
+            id,
         })
     }
 
@@ -57,7 +58,7 @@ impl Speaker {
         cancel: &Cancel,
     ) -> Result<Vec<f32>, EngineError> {
         let config = &self.voice.config;
-        let input = VitsInput::new(symbols, &config.ids, config.scales, speed, self.speaker);
+        let input = VitsInput::new(symbols, &config.ids, config.scales, speed, self.id);
         let session = &mut self.session;
         let samples = input.tensors(|inputs| session.run(inputs, "output", cancel))?;
         if samples.is_empty() {

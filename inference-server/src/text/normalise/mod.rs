@@ -117,7 +117,7 @@ fn is_shouted(sentence: &str) -> bool {
 fn other(character: char, pieces: &mut Vec<Piece>) {
     match character {
         ',' | ';' | ':' | '(' | ')' | '[' | ']' | '{' | '}' | '!' | '?' => {
-            pieces.push(Piece::Pause)
+            pieces.push(Piece::Pause);
         }
         // "a - b" is a pause; "well-known" is not. The scanner sees a hyphen inside a word after the word.
         '-' | '|' if matches!(pieces.last(), Some(Piece::Pause)) => {}
@@ -214,7 +214,7 @@ fn time(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
     say_all(numbers::cardinal(&hour.to_string()), pieces);
     match minute {
         0 if group(found, 4).is_none() => {
-            say(if hour < 13 { "o'clock" } else { "hundred" }, pieces)
+            say(if hour < 13 { "o'clock" } else { "hundred" }, pieces);
         }
         0 => {}
         1..10 => {
@@ -494,9 +494,8 @@ fn plain(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
 fn word(text: &str, pieces: &mut Vec<Piece>) {
     let lower = text.to_ascii_lowercase();
     let capitals = text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    if text.len() == 1 && !matches!(lower.as_str(), "a" | "i") {
-        pieces.push(Piece::Letters(lower));
-    } else if capitals && (abbreviations::is_spelled(text) || !phonemise::is_known(&lower)) {
+    let alone = text.len() == 1 && !matches!(lower.as_str(), "a" | "i");
+    if alone || capitals && (abbreviations::is_spelled(text) || !phonemise::is_known(&lower)) {
         pieces.push(Piece::Letters(lower));
     } else if let Some(acronym) = plural_acronym(text) {
         pieces.push(Piece::Letters(acronym));
@@ -520,7 +519,7 @@ fn plural_acronym(text: &str) -> Option<String> {
     .then_some(letters)
 }
 
-/// Where a new capital begins inside a word ("YouTube", "onnxRuntime").
+/// Where a new capital begins inside a word ("tubeYou").
 fn camel_case(text: &str) -> Option<usize> {
     text.as_bytes()
         .windows(2)

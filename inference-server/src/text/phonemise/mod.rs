@@ -65,7 +65,7 @@ pub fn sentence(pieces: &[Piece]) -> Vec<Symbol> {
                 .chars()
                 .for_each(|each| push_word(&mut symbols, letter(each))),
             Piece::Pause if matches!(symbols.last(), Some(Symbol::Phone(_))) => {
-                symbols.push(Symbol::Pause)
+                symbols.push(Symbol::Pause);
             }
             Piece::Pause => {}
         }
