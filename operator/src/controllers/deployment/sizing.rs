@@ -11,10 +11,13 @@ const DEFAULT_CPU_MILLI: u64 = 250;
 const MEBI: u64 = 1 << 20;
 /// Requests that may wait for a worker; further ones are refused with 429.
 const QUEUE: u64 = 8;
-/// Longest answer, in seconds of audio: 4,096 characters, which is the longest text, take about 250.
-const MAX_AUDIO_SECONDS: u64 = 300;
-/// Samples are 32-bit floats until they are sent.
-const BYTES_PER_SAMPLE: u64 = 4;
+/// Memory of the server's process without voices; measured, and part of every inspection's peak.
+const PROCESS: u64 = 45 * MEBI;
+/// Audio that waits for the client of one request, at 16 kHz: the server speaks at most three
+/// sentences ahead of a slow reader, 14 s each, and keeps samples as 32-bit floats.
+const AUDIO_PER_REQUEST_16_KHZ: u64 = 3 * MEBI;
+/// What the allocator and the system need besides, in percent.
+const MARGIN_PERCENT: u64 = 25;
 /// Memory of a voice whose inspection did not report its peak: the process, and what ONNX Runtime
 /// makes of the weights.
 const UNKNOWN_PEAK: u64 = 96 * MEBI;
@@ -31,8 +34,6 @@ pub struct PodSize {
     pub workers: u64,
     /// Requests that may wait for a worker.
     pub queue: u64,
-    /// Longest answer, in seconds of audio.
-    pub max_audio_seconds: u64,
     /// `Manual` or `Default`, a condition's reason.
     pub mode: &'static str,
     /// Why these numbers, for people.
@@ -61,29 +62,32 @@ fn manual(resources: &Resources) -> PodSize {
         memory_limit: resources.limits.as_ref().and_then(|l| l.memory.clone()),
         workers,
         queue: QUEUE,
-        max_audio_seconds: MAX_AUDIO_SECONDS,
         mode: "Manual",
     }
 }
 
-/// Each worker has a session of every voice; each request that was taken in may have its whole
-/// audio waiting for a slow reader.
+/// Each worker has a session of every voice, and each request that was taken in has some audio on
+/// its way.
 fn default(voices: &[ReadyVoice]) -> PodSize {
     let workers = 1;
-    let spoken: u64 = voices.iter().map(peak).fold(0, u64::saturating_add);
+    let sessions = voices
+        .iter()
+        .map(|voice| peak(voice).saturating_sub(PROCESS).saturating_mul(workers))
+        .fold(0, u64::saturating_add);
     let rate = voices
         .iter()
-        .map(|voice| voice.sample_rate_hz)
+        .map(|voice| u64::from(voice.sample_rate_hz))
         .max()
         .unwrap_or(0);
-    let waiting = (workers + QUEUE) * MAX_AUDIO_SECONDS * BYTES_PER_SAMPLE * u64::from(rate);
-    let memory =
-        Quantity::from_bytes_in_mebi(spoken.saturating_mul(workers).saturating_add(waiting));
+    let audio = (workers + QUEUE) * (AUDIO_PER_REQUEST_16_KHZ * rate / 16_000);
+    let needed = PROCESS.saturating_add(sessions).saturating_add(audio);
+    let memory = Quantity::from_bytes_in_mebi(needed.saturating_mul(100 + MARGIN_PERCENT) / 100);
     PodSize {
         explanation: format!(
-            "nothing is measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory, which is {} at the peak of the voices' inspections and {} for the audio of {} requests of at most {MAX_AUDIO_SECONDS} s",
-            Quantity::from_bytes_in_mebi(spoken),
-            Quantity::from_bytes_in_mebi(waiting),
+            "nothing is measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory, which is {} for the process, {} for the voices as their inspections measured them, {} for the audio of {} requests, and {MARGIN_PERCENT} % above that",
+            Quantity::from_bytes_in_mebi(PROCESS),
+            Quantity::from_bytes_in_mebi(sessions),
+            Quantity::from_bytes_in_mebi(audio),
             workers + QUEUE,
         ),
         cpu_request: Quantity::from_milli(DEFAULT_CPU_MILLI),
@@ -93,7 +97,6 @@ fn default(voices: &[ReadyVoice]) -> PodSize {
         memory_limit: Some(memory),
         workers,
         queue: QUEUE,
-        max_audio_seconds: MAX_AUDIO_SECONDS,
         mode: "Default",
     }
 }
@@ -142,20 +145,26 @@ mod tests {
         assert_eq!(workers("250m", None), 1, "at least one");
     }
 
-    /// 9 requests x 300 s x 16,000 samples x 4 bytes = 172,800,000 bytes, 164.8 MiB.
+    /// 45 for the process, 88 - 45 for the session, 9 x 3 for the audio: 115 MiB, and a quarter more.
     #[test]
-    fn the_default_asks_for_the_measured_peaks_and_the_audio_in_flight() {
+    fn the_default_asks_for_the_measured_peaks_and_the_audio_on_its_way() {
         let voice = |peak_memory_bytes| ReadyVoice {
             size_bytes: 5 * MEBI,
             sample_rate_hz: 16_000,
             peak_memory_bytes,
             ..ReadyVoice::default()
         };
-        let one = default(&[voice(Some(110 * MEBI))]);
-        assert_eq!(one.memory_request.as_str(), "275Mi");
+        let one = default(&[voice(Some(88 * MEBI))]);
+        assert_eq!(one.memory_request.as_str(), "144Mi");
         assert_eq!(one.cpu_request.as_str(), "250m");
-        let two = default(&[voice(Some(110 * MEBI)), voice(None)]);
-        assert_eq!(two.memory_request.bytes(), (275 + 96 + 15) * MEBI);
-        assert!(two.explanation.contains("386Mi"), "{}", two.explanation);
+        let unknown_peak = 96 + 3 * 5;
+        let two = default(&[voice(Some(88 * MEBI)), voice(None)]);
+        let expected = (115 + unknown_peak - 45) * MEBI * 125 / 100;
+        assert_eq!(two.memory_request, Quantity::from_bytes_in_mebi(expected));
+        assert!(
+            two.explanation.contains("227Mi memory"),
+            "{}",
+            two.explanation
+        );
     }
 }

@@ -128,7 +128,6 @@ fn server(tts: &ValidatedDeployment, served: &Served, size: &PodSize) -> Contain
         format!("--workers={}", size.workers),
         "--intra-threads=1".to_owned(),
         format!("--queue={}", size.queue),
-        format!("--max-audio-seconds={}", size.max_audio_seconds),
         format!("--drain-delay={DRAIN_DELAY_SECONDS}s"),
         format!("--drain-timeout={DRAIN_TIMEOUT_SECONDS}s"),
         format!("--default-voice={}", served.default),
