@@ -12,6 +12,7 @@ use tts_crds::v1alpha1::TtsDeployment;
 use tts_e2e::{
     Cluster, Namespace, Operator, children,
     cluster::repository,
+    conditions::Conditioned as _,
     eventually::{always, eventually},
     namespace::{READY, contains_all},
     speech::Endpoint,
@@ -270,7 +271,6 @@ async fn paused_means_hands_off() -> Result<()> {
         };
         namespace.apply(&pause(true)).await?;
         eventually("the status says so", SOON, async || {
-            use tts_e2e::conditions::Conditioned as _;
             let object = namespace.api::<TtsDeployment>().get("greeter").await?;
             ensure!(object.expect("Ready", "True")?.reason == "Paused");
             Ok(())
@@ -337,6 +337,43 @@ async fn two_voices_and_chosen_resources() -> Result<()> {
             "{limits:?}"
         );
         Ok(())
+    })
+    .await
+}
+
+/// Pods that cannot start: the status says why, in the words of who knows.
+#[tokio::test]
+async fn what_keeps_pods_from_starting_is_in_the_status() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "stuck", async |namespace| {
+        namespace
+            .apply(
+                &[
+                    builtin_voice("rms"),
+                    deployment_of(
+                        "large",
+                        "{voices: [{name: rms}], sizing: {mode: Manual, resources: {requests: {cpu: 900, memory: 1Gi}}}}",
+                    ),
+                    deployment_of(
+                        "important",
+                        "{voices: [{name: rms}], pod: {priorityClassName: no-such-class}}",
+                    ),
+                ]
+                .concat(),
+            )
+            .await?;
+        for (name, words) in [("large", "Insufficient cpu"), ("important", "no-such-class")] {
+            let deployments = namespace.api::<TtsDeployment>();
+            eventually(&format!("{name} says {words}"), READY, async || {
+                let object = deployments.get(name).await?;
+                contains_all(&object.expect("Ready", "False")?.message, &[words])
+            })
+            .await?;
+        }
+        // The way out is an edit, as always.
+        namespace.apply(&deployment("large", "rms")).await?;
+        namespace.wait_ready("ttsd/large").await
     })
     .await
 }
