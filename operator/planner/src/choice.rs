@@ -12,7 +12,7 @@ use crate::plan::{Alternative, Decision, Plan, Pod, Prediction};
 use crate::profile::Accelerator;
 use crate::queueing::FlowServer;
 use crate::reasons::{Because, Rejection};
-use crate::request::{Request, RequestError};
+use crate::request::{Objectives, Request, RequestError};
 use crate::resources::{self, Resources};
 use crate::shapes::shapes;
 
@@ -29,7 +29,12 @@ pub fn plan(request: &Request) -> Result<Decision, RequestError> {
         ))));
     };
     let chosen = kept(request, &field.feasible).unwrap_or(best);
-    Ok(Decision::Plan(Box::new(finish(request, &field, chosen))))
+    Ok(Decision::Plan(Box::new(finish(
+        request,
+        &request.objectives,
+        &field,
+        chosen,
+    ))))
 }
 
 /// All shapes on all classes, in a fixed order.
@@ -184,14 +189,14 @@ fn because(request: &Request, obstacle: Obstacle) -> Because {
     }
 }
 
-/// A candidate as a plan.
-pub(crate) fn finish(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>) -> Plan {
-    let Request {
-        load,
-        policy,
-        objectives,
-        ..
-    } = request;
+/// A candidate as a plan, with the objectives it was found for.
+pub(crate) fn finish(
+    request: &Request,
+    objectives: &Objectives,
+    field: &Field<'_>,
+    chosen: &Candidate<'_>,
+) -> Plan {
+    let Request { load, policy, .. } = request;
     let config = chosen.shape.config.as_ref();
     let pod = chosen.server();
     let share = load.peak_rps() / f64::from(chosen.replicas.max(1));
@@ -231,7 +236,7 @@ pub(crate) fn finish(request: &Request, field: &Field<'_>, chosen: &Candidate<'_
             .collect(),
         rejected: field.rejected(),
     };
-    plan.reasons = explanation::reasons(request, field, chosen, &plan);
+    plan.reasons = explanation::reasons(request, objectives, field, chosen, &plan);
     plan
 }
 
@@ -247,7 +252,7 @@ fn predict(
         rate: chosen.rate,
         full_rate: pod.full_rate(),
         utilisation: pod.utilisation(chosen.rate),
-        ttfa_p95: pod.first_audio_quantile(quantile, share),
+        ttfa_p95: Some(pod.first_audio_quantile(quantile, share)).filter(|time| time.is_finite()),
         ttfa_p95_idle: pod.first_audio_quantile(quantile, pod.idle_rate()),
         rtf_p95: chosen.rtf_p95,
         late_or_rejected: pod.late(promise, share),

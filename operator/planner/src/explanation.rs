@@ -6,16 +6,17 @@ use crate::choice::Field;
 use crate::plan::Plan;
 use crate::profile::{Accelerator, Validity};
 use crate::reasons::{NextClass, Reason};
-use crate::request::{LoadBalancing, Peak, Policy, Presence, Request, Terms};
+use crate::request::{LoadBalancing, Objectives, Peak, Policy, Presence, Request, Terms};
 use crate::workload::ServiceCurve;
 
 pub(crate) fn reasons(
     request: &Request,
+    objectives: &Objectives,
     field: &Field<'_>,
     chosen: &Candidate<'_>,
     plan: &Plan,
 ) -> Vec<Reason> {
-    let mut reasons = shape(request, field, chosen, plan);
+    let mut reasons = shape(request, objectives, field, chosen, plan);
     reasons.extend(assumptions(request, chosen));
     reasons.extend(prices(request, field));
     reasons.extend(moves(request, field, chosen));
@@ -24,13 +25,14 @@ pub(crate) fn reasons(
 }
 
 /// What was decided: the class, the pod, how many, when more.
-fn shape(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>, plan: &Plan) -> Vec<Reason> {
-    let Request {
-        objectives,
-        load,
-        policy,
-        ..
-    } = request;
+fn shape(
+    request: &Request,
+    objectives: &Objectives,
+    field: &Field<'_>,
+    chosen: &Candidate<'_>,
+    plan: &Plan,
+) -> Vec<Reason> {
+    let Request { load, policy, .. } = request;
     let typical_first_audio = chosen.server().full_first_audio().median();
     let predicted = &plan.predicted;
     vec![
@@ -51,7 +53,7 @@ fn shape(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>, plan: &Pl
             ttfa_p95_idle: predicted.ttfa_p95_idle,
             derate: predicted.derate,
         },
-        threads(request, chosen, predicted.ttfa_p95_idle),
+        threads(request, objectives, chosen, predicted.ttfa_p95_idle),
         Reason::Concurrency {
             max_concurrency: chosen.concurrency,
             rtf_p95: chosen.rtf_p95,
@@ -66,7 +68,7 @@ fn shape(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>, plan: &Pl
             peak: load.peak_rps(),
             rate: predicted.rate,
             at_peak: plan.replicas.at_peak,
-            ttfa_p95: predicted.ttfa_p95,
+            ttfa_p95: predicted.ttfa_p95.unwrap_or(f64::INFINITY),
             min: plan.replicas.min,
             max: plan.replicas.max,
             limit: plan.replicas.limit,
@@ -113,7 +115,12 @@ fn next_class(field: &Field<'_>, chosen: &Candidate<'_>) -> Option<NextClass> {
 }
 
 /// The two numbers that decide how many threads a request gets, see [`advice`](crate::advice).
-fn threads(request: &Request, chosen: &Candidate<'_>, idle_p95: f64) -> Reason {
+fn threads(
+    request: &Request,
+    objectives: &Objectives,
+    chosen: &Candidate<'_>,
+    idle_p95: f64,
+) -> Reason {
     let config = chosen.shape.config.as_ref();
     let one = chosen
         .profile
@@ -137,8 +144,8 @@ fn threads(request: &Request, chosen: &Candidate<'_>, idle_p95: f64) -> Reason {
     let service_rate = chosen.curve.rates.first().copied().unwrap_or_default();
     Reason::Threads {
         threads: config.threads,
-        idle_ratio: alone.map(|(idle, _)| request.objectives.ttfa_p95 / idle),
-        slack_services: (request.objectives.ttfa_p95 - idle_p95) * service_rate,
+        idle_ratio: alone.map(|(idle, _)| objectives.ttfa_p95 / idle),
+        slack_services: (objectives.ttfa_p95 - idle_p95) * service_rate,
         efficiency: alone.map(|(_, rate)| service_rate / rate / f64::from(config.threads)),
     }
 }

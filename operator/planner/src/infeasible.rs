@@ -30,7 +30,8 @@ pub(crate) fn explain(request: &Request, field: &Field<'_>) -> Infeasible {
         best_effort: best_effort(request, field, condition).map(Box::new),
         together: (condition == Condition::CapacityInsufficient)
             .then(|| fill(request, field))
-            .flatten(),
+            .flatten()
+            .filter(|fill| fill.shares.len() > 1),
     }
 }
 
@@ -151,28 +152,43 @@ fn unmeasured(request: &Request) -> (Condition, Reason) {
 }
 
 /// What runs while the condition stands: for lack of nodes, the nearest candidate on all there are; for lack of speed,
-/// the shape nearest to the objectives, loaded as far as the policy allows at all.
+/// the shape nearest to the objectives, planned for objectives that it can keep.
 fn best_effort(request: &Request, field: &Field<'_>, condition: Condition) -> Option<Plan> {
-    let candidate = match condition {
-        Condition::CapacityInsufficient => closest(field)?.clone(),
+    let (candidate, objectives) = match condition {
+        Condition::CapacityInsufficient => (closest(field)?.clone(), request.objectives),
         Condition::SloInfeasible | Condition::RtfInfeasible => nearest(request, field, condition)?,
         Condition::PodDoesNotFit | Condition::NoProfile => return None,
     };
     let needed = candidate.replicas;
-    let replicas = needed.min(candidate.limit).max(1);
-    let pod_price = candidate.pod_price;
-    let candidate = Candidate {
-        replicas,
-        cost: f64::from(replicas) * pod_price,
-        ..candidate
-    };
-    let mut plan = finish(request, field, &candidate);
+    let replicas = needed.min(candidate.limit);
+    if replicas == 0 {
+        return None;
+    }
+    let cost = f64::from(replicas) * candidate.pod_price;
+    let mut plan = finish(
+        request,
+        &objectives,
+        field,
+        &Candidate {
+            replicas,
+            cost,
+            ..candidate
+        },
+    );
+    plan.reasons.retain(|reason| {
+        !matches!(
+            reason,
+            Reason::Replicas { .. } | Reason::LoadBalancing { .. }
+        )
+    });
+    let ttfa_p95 = plan.predicted.ttfa_p95;
     plan.reasons.insert(
         0,
         Reason::BestEffort {
             condition,
             replicas,
             needed,
+            ttfa_p95,
         },
     );
     Some(plan)
@@ -183,7 +199,7 @@ fn nearest<'a>(
     request: &'a Request,
     field: &Field<'_>,
     condition: Condition,
-) -> Option<Candidate<'a>> {
+) -> Option<(Candidate<'a>, Objectives)> {
     let slo = condition == Condition::SloInfeasible;
     let (rejection, (cpu, threads), number) = if slo {
         least_late(field)
@@ -209,12 +225,14 @@ fn nearest<'a>(
     } else {
         request.objectives.ttfa_p95
     };
+    let rtf_p95 = if slo { f64::MAX } else { number };
+    let objectives = Objectives { ttfa_p95, rtf_p95 };
     let terms = Terms {
-        objectives: Objectives {
-            ttfa_p95,
-            rtf_p95: f64::MAX,
-        },
+        objectives,
         ..request.terms()
     };
-    evaluate(&terms, class, profile, measurement.standing(), shape).ok()
+    let candidate = evaluate(&terms, class, profile, measurement.standing(), shape).ok()?;
+    // For the record: what this candidate does, where the search asked for nothing.
+    let rtf_p95 = candidate.rtf_p95.max(request.objectives.rtf_p95);
+    Some((candidate, Objectives { ttfa_p95, rtf_p95 }))
 }

@@ -78,8 +78,8 @@ pub struct Prediction {
     pub full_rate: f64,
     /// ρ* = λ* / X(C).
     pub utilisation: f64,
-    /// At the peak spread over R pods (s).
-    pub ttfa_p95: f64,
+    /// At the peak spread over R pods (s); None when they cannot keep up.
+    pub ttfa_p95: Option<f64>,
     pub ttfa_p95_idle: f64,
     pub rtf_p95: f64,
     /// Share of the requests at the peak that get their first audio late, or a 429.

@@ -178,6 +178,8 @@ pub enum Reason {
         condition: Condition,
         replicas: u32,
         needed: u32,
+        /// None when the pods cannot keep up.
+        ttfa_p95: Option<f64>,
     },
     ConservativeDefaults {
         accelerator: Accelerator,
@@ -564,11 +566,18 @@ impl fmt::Display for Reason {
                 condition,
                 replicas,
                 needed,
+                ttfa_p95,
             } => {
-                write!(
-                    f,
-                    "best effort, {condition}: {replicas} pod(s) where {needed} would be needed; the objectives are not kept"
-                )
+                write!(f, "best effort, {condition}: ")?;
+                if replicas < needed {
+                    write!(f, "{replicas} pod(s) where {needed} would be needed")?;
+                } else {
+                    write!(f, "{replicas} pod(s)")?;
+                }
+                match ttfa_p95 {
+                    Some(time) => write!(f, "; predicted p95 {:.0} ms at peak", ms(*time)),
+                    None => f.write_str("; at peak they cannot keep up and refuse requests"),
+                }
             }
             Self::ConservativeDefaults { accelerator, model } => {
                 write!(f, "no profile: {accelerator} defaults are guesses")?;

@@ -50,7 +50,7 @@ pub fn short(decision: &Decision) -> Map<String, Value> {
             autoscaling.cpu_percent.map_or(Value::Null, Value::from),
         ),
         ("down", autoscaling.scale_down.stabilization_seconds.into()),
-        ("p95", predicted.ttfa_p95.into()),
+        ("p95", predicted.ttfa_p95.map_or(Value::Null, Value::from)),
     ];
     entries
         .into_iter()

@@ -153,6 +153,7 @@ pub struct Gpu {
     pub driver: String,
     #[serde(deserialize_with = "read::version")]
     pub cuda: String,
+    #[serde(rename = "vramMiB")]
     pub vram_mib: f64,
     #[serde(rename = "smMHz")]
     pub sm_mhz: Option<Clock>,

@@ -8,10 +8,14 @@ use super::{Profile, SCHEMA};
 impl Profile {
     /// Reads and checks a profile.
     pub fn from_json(text: &str) -> Result<Self, ProfileError> {
-        // The version first: a later format must not be refused for one of its new fields.
-        let Version { schema } = deserialise(text)?;
-        if schema != SCHEMA {
-            return Err(ProfileError::UnknownSchema { found: schema });
+        // The version first: a later format must not be refused for one of its new fields. What else is wrong is
+        // named better by the second reading, which knows the fields.
+        match deserialise(text) {
+            Ok(Version { schema }) if schema != SCHEMA => {
+                return Err(ProfileError::UnknownSchema { found: schema });
+            }
+            Err(missing @ ProfileError::Missing { .. }) => return Err(missing),
+            Ok(_) | Err(_) => {}
         }
         let profile: Self = deserialise(text)?;
         profile.check()?;
