@@ -7,8 +7,8 @@ run_step() {
     shift
     log=$REPORTS/$name.log
     step "$name"
-    "$@" 2>&1 | tee "$log" | sed 's/^/    /'
-    ((PIPESTATUS[0] == 0)) || result=failed
+    # In a condition a failing command does not end this script, nor the function it is: those return where they fail.
+    if ! "$@" 2>&1 | tee "$log" | sed 's/^/    /'; then result=failed; fi
     record_step "$name" "$((SECONDS - start))" "$result" ""
     [[ $result == passed ]] || warn "$name failed"
 }
