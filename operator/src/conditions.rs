@@ -91,6 +91,25 @@ pub fn merge(
     conditions
 }
 
+/// The conditions with those of the outlook (`Ready`, `Reconciling`, `Stalled`) replaced by
+/// `verdicts` and the others as they were.
+pub fn replace(
+    previous: &[Condition],
+    verdicts: Vec<Verdict>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let mut conditions = merge(previous, verdicts, generation, now);
+    conditions.extend(
+        previous
+            .iter()
+            .filter(|c| ![READY, RECONCILING, STALLED].contains(&c.type_.as_str()))
+            .cloned(),
+    );
+    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    conditions
+}
+
 /// The condition of `type_`, if it is there and true.
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     conditions
@@ -168,6 +187,16 @@ mod tests {
         let stalled = Verdict::new(STALLED, Status::True, "Broken", "");
         let first = merge(&[], vec![stalled], Some(1), at(10));
         assert!(merge(&first, vec![], Some(1), at(20)).is_empty());
+    }
+
+    #[test]
+    fn a_failure_replaces_the_outlook_and_keeps_what_was_found() {
+        let sized = Verdict::new("Sized", Status::True, "Default", "");
+        let work = Verdict::new(RECONCILING, Status::True, "RollingOut", "");
+        let before = merge(&[], vec![sized, work], Some(1), at(10));
+        let after = replace(&before, ready(Status::False, "NameTaken"), Some(2), at(20));
+        let types: Vec<_> = after.iter().map(|c| c.type_.as_str()).collect();
+        assert_eq!(types, ["Ready", "Sized"]);
     }
 
     #[test]

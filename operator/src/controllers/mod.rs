@@ -31,7 +31,15 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    FIELD_MANAGER, backoff::ErrorBackoff, children, conditions, metrics::Metrics,
+    FIELD_MANAGER,
+    backoff::ErrorBackoff,
+    children,
+    conditions::{
+        self, READY, RECONCILING, STALLED,
+        Status::{False, True},
+        Verdict,
+    },
+    metrics::Metrics,
     settings::ServerSettings,
 };
 
@@ -79,6 +87,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Child(children::Error::NameTaken { .. }) => "NameTaken",
+            Self::Child(children::Error::Request { .. }) => "ApplyFailed",
             other => other.into(),
         }
     }
@@ -109,12 +118,13 @@ trait Kind:
     + Sync
     + 'static
 {
-    type Status: Serialize + PartialEq + Send + Sync;
+    type Status: Serialize + Clone + Default + PartialEq + Send + Sync;
     /// Name of the controller in metrics and logs.
     const CONTROLLER: &'static str;
 
     fn status(&self) -> Option<&Self::Status>;
     fn conditions(status: &Self::Status) -> &[Condition];
+    fn set_conditions(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>);
 }
 
 /// Runs one reconciliation with its time limit, its metrics and its backoff.
@@ -135,12 +145,41 @@ where
             .await
             .unwrap_or(Err(Error::Timeout)),
     };
+    if let (Err(error), Ok(kind)) = (&result, &object.0) {
+        tell_failure(ctx, kind, error).await;
+    }
     ctx.metrics
         .observe(K::CONTROLLER, result.is_ok(), start.elapsed());
     if result.is_ok() {
         backoff.reset(&object.namespace().unwrap_or_default(), &object.name_any());
     }
     result
+}
+
+/// Puts into the status that children could not be made, which a quota, an admission webhook or a
+/// taken name can do for good. Other failures are the API server's and pass.
+async fn tell_failure<K: Kind>(ctx: &Context, object: &K, error: &Error) {
+    let Error::Child(cause) = error else {
+        return;
+    };
+    let failed = Verdict::new(READY, False, error.reason(), error.describe());
+    // A person has to give way or to rename; it is not for us to take what is theirs.
+    let outlook = match cause {
+        children::Error::NameTaken { .. } => failed.as_type(STALLED, True),
+        children::Error::Request { .. } => failed.as_type(RECONCILING, True),
+    };
+    let mut status = object.status().cloned().unwrap_or_default();
+    let generation = object.meta().generation;
+    let conditions = conditions::replace(
+        K::conditions(&status),
+        vec![failed, outlook],
+        generation,
+        now(),
+    );
+    K::set_conditions(&mut status, generation.unwrap_or_default(), conditions);
+    if let Err(error) = write_status(ctx, object, status).await {
+        tracing::debug!(error = error.describe(), "the failure could not be told");
+    }
 }
 
 /// Counts the failure and says when to try again.

@@ -20,10 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus, TtsVoice};
 
 use super::{Context, Error, Kind, RESYNC, Result, labels};
-use crate::{
-    backoff::ErrorBackoff,
-    children::{self, Children},
-};
+use crate::{backoff::ErrorBackoff, children::Children};
 
 mod apply;
 mod build;
@@ -43,6 +40,15 @@ impl Kind for TtsDeployment {
     fn conditions(status: &TtsDeploymentStatus) -> &[Condition] {
         &status.conditions
     }
+
+    fn set_conditions(
+        status: &mut TtsDeploymentStatus,
+        generation: i64,
+        conditions: Vec<Condition>,
+    ) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
 }
 
 #[tracing::instrument(skip_all, fields(namespace = object.namespace(), name = object.name_any()))]
@@ -57,23 +63,12 @@ async fn reconcile(object: TtsDeployment, ctx: Arc<Context>) -> Result<Action> {
         owner: &tts.owner,
     };
     let applied = if tts.paused {
-        apply::observe(&children, &tts).await // client
+        apply::observe(&children, &tts).await? // client
     } else {
-        apply::apply(&children, &tts, desired).await // client
+        apply::apply(&children, &tts, desired).await? // client
     };
-    let status = match &applied {
-        Ok(applied) => status::status(&object, &tts, applied, super::now()),
-        // A person has to give way or to rename; it is not for us to take what is theirs.
-        Err(error @ children::Error::NameTaken { .. }) => {
-            status::stalled(&object, "NameTaken", &error.to_string(), super::now())
-        }
-        Err(children::Error::Request { .. }) => {
-            applied?;
-            return Ok(Action::requeue(RESYNC));
-        }
-    };
+    let status = status::status(&object, &tts, &applied, super::now());
     super::write_status(&ctx, &object, status).await?; // client
-    applied?;
     Ok(Action::requeue(RESYNC))
 }
 

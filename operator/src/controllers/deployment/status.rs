@@ -46,24 +46,6 @@ pub fn status(
     }
 }
 
-/// The status of a deployment that cannot go on; what it had before is kept.
-pub fn stalled(
-    object: &TtsDeployment,
-    reason: &'static str,
-    message: &str,
-    now: Timestamp,
-) -> TtsDeploymentStatus {
-    let generation = object.meta().generation;
-    let mut status = object.status.clone().unwrap_or_default();
-    status.observed_generation = generation.unwrap_or_default();
-    let verdicts = vec![
-        Verdict::new(READY, False, reason, message),
-        Verdict::new(STALLED, True, reason, message),
-    ];
-    status.conditions = conditions::merge(&status.conditions, verdicts, generation, now);
-    status
-}
-
 /// How far the pods are.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Rollout {

@@ -36,6 +36,11 @@ impl Kind for TtsVoice {
     fn conditions(status: &TtsVoiceStatus) -> &[Condition] {
         &status.conditions
     }
+
+    fn set_conditions(status: &mut TtsVoiceStatus, generation: i64, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
 }
 
 #[tracing::instrument(skip_all, fields(namespace = voice.namespace(), name = voice.name_any()))]
