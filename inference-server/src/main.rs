@@ -39,7 +39,7 @@ enum Command {
         #[arg(long, default_value = "builtin:rms")]
         voice: String,
         /// 0.25 (slow) to 4 (fast).
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f32,
     },
     /// Fetch voices' files into a folder and verify them.
@@ -64,7 +64,7 @@ enum Command {
     Voices,
 }
 
-/// What fetching needs beside the source. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+/// What fetching needs beside the source. Proxies come from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 #[derive(clap::Args)]
 struct FetchOptions {
     /// Also fetch over plain http, and follow redirects to it.
@@ -85,7 +85,7 @@ struct Fetch {
     /// The folder; each voice gets one of its own below it.
     #[arg(long)]
     to: PathBuf,
-    /// NAME=SOURCE with the JSON of a TtsVoice's source; may be repeated.
+    /// NAME=SOURCE with the JSON of a `TtsVoice`'s source; may be repeated.
     #[arg(long = "voice", value_name = "NAME=SOURCE", required = true)]
     voices: Vec<String>,
     #[command(flatten)]
@@ -94,7 +94,7 @@ struct Fetch {
 
 #[derive(clap::Args)]
 struct Inspect {
-    /// NAME=SOURCE with the JSON of a TtsVoice's source.
+    /// NAME=SOURCE with the JSON of a `TtsVoice`'s source.
     #[arg(long, value_name = "NAME=SOURCE")]
     voice: String,
     /// The folder to fetch into.
@@ -156,6 +156,14 @@ struct Serve {
     max_connections: u32,
     #[command(flatten)]
     log: logging::LogOptions,
+}
+
+fn speed(text: &str) -> Result<f32, String> {
+    let speed = text
+        .parse()
+        .ok()
+        .filter(|speed| (0.25..=4.0).contains(speed));
+    speed.ok_or_else(|| "speed must be a number from 0.25 to 4".to_owned())
 }
 
 fn location(text: &str) -> VoiceLocation {

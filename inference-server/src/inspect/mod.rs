@@ -12,11 +12,9 @@ use crate::{
         session::{Cancel, SessionOptions},
     },
     fetch::{self, ClientError, FetchError, FetchedFile, Fetcher, download::hex},
-    text::{MAX_RUN_SYMBOLS, Symbol},
     voices::{
         Speaker, Voice, VoiceError, VoiceLocation, builtin,
         manifest::{ManifestError, NamedSource, Source},
-        speaker::TEST_SENTENCE,
     },
 };
 use report::{Failure, Reason, Report, Success};
@@ -135,7 +133,7 @@ fn builtin_files(name: &str) -> Result<Vec<FetchedFile>, VoiceError> {
     ])
 }
 
-/// Speaks the test sentence, then the longest run that requests can cause, so that the peak is a real one.
+/// Lets the voice prove itself, with a limit on the time.
 fn listen(speaker: &mut Speaker) -> Result<(), InspectError> {
     let cancel = Arc::new(Cancel::new()?);
     let (over, ended) = mpsc::channel::<()>();
@@ -149,16 +147,6 @@ fn listen(speaker: &mut Speaker) -> Result<(), InspectError> {
         VoiceError::Engine(error) => error.into(),
         other => InspectError::Voice(other),
     })?;
-    let sentence = crate::text::read(TEST_SENTENCE, MAX_RUN_SYMBOLS)
-        .map_err(|error| VoiceError::BadSpeech(error.to_string()))?;
-    let symbols: Vec<Symbol> = sentence
-        .runs
-        .iter()
-        .flat_map(|run| run.symbols.iter().copied())
-        .cycle()
-        .take(MAX_RUN_SYMBOLS)
-        .collect();
-    speaker.speak(&symbols, 1.0, &cancel)?;
     drop(over);
     Ok(())
 }

@@ -41,6 +41,8 @@ pub enum ConfigError {
         NAMES.len() + 4
     )]
     IncompleteAlphabet { missing: usize, first: String },
+    #[error("the voice's phoneme_id_map gives {symbol:?} the id {id}, but num_symbols is {count}")]
+    BadId { symbol: String, id: i64, count: i64 },
     #[error(
         "the voice's speaker_id_map names speaker {name:?} with number {id}, but num_speakers is {count}"
     )]
@@ -65,6 +67,7 @@ struct RawConfig {
     phoneme_id_map: BTreeMap<String, Vec<i64>>,
     #[serde(default = "one")]
     num_speakers: u32,
+    num_symbols: Option<i64>,
     #[serde(default)]
     speaker_id_map: BTreeMap<String, i64>,
     #[serde(default)]
@@ -150,12 +153,7 @@ impl VoiceConfig {
             &raw.default_speaker_id,
             &(0..=i64::from(raw.num_speakers) - 1),
         )?;
-        for ids in raw.phoneme_id_map.values() {
-            in_range("phoneme_id_map: ids of a symbol", &ids.len(), &(1..=8))?;
-            for id in ids {
-                in_range("phoneme_id_map", id, &(0..=LARGEST_ID))?;
-            }
-        }
+        check_ids(&raw)?;
         let speaker_names = speaker_names(&raw)?;
         Ok(Self {
             sample_rate: raw.audio.sample_rate,
@@ -191,6 +189,23 @@ fn check_alphabet(raw: &RawConfig) -> Result<(), ConfigError> {
             found: raw.phoneme_type.clone(),
         }),
     }
+}
+
+fn check_ids(raw: &RawConfig) -> Result<(), ConfigError> {
+    for (symbol, ids) in &raw.phoneme_id_map {
+        in_range("phoneme_id_map: ids of a symbol", &ids.len(), &(1..=8))?;
+        for id in ids {
+            in_range("phoneme_id_map", id, &(0..=LARGEST_ID))?;
+            if let Some(count) = raw.num_symbols.filter(|count| id >= count) {
+                return Err(ConfigError::BadId {
+                    symbol: symbol.clone(),
+                    id: *id,
+                    count,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn in_range<T: PartialOrd + std::fmt::Display>(

@@ -74,20 +74,23 @@ impl Speaker {
         Ok(samples)
     }
 
-    /// Speaks the test sentence and listens whether there is a sound.
+    /// Speaks the test sentence and listens whether there is a sound; then the longest run that a request can cause, with
+    /// every symbol in it: an id that the model does not have, or too little memory, shows now and not in service.
     pub fn prove(&mut self, cancel: &Cancel) -> Result<(), VoiceError> {
         let reading = text::read(TEST_SENTENCE, MAX_RUN_SYMBOLS)
             .map_err(|error| VoiceError::BadSpeech(error.to_string()))?;
-        let mut samples = Vec::new();
+        let mut loudest = 0.0_f32;
         for run in &reading.runs {
-            samples.extend(self.speak(&run.symbols, 1.0, cancel)?);
+            let samples = self.speak(&run.symbols, 1.0, cancel)?;
+            loudest = samples
+                .iter()
+                .fold(loudest, |loudest, sample| loudest.max(sample.abs()));
         }
-        let loudest = samples
-            .iter()
-            .fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
         if loudest < 0.001 {
             return Err(VoiceError::BadSpeech("it is silent".to_owned()));
         }
+        let all: Vec<Symbol> = Symbol::all().cycle().take(MAX_RUN_SYMBOLS).collect();
+        self.speak(&all, 1.0, cancel)?;
         Ok(())
     }
 }

@@ -18,6 +18,13 @@ pub enum Symbol {
 }
 
 impl Symbol {
+    /// Every symbol, each once.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        Phone::all()
+            .map(Self::Phone)
+            .chain([Self::WordBreak, Self::Pause])
+    }
+
     /// Its key in the voice's `phoneme_id_map`.
     pub fn name(self) -> &'static str {
         match self {

@@ -17,6 +17,11 @@ pub const NAMES: [&str; 54] = [
 pub struct Phone(pub(crate) u8);
 
 impl Phone {
+    /// Every phone, in the order of its number.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        (0..).take(NAMES.len()).map(Self)
+    }
+
     /// The phone of this name (`ax`, `ah1`, `hh`).
     pub fn named(name: &str) -> Option<Self> {
         let number = NAMES.iter().position(|known| *known == name)?;

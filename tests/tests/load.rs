@@ -1,0 +1,309 @@
+//! Under load, when clients leave, and when the server is told to stop.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a panic is a test's failure"
+)]
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tts_tests::{SOON, Server, client, metric};
+
+/// About four minutes of speech; its client need not take it.
+fn long_text() -> String {
+    "The birch canoe slid on the smooth planks. ".repeat(90)
+}
+
+async fn metrics(server: &Server) -> String {
+    client()
+        .get(server.url("/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap()
+}
+
+/// Waits until a metric has a value.
+async fn metric_becomes(server: &Server, name: &str, wanted: impl Fn(f64) -> bool) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let metrics = metrics(server).await;
+        if wanted(metric(&metrics, name)) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{name} is not as wanted in\n{metrics}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn speak(client: &Client, server: &Server, text: &str) -> reqwest::RequestBuilder {
+    client
+        .post(server.url("/v1/audio/speech"))
+        .json(&json!({"input": text, "response_format": "wav"}))
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_429_at_once_and_says_when_to_come_back() {
+    let server = Server::start(&["--workers", "1", "--queue", "1"]);
+    let client = client();
+    // Two clients that do not read hold the two places: each stays until its audio was taken.
+    let mut holders = Vec::new();
+    for _ in 0..2 {
+        holders.push(speak(&client, &server, &long_text()).send().await.unwrap());
+    }
+    let started = Instant::now();
+    let refused = speak(&client, &server, "Hello.").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    let seconds: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let milliseconds: u64 = refused.headers()["retry-after-ms"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        seconds >= 1 && milliseconds >= 100 && milliseconds <= seconds * 1000,
+        "{seconds} {milliseconds}"
+    );
+    assert!(!refused.headers().contains_key("x-should-retry"));
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(
+        (
+            body["error"]["code"].as_str(),
+            body["error"]["type"].as_str()
+        ),
+        (Some("queue_full"), Some("rate_limit_error"))
+    );
+    drop(holders);
+    metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
+    assert_eq!(
+        speak(&client, &server, "Hello.")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn every_request_of_a_burst_is_spoken_or_refused() {
+    let server = Server::start(&["--workers", "1", "--queue", "4"]);
+    let client = client();
+    let answers = futures::future::join_all((0..24).map(|_| async {
+        let response = speak(
+            &client,
+            &server,
+            "The server is ready and all of the tests have passed.",
+        )
+        .send()
+        .await
+        .unwrap();
+        let status = response.status();
+        (status, response.bytes().await.unwrap().len())
+    }))
+    .await;
+    let (spoken, refused): (Vec<_>, Vec<_>) = answers
+        .into_iter()
+        .partition(|(status, _)| *status == StatusCode::OK);
+    assert!(spoken.len() >= 5, "{spoken:?}");
+    assert!(
+        refused
+            .iter()
+            .all(|(status, _)| *status == StatusCode::TOO_MANY_REQUESTS),
+        "{refused:?}"
+    );
+    assert!(
+        spoken.iter().all(|(_, bytes)| *bytes > 50_000),
+        "{spoken:?}"
+    );
+    metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_frees_its_place_and_stops_its_run() {
+    let server = Server::start(&["--workers", "1", "--queue", "0"]);
+    let client = client();
+    let response = speak(&client, &server, &long_text()).send().await.unwrap();
+    let mut body = response.bytes_stream();
+    assert!(body.next().await.unwrap().is_ok());
+    let left = Instant::now();
+    drop(body);
+    metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
+    println!("place free {:?} after the client left", left.elapsed());
+    assert!(
+        left.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        left.elapsed()
+    );
+    let text = metrics(&server).await;
+    assert!((metric(&text, "tts_cancelled_total") - 1.0).abs() < f64::EPSILON);
+    // The text is four minutes: it was not spoken to its end.
+    assert!(metric(&text, "tts_audio_seconds_total") < 120.0);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_answer_is_out_of_the_queue() {
+    let server = Server::start(&["--workers", "1", "--queue", "8"]);
+    let client = client();
+    let mut waiting = Vec::new();
+    for _ in 0..6 {
+        let mut stream = TcpStream::connect(&server.address).await.unwrap();
+        let body =
+            json!({"input": "one two three four five six seven eight ".repeat(9)}).to_string();
+        let request = format!(
+            "POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    metric_becomes(&server, "tts_inflight", |inflight| inflight > 0.0).await;
+    drop(waiting);
+    metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
+    assert_eq!(
+        speak(&client, &server, "Hello.")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_reader_who_stops_reading_is_cut_off_and_a_short_text_does_not_wait_for_it() {
+    let server = Server::start(&["--workers", "1", "--queue", "4", "--write-timeout", "1s"]);
+    let client = client();
+    let stuck = speak(&client, &server, &long_text()).send().await.unwrap();
+    let started = Instant::now();
+    let short = speak(&client, &server, "Hello.").send().await.unwrap();
+    assert_eq!(short.status(), 200);
+    assert!(short.bytes().await.unwrap().len() > 10_000);
+    println!(
+        "a short text took {:?} beside a stuck reader",
+        started.elapsed()
+    );
+    metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
+    // What it gets is broken off, not silently short.
+    assert!(stuck.bytes().await.is_err());
+}
+
+#[tokio::test]
+async fn drain_finishes_what_runs_and_loses_no_request() {
+    let mut server = Server::start(&[
+        "--drain-delay",
+        "4s",
+        "--drain-timeout",
+        "60s",
+        "--workers",
+        "2",
+    ]);
+    let keep_alive = Client::builder().no_proxy().timeout(SOON).build().unwrap();
+    // A connection that is kept and has been used, one that was only opened, and a long answer that is on its way.
+    assert_eq!(
+        keep_alive
+            .get(server.url("/livez"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    let long = speak(&client(), &server, &long_text())
+        .send()
+        .await
+        .unwrap();
+    server.terminate();
+    let deadline = Instant::now() + SOON;
+    while client()
+        .get(server.url("/readyz"))
+        .send()
+        .await
+        .unwrap()
+        .status()
+        != StatusCode::SERVICE_UNAVAILABLE
+    {
+        assert!(Instant::now() < deadline, "still ready after SIGTERM");
+    }
+    assert_eq!(
+        client()
+            .get(server.url("/livez"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    // New and kept connections are still served, and asked to go.
+    for client in [&client(), &keep_alive] {
+        let response = speak(client, &server, "Still here.").send().await.unwrap();
+        assert_eq!(
+            (
+                response.status(),
+                response.headers()["connection"].as_bytes()
+            ),
+            (StatusCode::OK, &b"close"[..])
+        );
+        assert!(response.bytes().await.unwrap().len() > 10_000);
+    }
+    let mut late = TcpStream::connect(&server.address).await.unwrap();
+    // The long answer is taken slowly over the end of the delay: it comes whole all the same.
+    let mut body = long.bytes_stream();
+    let mut bytes = 0;
+    while let Some(chunk) = body.next().await {
+        bytes += chunk.expect("the answer was broken off").len();
+        if bytes < 2_000_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    assert!(bytes > 7_000_000, "{bytes}");
+    // The connection without a request is closed without a word.
+    assert_eq!(
+        tokio::time::timeout(SOON, late.read(&mut [0; 16]))
+            .await
+            .unwrap()
+            .unwrap_or(0),
+        0
+    );
+    assert_eq!(server.wait(), Some(0));
+    assert!(server.log().contains("stopped"));
+}
+
+#[tokio::test]
+async fn drain_ends_at_its_timeout() {
+    let mut server = Server::start(&["--drain-delay", "0s", "--drain-timeout", "1s"]);
+    let stuck = speak(&client(), &server, &long_text())
+        .send()
+        .await
+        .unwrap();
+    let started = Instant::now();
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(stuck.bytes().await.is_err(), "a cut answer looked whole");
+}
