@@ -3,6 +3,8 @@
 pub mod characters;
 pub mod normalise;
 pub mod phonemise;
+#[cfg(test)]
+mod properties;
 pub mod segment;
 
 pub use phonemise::{Phone, Symbol};

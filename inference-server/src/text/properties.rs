@@ -1,0 +1,83 @@
+//! Properties of the whole text side, on texts that nobody would write.
+
+use proptest::prelude::*;
+
+use super::{MAX_RUN_SYMBOLS, Phone, Reading, Symbol, normalise, read};
+
+/// Strings around what the patterns of the normaliser look for.
+fn odd_text() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        "[0-9]{1,20}",
+        "[$£€¥₹]?[0-9]{0,3}[,.:/-][0-9]{0,4}(st|nd|rd|th|s|%|km|°C|am| p\\.m\\.)?",
+        "[A-Za-z.']{1,12}",
+        "(Dr|Mr|St|e\\.g|U\\.S|No|etc)\\.",
+        "(https?://|www\\.)?[a-z0-9.-]{1,12}(@|/)[a-z0-9._/-]{0,12}",
+        "[ \\n\\t,;:!?()\"'#&@+=<>~*_|\\\\-]{1,4}",
+        "[½²³…—éßﬁ１🎉\u{200d}\u{301}]{1,3}",
+    ];
+    prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+}
+
+fn check(reading: &Reading) -> Result<(), TestCaseError> {
+    prop_assert!(!reading.runs.is_empty());
+    for run in &reading.runs {
+        prop_assert!(run.symbols.len() <= MAX_RUN_SYMBOLS);
+        prop_assert!(
+            matches!(run.symbols.first(), Some(Symbol::Phone(_))),
+            "{:?}",
+            run.symbols
+        );
+        prop_assert!(
+            matches!(run.symbols.last(), Some(Symbol::Phone(_))),
+            "{:?}",
+            run.symbols
+        );
+        for symbol in &run.symbols {
+            if let Symbol::Phone(phone) = symbol {
+                prop_assert_eq!(Phone::named(phone.name()), Some(*phone));
+            }
+        }
+    }
+    prop_assert!(reading.runs.last().is_some_and(|run| run.ends_sentence));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_text_is_read_or_refused(text in any::<String>()) {
+        if let Ok(reading) = read(&text, MAX_RUN_SYMBOLS) {
+            check(&reading)?;
+        }
+    }
+
+    #[test]
+    fn odd_texts_are_read_or_refused(text in odd_text()) {
+        if let Ok(reading) = read(&text, MAX_RUN_SYMBOLS) {
+            check(&reading)?;
+        }
+    }
+
+    #[test]
+    fn normalised_words_are_letters_only(text in odd_text()) {
+        if let Ok(cleaned) = super::characters::clean(&text) {
+            for piece in normalise::pieces(&cleaned.text) {
+                if let normalise::Piece::Word(word) | normalise::Piece::Letters(word) = piece {
+                    prop_assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'\''), "{word:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_of_letters_is_said(word in "[a-z]{1,15}") {
+        prop_assert!(!super::phonemise::word(&word).is_empty(), "{word}");
+    }
+
+    #[test]
+    fn digits_are_never_lost(number in 0_u64..1_000_000_000_000) {
+        let reading = read(&number.to_string(), MAX_RUN_SYMBOLS);
+        prop_assert!(reading.is_ok());
+    }
+}
