@@ -45,14 +45,25 @@ pub fn word(word: &str) -> Vec<Phone> {
     dictionary::look_up(word)
         .or_else(|| derive::inflected(word))
         .or_else(|| derive::compound(word))
-        .unwrap_or_else(|| letter_to_sound::pronounce(word))
+        .unwrap_or_else(|| {
+            let phones = letter_to_sound::pronounce(word);
+            // Nobody can say "tsce": without a vowel (or any sound) the letters are said by their names.
+            if phones.iter().any(|phone| phone.is_vowel()) {
+                phones
+            } else {
+                word.chars()
+                    .filter(char::is_ascii_lowercase)
+                    .flat_map(letter)
+                    .collect()
+            }
+        })
 }
 
 /// The name of a letter: "a" is the letter, not the article.
 fn letter(letter: char) -> Vec<Phone> {
     match letter {
         'a' => Phone::named("ey1").into_iter().collect(),
-        _ => word(letter.encode_utf8(&mut [0; 4])),
+        _ => dictionary::look_up(letter.encode_utf8(&mut [0; 4])).unwrap_or_default(),
     }
 }
 
@@ -144,6 +155,11 @@ mod tests {
             names(&[said("the"), Piece::Letters("f".to_owned())]),
             "dh-iy- -eh1-f"
         );
+    }
+
+    #[test]
+    fn what_has_no_vowel_is_spelled() {
+        assert_eq!(names(&[said("tsce")]), "t-iy1-eh1-s-s-iy1-iy1");
     }
 
     #[test]
