@@ -1,5 +1,10 @@
 //! Plans that were worked out elsewhere: 16 worth reading, and 32 drawn at random to reach every rule.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers may fail as the test may"
+)]
+
 use tts_planner::{Decision, Reason, Request, plan};
 
 #[path = "../examples/prototype_form/mod.rs"]

@@ -1,5 +1,10 @@
 //! Reading profiles: what is right is read, what is wrong is named, and nothing brings the reader down.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers may fail as the test may"
+)]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tts_planner::profile::{Accelerator, SCHEMA};

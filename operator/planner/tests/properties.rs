@@ -1,5 +1,10 @@
 //! What must hold for every input, on inputs drawn at random. The draw is fixed, so that a failure is one for everybody.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers may fail as the test may"
+)]
+
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tts_planner::profile::{Memory, QUANTILES};

@@ -1,5 +1,10 @@
 //! The closed forms and whole plans against a simulator that shares none of their assumptions.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers may fail as the test may"
+)]
+
 use tts_planner::profile::Config;
 use tts_planner::{Decision, Plan, Request, plan};
 use tts_planner_simulator::{Balancing, Length, Pods, Work};

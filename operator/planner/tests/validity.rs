@@ -1,0 +1,250 @@
+//! What makes a measurement doubtful, old or void.
+
+use tts_planner::Profile;
+use tts_planner::profile::{Clock, Validity, Verification};
+use tts_planner::validity::{Assessment, Environment, Finding, GpuEnvironment, Standing, assess};
+
+mod support;
+
+use support::{PIPER, PROFILE, on_cpu};
+
+fn gpu() -> Profile {
+    Profile::from_json(PROFILE).unwrap()
+}
+
+/// The environment in which the GPU profile was measured.
+fn unchanged() -> Environment {
+    Environment {
+        model_digest: "sha256:5a1e".to_owned(),
+        precision: "fp32".to_owned(),
+        server_version: "0.4.2".to_owned(),
+        ort_version: "1.24.1".to_owned(),
+        arch: "amd64".to_owned(),
+        cpu_model: "another, which does not matter beside a GPU".to_owned(),
+        kernel: "6.1".to_owned(),
+        gpu: Some(GpuEnvironment {
+            product: "NVIDIA-L4".to_owned(),
+            mig: None,
+            driver: "570.86".to_owned(),
+        }),
+        age_days: 3,
+        correction: 1.0,
+    }
+}
+
+fn now(change: impl FnOnce(&mut Environment)) -> Assessment {
+    let mut environment = unchanged();
+    environment.ort_version = gpu().server.ort;
+    change(&mut environment);
+    assess(&gpu(), Some(&environment))
+}
+
+fn then(change: impl FnOnce(&mut Profile)) -> Assessment {
+    let mut profile = gpu();
+    change(&mut profile);
+    assess(&profile, None)
+}
+
+/// The verdict of exactly one finding.
+fn single(assessment: &Assessment) -> Validity {
+    assert_eq!(assessment.findings.len(), 1, "{assessment:?}");
+    assert!(assessment.findings[0].to_string().len() > 10);
+    assessment.standing.validity
+}
+
+#[test]
+fn nothing_changed_nothing_found() {
+    let assessment = now(|_| ());
+    assert_eq!(
+        (assessment.standing.validity, assessment.findings.len()),
+        (Validity::Valid, 0)
+    );
+    assert!(
+        (assessment.standing.derate - 0.024).abs() < 1e-12,
+        "the spread between passes"
+    );
+}
+
+#[test]
+fn what_must_be_equal_voids_the_measurement() {
+    assert_eq!(
+        single(&now(|now| now.model_digest = "sha256:other".to_owned())),
+        Validity::Invalid
+    );
+    assert_eq!(
+        single(&now(|now| now.precision = "int8".to_owned())),
+        Validity::Invalid
+    );
+    assert_eq!(
+        single(&now(|now| now.server_version = "1.0.0".to_owned())),
+        Validity::Invalid
+    );
+    assert_eq!(
+        single(&now(|now| now.ort_version = "2.0.0".to_owned())),
+        Validity::Invalid
+    );
+    assert_eq!(
+        single(&now(
+            |now| now.gpu.as_mut().unwrap().product = "NVIDIA-A10".to_owned()
+        )),
+        Validity::Invalid
+    );
+    assert_eq!(
+        single(&now(
+            |now| now.gpu.as_mut().unwrap().mig = Some("1g.5gb".to_owned())
+        )),
+        Validity::Invalid
+    );
+    assert_eq!(
+        single(&now(
+            |now| now.gpu.as_mut().unwrap().driver = "580.1".to_owned()
+        )),
+        Validity::Invalid
+    );
+    assert_eq!(
+        single(&then(|profile| profile.run.anchor_drift = 0.31)),
+        Validity::Invalid
+    );
+}
+
+#[test]
+fn a_cpu_profile_belongs_to_its_cpu() {
+    let profile = on_cpu("cpu", PIPER, &[1]);
+    let environment = Environment {
+        model_digest: "sha256:1".to_owned(),
+        ort_version: profile.server.ort.clone(),
+        cpu_model: "another".to_owned(),
+        gpu: None,
+        ..unchanged()
+    };
+    assert_eq!(
+        single(&assess(&profile, Some(&environment))),
+        Validity::Invalid
+    );
+    let same = Environment {
+        cpu_model: "example".to_owned(),
+        ..environment
+    };
+    assert_eq!(assess(&profile, Some(&same)).findings, []);
+}
+
+#[test]
+fn small_changes_and_age_make_it_stale() {
+    assert_eq!(
+        single(&now(|now| now.server_version = "0.5.0".to_owned())),
+        Validity::Stale
+    );
+    assert_eq!(
+        single(&now(
+            |now| now.gpu.as_mut().unwrap().driver = "570.90".to_owned()
+        )),
+        Validity::Stale
+    );
+    assert_eq!(
+        single(&now(|now| now.kernel = "7.0".to_owned())),
+        Validity::Stale
+    );
+    assert_eq!(single(&now(|now| now.age_days = 91)), Validity::Stale);
+    assert_eq!(single(&now(|now| now.correction = 1.3)), Validity::Stale);
+    assert_eq!(single(&now(|now| now.correction = 0.7)), Validity::Stale);
+    assert_eq!(
+        now(|now| now.server_version = "0.4.9".to_owned()).findings,
+        [],
+        "a patch release changes nothing"
+    );
+}
+
+#[test]
+fn a_run_in_bad_conditions_is_degraded() {
+    let gpu = |profile: &mut Profile, change: fn(&mut tts_planner::profile::Gpu)| {
+        change(profile.node.fingerprint.gpu.as_mut().unwrap());
+    };
+    for assessment in [
+        then(|profile| {
+            gpu(profile, |gpu| {
+                gpu.sm_mhz = Some(Clock {
+                    median: 1000.0,
+                    cv: 0.03,
+                })
+            })
+        }),
+        then(|profile| gpu(profile, |gpu| gpu.throttle_reasons = 0x40)),
+        then(|profile| gpu(profile, |gpu| gpu.sharing = "time-slicing".to_owned())),
+        then(|profile| profile.run.noise_cv = 0.16),
+        then(|profile| profile.run.psi_cpu_some = 11.0),
+        then(|profile| profile.run.steal = 0.03),
+        then(|profile| profile.configs[0].levels[0].throttled_periods = 0.02),
+    ] {
+        assert_eq!(single(&assessment), Validity::Degraded);
+        assert!((assessment.standing.derate - 0.15).abs() < 1e-12);
+    }
+    assert_eq!(
+        then(|profile| gpu(profile, |gpu| gpu.throttle_reasons = 0x1)).findings,
+        [],
+        "idle is no throttling"
+    );
+}
+
+#[test]
+fn drift_is_its_own_derate() {
+    let drifting = then(|profile| profile.run.anchor_drift = 0.22);
+    assert_eq!(single(&drifting), Validity::Degraded);
+    assert!((drifting.standing.derate - 0.22).abs() < 1e-12);
+}
+
+#[test]
+fn a_governor_matters_only_where_no_clock_was_read() {
+    let powersave = |clock| {
+        then(|profile| {
+            profile.node.fingerprint.governor = Some("powersave".to_owned());
+            profile.node.fingerprint.mhz_busy = clock;
+        })
+    };
+    assert_eq!(
+        powersave(Some(Clock {
+            median: 3480.0,
+            cv: 0.004
+        }))
+        .findings,
+        []
+    );
+    assert_eq!(single(&powersave(None)), Validity::Degraded);
+}
+
+#[test]
+fn what_the_profile_says_of_itself_counts() {
+    let transferred = then(|profile| profile.run.validity = Validity::Transferred);
+    assert_eq!(single(&transferred), Validity::Transferred);
+    assert!((transferred.standing.derate - 0.30).abs() < 1e-12);
+    assert_eq!(
+        single(&then(|profile| profile.run.validity = Validity::Invalid)),
+        Validity::Invalid
+    );
+}
+
+#[test]
+fn the_worst_finding_decides_and_all_are_listed() {
+    let assessment = now(|now| {
+        now.age_days = 100;
+        now.model_digest = "sha256:other".to_owned();
+    });
+    assert_eq!(assessment.standing.validity, Validity::Invalid);
+    assert_eq!(assessment.findings.len(), 2);
+    assert!(assessment.findings.contains(&Finding::Old { days: 100 }));
+}
+
+#[test]
+fn a_late_verification_is_taken_out_of_the_capacity() {
+    let verified = |error| {
+        let mut profile = gpu();
+        let verification: &mut Verification = profile.verification.as_mut().unwrap();
+        verification.error = error;
+        Standing::as_recorded(&profile).derate
+    };
+    assert!((verified(-0.4) - 0.424).abs() < 1e-12);
+    assert!(
+        (verified(-0.2) - 0.024).abs() < 1e-12,
+        "within what a check can tell"
+    );
+    assert!((verified(0.4) - 0.024).abs() < 1e-12, "early is no fault");
+}
