@@ -33,7 +33,7 @@ fails() { ! "$@"; }
 answers() { timeout 5 bash -c "</dev/tcp/$1/$2"; }
 
 stop_both
-"$here/host-snapshot.sh" >"$before"
+"$here/host-snapshot.sh" "$API" "$NODE" >"$before"
 
 cluster up --name "$API" --node=none >/dev/null 2>&1
 cluster up --name "$NODE" >/dev/null 2>&1
@@ -54,6 +54,6 @@ expect "after a crash the next start works" on "$NODE" get namespace default
 expect "and has nothing of the one before" fails on "$NODE" get pod pause
 
 stop_both
-"$here/host-snapshot.sh" >"$after"
+"$here/host-snapshot.sh" "$API" "$NODE" >"$after"
 diff "$before" "$after" || fail "the host is not as it was before (see the difference above)"
 say "ok: the host is as it was before ($(wc -l <"$before") facts compared)"
