@@ -93,11 +93,14 @@ start_cluster() {
 
 run_tests() {
     step "All tests"
-    local status=0
+    local status=0 results=target/nextest/ci/junit.xml
+    rm -f "$results"
     cargo nextest run --locked --workspace --profile ci || status=$?
-    cp "$CARGO_TARGET_DIR/nextest/ci/junit.xml" "$REPORTS/tests.xml" 2>/dev/null || {
+    if [[ -f $results ]]; then
+        mv "$results" "$REPORTS/tests.xml"
+    else
         record_step build-of-tests 0 failed "cargo nextest ended with $status before any test ran"
-    }
+    fi
 }
 
 finish() {
