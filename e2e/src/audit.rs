@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use crate::Cluster;
+use crate::{Cluster, Namespace};
 
 /// A place in the audit log.
 pub struct Audit {
@@ -51,11 +51,13 @@ impl Audit {
     }
 
     /// What `user` wrote since then, as `verb namespace/resource name`, patches that changed nothing included.
-    /// Renewals of a Lease do not count: keeping it is the point of it.
-    pub async fn writes_by(&self, user: &str) -> Result<Vec<String>> {
+    /// Renewals of a Lease do not count, keeping it is the point of it; nor do other tests' namespaces.
+    pub async fn writes_by(&self, user: &str, namespace: &Namespace) -> Result<Vec<String>> {
         Ok(writes(&self.read().await?, user)
-            .filter(|object| !object.is_lease())
-            .map(|object| object.to_string())
+            .filter(|write| {
+                !write.is_lease() && !namespace.is_of_another_test(&write.object.namespace)
+            })
+            .map(|write| write.to_string())
             .collect())
     }
 

@@ -22,6 +22,9 @@ use crate::{Cluster, command::Output, conditions::Conditioned, eventually, opera
 /// Long enough for a voice's inspection and a pod's start on a machine that is busy with other tests.
 pub const READY: Duration = Duration::from_mins(3);
 
+/// What the names of tests' namespaces start with.
+const PREFIX: &str = "e2e-";
+
 pub struct Namespace {
     pub cluster: Cluster,
     pub name: String,
@@ -37,7 +40,7 @@ pub async fn with_namespace(
     let namespaces = Api::<CoreNamespace>::all(cluster.client.clone());
     let namespace = Namespace {
         cluster: cluster.clone(),
-        name: format!("e2e-{purpose}-{}", suffix()),
+        name: format!("{PREFIX}{purpose}-{}", suffix()),
     };
     namespaces
         .create(
@@ -88,6 +91,11 @@ impl Namespace {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.cluster.client.clone(), &self.name)
+    }
+
+    /// Whether `name` is the namespace of a test, and not of this one.
+    pub fn is_of_another_test(&self, name: &str) -> bool {
+        name.starts_with(PREFIX) && name != self.name
     }
 
     /// `kubectl` in this namespace; `arguments` are split at spaces.

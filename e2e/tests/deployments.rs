@@ -129,7 +129,15 @@ async fn a_removed_voice_keeps_being_served() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "removed", async |namespace| {
-        greeter(namespace).await?;
+        // Sized by hand: what an inspection measures differs a little each time, and this is not about that.
+        let resources = "{requests: {cpu: 100m, memory: 256Mi}}";
+        let spec = format!(
+            "{{voices: [{{name: rms}}], sizing: {{mode: Manual, resources: {resources}}}}}"
+        );
+        namespace
+            .apply(&[builtin_voice("rms"), deployment_of("greeter", &spec)].concat())
+            .await?;
+        namespace.wait_ready("ttsd/greeter").await?;
         let before = pods(namespace).await?;
         let endpoint = Endpoint::of(namespace, "greeter").await?;
         namespace.kubectl("delete ttsv/rms").await?.ok()?;

@@ -114,7 +114,7 @@ async fn a_killed_operator_changes_nothing_when_it_is_back() -> Result<()> {
         let changed = differences(&before, &after);
         ensure!(changed.is_empty(), "{changed:#?}");
         if let Some(audit) = audit {
-            let writes = audit.writes_by(USER).await?;
+            let writes = audit.writes_by(USER, namespace).await?;
             ensure!(writes.is_empty(), "the new operator wrote: {writes:#?}");
         }
         Ok(())
@@ -201,7 +201,7 @@ async fn twenty_deployments_at_rest_cost_no_writes() -> Result<()> {
     const COUNT: usize = 20;
     const WATCHED: Duration = Duration::from_mins(1);
     let cluster = Cluster::connect().await?;
-    let _operator = Operator::alone_with(&cluster, &[]).await?;
+    let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "steady", async |namespace| {
         let mut yaml = builtin_voice("rms");
         for number in 0..COUNT {
@@ -218,7 +218,7 @@ async fn twenty_deployments_at_rest_cost_no_writes() -> Result<()> {
         let start = Instant::now();
         always("nothing is written", WATCHED, async || {
             if let Some(audit) = &audit {
-                let writes = audit.writes_by(USER).await?;
+                let writes = audit.writes_by(USER, namespace).await?;
                 ensure!(writes.is_empty(), "after {:?}: {writes:#?}", start.elapsed());
             }
             Ok(())
