@@ -1,6 +1,10 @@
-//! Fetches the voices that the deployment names.
+//! Fetches the voices that the deployment names, and what was decided for its live pods.
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
-use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
+use tts_crds::{
+    quantity::Quantity,
+    v1alpha1::{TtsDeployment, TtsVoice},
+};
 
 use super::{Error, Result};
 
@@ -8,7 +12,12 @@ use super::{Error, Result};
 pub struct References {
     /// One entry a voice of the spec, in its order; `None` where there is no such object.
     pub voices: Vec<Option<DeserializeGuard<TtsVoice>>>,
+    /// The default memory request that the live pods have.
+    pub accepted_memory: Option<Quantity>,
 }
+
+/// Annotation of the child Deployment: its memory request, where the operator chose it.
+pub const ACCEPTED_MEMORY: &str = "tts-operator.dev/accepted-memory";
 
 pub async fn dereference(client: &Client, object: &TtsDeployment) -> Result<References> {
     let namespace = object.namespace().ok_or(Error::Incomplete("namespace"))?;
@@ -24,5 +33,23 @@ pub async fn dereference(client: &Client, object: &TtsDeployment) -> Result<Refe
             })?;
         voices.push(found);
     }
-    Ok(References { voices })
+    let deployment = Api::<Deployment>::namespaced(client.clone(), &namespace)
+        .get_metadata_opt(&object.name_any())
+        .await
+        .map_err(|source| Error::Dereference {
+            what: "the live Deployment".into(),
+            source,
+        })?;
+    let accepted_memory = deployment
+        .filter(|live| {
+            let uid = object.metadata.uid.as_ref();
+            live.owner_references()
+                .iter()
+                .any(|owner| Some(&owner.uid) == uid)
+        })
+        .and_then(|live| Quantity::parse(live.annotations().get(ACCEPTED_MEMORY)?).ok());
+    Ok(References {
+        voices,
+        accepted_memory,
+    })
 }

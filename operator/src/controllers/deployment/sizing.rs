@@ -18,10 +18,17 @@ const PROCESS: u64 = 45 * MEBI;
 const AUDIO_PER_REQUEST_16_KHZ: u64 = 3 * MEBI;
 /// What the allocator and the system need besides, in percent.
 const MARGIN_PERCENT: u64 = 25;
+/// Memory requests are whole multiples of this.
+const MEMORY_STEP: u64 = 32 * MEBI;
 /// Memory of a voice whose inspection did not report its peak: the process, and what ONNX Runtime
 /// makes of the weights.
 const UNKNOWN_PEAK: u64 = 96 * MEBI;
 const UNKNOWN_PEAK_PER_BYTE: u64 = 3;
+
+/// The spec gives the size.
+pub const MANUAL: &str = "Manual";
+/// The operator chose the size.
+pub const DEFAULT: &str = "Default";
 
 /// The size of the server container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,17 +41,22 @@ pub struct PodSize {
     pub workers: u64,
     /// Requests that may wait for a worker.
     pub queue: u64,
-    /// `Manual` or `Default`, a condition's reason.
+    /// [`MANUAL`] or [`DEFAULT`], a condition's reason.
     pub mode: &'static str,
     /// Why these numbers, for people.
     pub explanation: String,
 }
 
-/// What the spec says, else a default for the voices.
-pub fn size(sizing: Option<&Sizing>, voices: &[ReadyVoice]) -> PodSize {
+/// What the spec says, else a default for the voices; `accepted` is the default memory request that
+/// the pods run with.
+pub fn size(
+    sizing: Option<&Sizing>,
+    voices: &[ReadyVoice],
+    accepted: Option<&Quantity>,
+) -> PodSize {
     match sizing {
         Some(Sizing { resources, .. }) => manual(resources),
-        None => default(voices),
+        None => default(voices, accepted),
     }
 }
 
@@ -62,13 +74,13 @@ fn manual(resources: &Resources) -> PodSize {
         memory_limit: resources.limits.as_ref().and_then(|l| l.memory.clone()),
         workers,
         queue: QUEUE,
-        mode: "Manual",
+        mode: MANUAL,
     }
 }
 
 /// Each worker has a session of every voice, and each request that was taken in has some audio on
 /// its way.
-fn default(voices: &[ReadyVoice]) -> PodSize {
+fn default(voices: &[ReadyVoice], accepted: Option<&Quantity>) -> PodSize {
     let workers = 1;
     let sessions = voices
         .iter()
@@ -81,10 +93,10 @@ fn default(voices: &[ReadyVoice]) -> PodSize {
         .unwrap_or(0);
     let audio = (workers + QUEUE) * (AUDIO_PER_REQUEST_16_KHZ * rate / 16_000);
     let needed = PROCESS.saturating_add(sessions).saturating_add(audio);
-    let memory = Quantity::from_bytes_in_mebi(needed.saturating_mul(100 + MARGIN_PERCENT) / 100);
+    let memory = settle(needed, accepted);
     PodSize {
         explanation: format!(
-            "nothing is measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory, which is {} for the process, {} for the voices as their inspections measured them, {} for the audio of {} requests, and {MARGIN_PERCENT} % above that",
+            "nothing is measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory, which is {} for the process, {} for the voices as their inspections measured them, {} for the audio of {} requests, and room above that",
             Quantity::from_bytes_in_mebi(PROCESS),
             Quantity::from_bytes_in_mebi(sessions),
             Quantity::from_bytes_in_mebi(audio),
@@ -97,7 +109,22 @@ fn default(voices: &[ReadyVoice]) -> PodSize {
         memory_limit: Some(memory),
         workers,
         queue: QUEUE,
-        mode: "Default",
+        mode: DEFAULT,
+    }
+}
+
+/// Bytes that are needed, with a margin and in whole steps. No two measurements of a voice are
+/// equal, and a new request replaces every pod: what the pods run with is kept while it still is
+/// between what is needed and a step above what would be asked for.
+fn settle(needed: u64, accepted: Option<&Quantity>) -> Quantity {
+    let asked = (needed.saturating_mul(100 + MARGIN_PERCENT) / 100)
+        .div_ceil(MEMORY_STEP)
+        .saturating_mul(MEMORY_STEP);
+    match accepted {
+        Some(accepted) if (needed..=asked + MEMORY_STEP).contains(&accepted.bytes()) => {
+            accepted.clone()
+        }
+        _ => Quantity::from_bytes_in_mebi(asked),
     }
 }
 
@@ -139,32 +166,53 @@ mod tests {
 
     #[test]
     fn workers_are_the_whole_cpus_of_the_limit_else_of_the_request() {
-        let workers = |request, limit| size(Some(&manual_sizing(request, limit)), &[]).workers;
+        let workers =
+            |request, limit| size(Some(&manual_sizing(request, limit)), &[], None).workers;
         assert_eq!(workers("1", Some("2500m")), 2);
         assert_eq!(workers("3", None), 3);
         assert_eq!(workers("250m", None), 1, "at least one");
     }
 
-    /// 45 for the process, 88 - 45 for the session, 9 x 3 for the audio: 115 MiB, and a quarter more.
-    #[test]
-    fn the_default_asks_for_the_measured_peaks_and_the_audio_on_its_way() {
-        let voice = |peak_memory_bytes| ReadyVoice {
+    fn voice(peak_memory_mebi: Option<u64>) -> ReadyVoice {
+        ReadyVoice {
             size_bytes: 5 * MEBI,
             sample_rate_hz: 16_000,
-            peak_memory_bytes,
+            peak_memory_bytes: peak_memory_mebi.map(|mebi| mebi * MEBI),
             ..ReadyVoice::default()
-        };
-        let one = default(&[voice(Some(88 * MEBI))]);
-        assert_eq!(one.memory_request.as_str(), "144Mi");
+        }
+    }
+
+    /// 45 for the process, 88 - 45 for the session, 9 x 3 for the audio: 115 MiB, a quarter more
+    /// is 143.75, in steps 160.
+    #[test]
+    fn the_default_asks_for_the_measured_peaks_and_the_audio_on_its_way() {
+        let one = default(&[voice(Some(88))], None);
+        assert_eq!(one.memory_request.as_str(), "160Mi");
+        assert_eq!(one.memory_limit, Some(one.memory_request));
         assert_eq!(one.cpu_request.as_str(), "250m");
-        let unknown_peak = 96 + 3 * 5;
-        let two = default(&[voice(Some(88 * MEBI)), voice(None)]);
-        let expected = (115 + unknown_peak - 45) * MEBI * 125 / 100;
-        assert_eq!(two.memory_request, Quantity::from_bytes_in_mebi(expected));
+        // The other adds 96 + 3 x 5 - 45: 181 MiB, a quarter more is 226.25, in steps 256.
+        let two = default(&[voice(Some(88)), voice(None)], None);
+        assert_eq!(two.memory_request.as_str(), "256Mi");
         assert!(
-            two.explanation.contains("227Mi memory"),
+            two.explanation.contains("256Mi memory"),
             "{}",
             two.explanation
         );
+    }
+
+    #[test]
+    fn a_slightly_different_measurement_replaces_no_pods() {
+        let memory = |peak, accepted: &str| {
+            let accepted = quantity(accepted);
+            default(&[voice(Some(peak))], Some(&accepted))
+                .memory_request
+                .to_string()
+        };
+        // 102 MiB would ask for 192Mi anew, 87 for 160Mi.
+        assert_eq!(memory(102, "160Mi"), "160Mi");
+        assert_eq!(memory(87, "192Mi"), "192Mi");
+        // Below what is needed, or far above it, is not kept.
+        assert_eq!(memory(160, "160Mi"), "256Mi");
+        assert_eq!(memory(88, "512Mi"), "160Mi");
     }
 }

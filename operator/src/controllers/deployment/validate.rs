@@ -88,7 +88,11 @@ pub fn validate(
         .ok_or(Error::Incomplete("voices"))?;
     let voices = match not_ready.first() {
         None => Voices::Ready {
-            size: sizing::size(spec.sizing.as_ref(), &ready),
+            size: sizing::size(
+                spec.sizing.as_ref(),
+                &ready,
+                references.accepted_memory.as_ref(),
+            ),
             served: Served {
                 voices: ready,
                 default,

@@ -23,7 +23,8 @@ use crate::{
     children::hex,
     controllers::{
         deployment::{
-            sizing::PodSize,
+            dereference::ACCEPTED_MEMORY,
+            sizing::{self, PodSize},
             validate::{ReadyVoice, Served},
         },
         labels::{self, SERVER},
@@ -49,8 +50,15 @@ pub(super) fn build(tts: &ValidatedDeployment, served: &Served, size: &PodSize) 
     pod_labels.extend(labels::recommended(SERVER, &tts.name));
     let mut annotations = tts.pod.annotations.clone();
     annotations.insert(VOICES_DIGEST.to_owned(), digest(&served.voices));
+    let mut metadata = metadata(tts);
+    if size.mode == sizing::DEFAULT {
+        metadata.annotations = Some(BTreeMap::from([(
+            ACCEPTED_MEMORY.to_owned(),
+            size.memory_request.to_string(),
+        )]));
+    }
     Deployment {
-        metadata: metadata(tts),
+        metadata,
         spec: Some(DeploymentSpec {
             replicas: Some(tts.replicas),
             revision_history_limit: Some(3),

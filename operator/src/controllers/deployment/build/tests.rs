@@ -69,6 +69,7 @@ fn validated(spec: &str, voices: Vec<Option<TtsVoice>>) -> ValidatedDeployment {
             .into_iter()
             .map(|voice| voice.map(|voice| DeserializeGuard(Ok(voice))))
             .collect(),
+        accepted_memory: None,
     };
     validate(&deployment(spec), &references, &Arc::new(settings())).unwrap()
 }
