@@ -35,7 +35,8 @@ announce_cluster() {
     else
         say "The cluster of KUBECONFIG=$KUBECONFIG is used. The operator goes to the namespace tts-system and" \
             "the objects rms and greeter to the namespace $NAMESPACE; they stay there."
-        [[ -x bin/kubectl ]] && image_way >/dev/null
+        # Says early when there is no way to bring images there.
+        if [[ -x bin/kubectl ]]; then image_way >/dev/null; fi
     fi
 }
 
