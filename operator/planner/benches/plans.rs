@@ -1,4 +1,5 @@
-//! `cargo bench -p tts-planner`: a plan of 50 node classes with 20 profiles in all, the tail alone, 1,000 plans.
+//! `cargo bench -p tts-planner`: a plan of 50 node classes with 20 profiles in all, the tail alone,
+//! 1,000 plans.
 
 use std::hint::black_box;
 

@@ -1,6 +1,8 @@
-//! Prints why a case of a file of golden cases is planned as it is: reasons, candidates, rejected alternatives.
+//! Prints why a case of a file of golden cases is planned as it is: reasons, candidates, rejected
+//! alternatives.
 //!
-//! `cargo run -p tts-planner --example explain -- operator/planner/tests/goldens/plans.json P3`; without a case, all.
+//! `cargo run -p tts-planner --example explain -- operator/planner/tests/goldens/plans.json P3`;
+//! without a case, all.
 
 use std::process::ExitCode;
 

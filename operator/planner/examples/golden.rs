@@ -1,4 +1,5 @@
-//! Runs a file of golden cases: prints each value that differs by more than one in a million and exits 1 if there is one.
+//! Runs a file of golden cases: prints each value that differs by more than one in a million and
+//! exits 1 if there is one.
 //!
 //! `cargo run -p tts-planner --example golden -- operator/planner/tests/goldens/plans.json`
 

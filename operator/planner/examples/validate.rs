@@ -1,6 +1,8 @@
-//! The planner's closed forms against the simulator: prints the error of each point of the grid and a summary.
+//! The planner's closed forms against the simulator: prints the error of each point of the grid and
+//! a summary.
 //!
-//! `cargo run --release -p tts-planner --example validate -- [ARRIVALS]`, a million by default: about two minutes.
+//! `cargo run --release -p tts-planner --example validate -- [ARRIVALS]`, a million by default:
+//! about two minutes.
 
 use std::process::ExitCode;
 

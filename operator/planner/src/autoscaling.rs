@@ -49,8 +49,8 @@ pub struct Autoscaling {
     pub in_flight_milli: u32,
     /// Offered audio-seconds per second and pod at which that target is met.
     pub offered_audio: f64,
-    /// Percent of the CPU request at that load: the target where no custom metric is to be had. None on GPU pods, whose
-    /// CPU says nothing.
+    /// Percent of the CPU request at that load: the target where no custom metric is to be had.
+    /// None on GPU pods, whose CPU says nothing.
     pub cpu_percent: Option<f64>,
     /// `λ_t`, requests per second and pod at the target.
     pub rate: f64,
@@ -86,8 +86,8 @@ pub(crate) fn base_rps(load: &Load, policy: &Policy) -> f64 {
         .unwrap_or_else(|| policy.base_share * load.peak_rps())
 }
 
-/// `rmin = max(min(2, R), ceil(base / λ*))`; `rmax = min(limit, ceil(1.25·R))`, but never below rmin: where the user wants
-/// more pods than the peak needs, the room above moves with them.
+/// `rmin = max(min(2, R), ceil(base / λ*))`; `rmax = min(limit, ceil(1.25·R))`, but never below
+/// rmin: where the user wants more pods than the peak needs, the room above moves with them.
 pub(crate) fn replicas(candidate: &Candidate<'_>, load: &Load, policy: &Policy) -> Replicas {
     let (at_peak, limit) = (candidate.replicas, candidate.limit);
     let for_availability = if at_peak > 1 {
@@ -110,10 +110,12 @@ pub(crate) fn replicas(candidate: &Candidate<'_>, load: &Load, policy: &Policy) 
     }
 }
 
-/// `τ = coldStart + 15 s (sync) + metric lag`; `h = 1 + ramp·τ`; `λ_t = λ* / (1 + tolerance) / h`; the target is `L(λ_t)`.
+/// `τ = coldStart + 15 s (sync) + metric lag`; `h = 1 + ramp·τ`; `λ_t = λ* / (1 + tolerance) / h`;
+/// the target is `L(λ_t)`.
 ///
-/// The tolerance, because nothing happens until the metric exceeds the target by it. In flight, because it also sees
-/// what a wrong profile hides: work that waits. On a CPU the fallback is `100·λ_t·ā·cpuSecPerAudioS / request` percent.
+/// The tolerance, because nothing happens until the metric exceeds the target by it. In flight,
+/// because it also sees what a wrong profile hides: work that waits. On a CPU the fallback is
+/// `100·λ_t·ā·cpuSecPerAudioS / request` percent.
 pub(crate) fn target(candidate: &Candidate<'_>, load: &Load, policy: &Policy) -> Autoscaling {
     let cold_start = candidate.profile.cold_start;
     let reaction = cold_start + HPA_SYNC + policy.metric_lag;

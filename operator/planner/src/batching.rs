@@ -1,8 +1,9 @@
 //! Executors that take several requests at once.
 //!
-//! A batch of B takes `S_B(B) = α + β·B` seconds for requests of mean length, and as long as its longest member: with
-//! lengths that vary by 60 %, eight at once gain 1.66x where equal lengths would gain 3.3x. Capacity must therefore be
-//! measured on mixed lengths, and requests of like length belong together.
+//! A batch of B takes `S_B(B) = α + β·B` seconds for requests of mean length, and as long as its
+//! longest member: with lengths that vary by 60 %, eight at once gain 1.66x where equal lengths
+//! would gain 3.3x. Capacity must therefore be measured on mixed lengths, and requests of like
+//! length belong together.
 
 use serde::Serialize;
 
@@ -12,7 +13,8 @@ use crate::sequence::Sequence;
 /// The longest a request waits for company: 50 ms or a tenth of the promise.
 const WINDOW: f64 = 0.050;
 const WINDOW_SHARE: f64 = 0.1;
-/// Below this utilisation a window only adds its own length; above it a busy executor collects a batch anyway.
+/// Below this utilisation a window only adds its own length; above it a busy executor collects a
+/// batch anyway.
 const QUIET: f64 = 0.3;
 /// Arrivals of the simulation that gives a p95.
 const ARRIVALS: usize = 20_000;
@@ -40,8 +42,8 @@ pub struct BatchChoice {
     pub padding: f64,
     /// `window + 2·S_B(B)·mB`: what first audio stays below (s).
     pub bound: f64,
-    /// Whether the two-batch rule was found to hold here (within 3 %): from 8 on, up to 70 % utilisation, or 80 % where
-    /// lengths vary by at most 30 %. Elsewhere ask [`Batches::p95`].
+    /// Whether the two-batch rule was found to hold here (within 3 %): from 8 on, up to 70 %
+    /// utilisation, or 80 % where lengths vary by at most 30 %. Elsewhere ask [`Batches::p95`].
     pub bound_holds: bool,
 }
 
@@ -51,8 +53,9 @@ impl Batches {
         self.alpha + self.beta * f64::from(size)
     }
 
-    /// `mB = E[longest of B] / mean` for lognormal lengths: `∫ B·Φ(z)^(B-1)·φ(z)·exp(σz - σ²/2) dz`, by the trapezoid rule.
-    /// Where a padding was measured, that one counts.
+    /// `mB = E[longest of B] / mean` for lognormal lengths:
+    /// `∫ B·Φ(z)^(B-1)·φ(z)·exp(σz - σ²/2) dz`, by the trapezoid rule. Where a padding was
+    /// measured, that one counts.
     pub fn padding(&self, size: u32) -> f64 {
         const REACH: f64 = 10.0;
         const STEPS: u32 = 400;
@@ -73,8 +76,9 @@ impl Batches {
         f64::from(size) / (self.service(size) * self.padding(size))
     }
 
-    /// The largest of `sizes` with `window + 2·S_B(B)·mB <= promise`: one batch is running, the next is the request's own.
-    /// None when not even the smallest keeps it, or there is none above zero.
+    /// The largest of `sizes` with `window + 2·S_B(B)·mB <= promise`: one batch is running, the
+    /// next is the request's own. None when not even the smallest keeps it, or there is none above
+    /// zero.
     pub fn choose(&self, sizes: &[u32], promise: f64, utilisation: f64) -> Option<BatchChoice> {
         let window = if utilisation < QUIET {
             0.0
@@ -100,9 +104,10 @@ impl Batches {
             .max_by_key(|choice| choice.size)
     }
 
-    /// The 95th percentile of time to first audio (s) of one executor at `rate` requests per second, first audio at the
-    /// batch's end: a batch starts when the executor is free and either `size` wait or the oldest has waited for `window`.
-    /// Simulated with a fixed sequence of 20,000 Poisson arrivals, the same every time.
+    /// The 95th percentile of time to first audio (s) of one executor at `rate` requests per
+    /// second, first audio at the batch's end: a batch starts when the executor is free and either
+    /// `size` wait or the oldest has waited for `window`. Simulated with a fixed sequence of 20,000
+    /// Poisson arrivals, the same every time.
     pub fn p95(&self, size: u32, window: f64, rate: f64) -> f64 {
         let mut sequence = Sequence::new(2);
         let log_variance = libm::log(1.0 + self.length_cv * self.length_cv);
@@ -213,7 +218,8 @@ mod tests {
 
     #[test]
     fn one_at_a_time_is_a_single_server() {
-        // M/D/1 at half load: the mean wait is half a service, so p95 lies between one and four services.
+        // M/D/1 at half load: the mean wait is half a service, so p95 lies between one and four
+        // services.
         let executor = Batches {
             alpha: 0.0,
             beta: 1.0,

@@ -1,4 +1,5 @@
-//! One pod shape on one node class: the admission limit that serves the load at the lowest cost, or why none does.
+//! One pod shape on one node class: the admission limit that serves the load at the lowest cost, or
+//! why none does.
 
 use crate::memory;
 use crate::numeric::{ceil, ceil_above_noise, floor};
@@ -94,7 +95,8 @@ impl Candidate<'_> {
         self.server().full_rate()
     }
 
-    /// `podPrice / (λ*·ā)`: per audio-second per second is per audio-hour per hour, so the hours cancel.
+    /// `podPrice / (λ*·ā)`: per audio-second per second is per audio-hour per hour, so the hours
+    /// cancel.
     pub fn cost_per_audio_hour(&self, mean_audio: f64) -> f64 {
         self.pod_price / (self.rate * mean_audio)
     }
@@ -118,8 +120,8 @@ struct Slots {
     cost: f64,
 }
 
-/// Tries C = 1, 2, … up to what was measured. More slots only lengthen service, so the first C whose real-time factor
-/// or typical first audio breaks the objective ends the search.
+/// Tries C = 1, 2, … up to what was measured. More slots only lengthen service, so the first C
+/// whose real-time factor or typical first audio breaks the objective ends the search.
 pub(crate) fn evaluate<'a>(
     terms: &Terms,
     class: &'a NodeClass,
@@ -303,9 +305,10 @@ fn slots(
 
 /// λ*, the ca² it holds at, and `R = ceil(peak / λ*)`.
 ///
-/// At random each pod sees arrivals as they come, ca². In turn, a pod gets every R-th, and ca² falls to ca²/R: λ* then
-/// depends on R, and R is the smallest that carries its share. Least-request does better still, but its pooled bound
-/// is 16 % optimistic above 75 % utilisation, so it is planned like round robin.
+/// At random each pod sees arrivals as they come, ca². In turn, a pod gets every R-th, and ca²
+/// falls to ca²/R: λ* then depends on R, and R is the smallest that carries its share.
+/// Least-request does better still, but its pooled bound is 16 % optimistic above 75 % utilisation,
+/// so it is planned like round robin.
 fn sustained(terms: &Terms, curve: &ServiceCurve, concurrency: usize) -> Option<(f64, f64, u32)> {
     let Terms {
         objectives,

@@ -1,4 +1,5 @@
-//! From all candidates to the one: cheapest first, ties in a fixed order, and no move for a small gain.
+//! From all candidates to the one: cheapest first, ties in a fixed order, and no move for a small
+//! gain.
 
 use std::cmp::Ordering;
 
@@ -19,7 +20,8 @@ use crate::shapes::shapes;
 /// Costs that agree to this many digits are equal.
 const COST_DIGITS: usize = 6;
 
-/// Plans, or says what is missing. The answer does not depend on the order of anything in the request.
+/// Plans, or says what is missing. The answer does not depend on the order of anything in the
+/// request.
 pub fn plan(request: &Request) -> Result<Decision, RequestError> {
     request.check()?;
     let field = Field::of(request);
@@ -140,8 +142,8 @@ impl<'a> Field<'a> {
     }
 }
 
-/// At equal cost: CPU before GPU, fewer replicas, more threads, the class's name, the profile's, the smaller pod. No two
-/// candidates agree in all, so the order is total.
+/// At equal cost: CPU before GPU, fewer replicas, more threads, the class's name, the profile's,
+/// the smaller pod. No two candidates agree in all, so the order is total.
 fn tie(a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
     a.accelerator()
         .cmp(&b.accelerator())
@@ -160,7 +162,8 @@ fn place(a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
         .then(a.shape.config.threads.cmp(&b.shape.config.threads))
 }
 
-/// Hysteresis: the best of the class that runs now, unless another is cheaper by more than the policy's gain.
+/// Hysteresis: the best of the class that runs now, unless another is cheaper by more than the
+/// policy's gain.
 fn kept<'a, 'b>(request: &Request, feasible: &'b [Candidate<'a>]) -> Option<&'b Candidate<'a>> {
     let current = request.current.as_ref()?;
     let keep = feasible

@@ -38,8 +38,9 @@ pub struct Defaults {
     pub reason: Reason,
 }
 
-/// Conservative numbers for when no class has a usable profile. `model` is the size of the voice's files in MiB, once
-/// known; a GPU only where the voice cannot do without. None when no class can hold such a pod.
+/// Conservative numbers for when no class has a usable profile. `model` is the size of the voice's
+/// files in MiB, once known; a GPU only where the voice cannot do without. None when no class can
+/// hold such a pod.
 pub fn defaults(classes: &[NodeClass], model: Option<f64>, requires_gpu: bool) -> Option<Defaults> {
     let accelerator = if requires_gpu {
         Accelerator::Gpu

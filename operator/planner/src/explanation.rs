@@ -212,7 +212,8 @@ fn prices(request: &Request, field: &Field<'_>) -> Vec<Reason> {
     reasons
 }
 
-/// Where one GPU pod costs as much as several CPU pods: below that many, the CPU is cheaper because pods are whole.
+/// Where one GPU pod costs as much as several CPU pods: below that many, the CPU is cheaper because
+/// pods are whole.
 fn break_even(field: &Field<'_>) -> Option<Reason> {
     let cheapest = |accelerator| {
         field

@@ -6,10 +6,12 @@ use crate::numeric::ceil_above_noise;
 use crate::plan::{Fill, Share};
 use crate::request::Request;
 
-/// Fills classes in order of cost per audio-hour until the peak is covered: one Deployment and one autoscaler a class.
-/// An integer program over load buckets does better with many classes and loads; at this size it is not needed.
+/// Fills classes in order of cost per audio-hour until the peak is covered: one Deployment and one
+/// autoscaler a class. An integer program over load buckets does better with many classes and
+/// loads; at this size it is not needed.
 ///
-/// None when no class keeps the objectives at all. `uncovered` is above zero when all classes together are too few.
+/// None when no class keeps the objectives at all. `uncovered` is above zero when all classes
+/// together are too few.
 pub(crate) fn fill(request: &Request, field: &Field<'_>) -> Option<Fill> {
     let mean_audio = request.load.mean_audio;
     let mut best: Vec<&Candidate<'_>> = Vec::new();

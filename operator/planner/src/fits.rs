@@ -1,7 +1,8 @@
-//! How throughput grows with cores or requests: the laws, their fits in closed form, and the words for them.
+//! How throughput grows with cores or requests: the laws, their fits in closed form, and the words
+//! for them.
 //!
-//! Fits interpolate, explain and report. They never reach beyond one doubling of what was measured: from 1 and 2
-//! threads, fits of 15 public models were up to 10 % optimistic at 4.
+//! Fits interpolate, explain and report. They never reach beyond one doubling of what was measured:
+//! from 1 and 2 threads, fits of 15 public models were up to 10 % optimistic at 4.
 
 use serde::Serialize;
 
@@ -47,9 +48,10 @@ pub enum Origin {
 }
 
 impl Usl {
-    /// Fits points (n, throughput). n/X is linear in (1, n - 1, n·(n - 1)), so this is a least-squares problem with three
-    /// coefficients that must not be negative, weighted by 1/(n/X) so that relative errors count alike. The optimum has
-    /// some of the three at zero and solves the normal equations for the others: eight cases, each in closed form.
+    /// Fits points (n, throughput). n/X is linear in (1, n - 1, n·(n - 1)), so this is a
+    /// least-squares problem with three coefficients that must not be negative, weighted by 1/(n/X)
+    /// so that relative errors count alike. The optimum has some of the three at zero and solves
+    /// the normal equations for the others: eight cases, each in closed form.
     ///
     /// None without a point above zero, or when no case has a finite answer.
     pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
@@ -109,8 +111,8 @@ impl Usl {
 }
 
 impl Amdahl {
-    /// Fits points (threads, time) by the same weighted non-negative least squares, with the coefficients S₁·f and
-    /// S₁·(1 - f).
+    /// Fits points (threads, time) by the same weighted non-negative least squares, with the
+    /// coefficients S₁·f and S₁·(1 - f).
     pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
         if points.is_empty()
             || points
@@ -176,8 +178,9 @@ impl Scalability {
     }
 }
 
-/// The smallest measured count of cores from which each further core adds less than half of the first one's
-/// throughput. Points (cores, throughput) ascending, the first of one core; None when every step pays.
+/// The smallest measured count of cores from which each further core adds less than half of the
+/// first one's throughput. Points (cores, throughput) ascending, the first of one core; None when
+/// every step pays.
 pub fn diminishing_returns(points: &[(f64, f64)]) -> Option<f64> {
     let &(_, one) = points.first()?;
     points.windows(2).find_map(|pair| match pair {
@@ -186,8 +189,8 @@ pub fn diminishing_returns(points: &[(f64, f64)]) -> Option<f64> {
     })
 }
 
-/// Minimises `Σ (row·c - 1)²` over `c >= 0`: of the eight sets of coefficients that may be above zero, the one with the
-/// smallest residual whose solution is not negative.
+/// Minimises `Σ (row·c - 1)²` over `c >= 0`: of the eight sets of coefficients that may be above
+/// zero, the one with the smallest residual whose solution is not negative.
 fn non_negative_least_squares(rows: &[[f64; 3]]) -> Option<[f64; 3]> {
     let mut best: Option<([f64; 3], f64)> = None;
     for set in 1_u8..8 {
@@ -210,8 +213,8 @@ fn non_negative_least_squares(rows: &[[f64; 3]]) -> Option<[f64; 3]> {
     best.map(|(solution, _)| solution)
 }
 
-/// The normal equations of the active columns by Cramer's rule; an inactive column's equation is c = 0. None when they
-/// are singular: fewer points than coefficients.
+/// The normal equations of the active columns by Cramer's rule; an inactive column's equation is c
+/// = 0. None when they are singular: fewer points than coefficients.
 fn solve(rows: &[[f64; 3]], active: [bool; 3]) -> Option<[f64; 3]> {
     let mut matrix = [[0.0; 3]; 3];
     let mut right = [0.0; 3];
@@ -255,7 +258,8 @@ fn dot(row: &[f64; 3], solution: &[f64; 3]) -> f64 {
     row.iter().zip(solution).map(|(a, b)| a * b).sum()
 }
 
-/// Points of one thread count, (n, throughput), from any number of pod shapes: the mean where several measured the same n.
+/// Points of one thread count, (n, throughput), from any number of pod shapes: the mean where
+/// several measured the same n.
 pub(crate) fn merged(points: &mut [(u32, f64)]) -> Vec<(f64, f64)> {
     points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
     points
@@ -281,7 +285,8 @@ mod tests {
         );
     }
 
-    /// ZipVoice on an L20: audio-seconds per second at 1, 2, 4 and 8 requests (k2-fsa/ZipVoice, issue 148).
+    /// `ZipVoice` on an L20: audio-seconds per second at 1, 2, 4 and 8 requests (k2-fsa/ZipVoice,
+    /// issue 148).
     const ZIPVOICE: [(f64, f64); 4] = [(1.0, 64.1), (2.0, 98.3), (4.0, 127.8), (8.0, 139.3)];
     /// Piper lessac-medium on a Raspberry Pi 4: RTF at 1 to 4 threads (k2-fsa/sherpa, rtf.rst).
     const PIPER: [(f64, f64); 4] = [(1.0, 0.774), (2.0, 0.482), (3.0, 0.390), (4.0, 0.357)];

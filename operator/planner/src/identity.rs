@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use crate::request::Request;
 
 impl Request {
-    /// SHA-256 over everything the plan depends on, as 64 hexadecimal digits; the same whatever the order of the lists.
+    /// SHA-256 over everything the plan depends on, as 64 hexadecimal digits; the same whatever the
+    /// order of the lists.
     pub fn input_hash(&self) -> String {
         let mut ordered = self.clone();
         ordered.classes.sort_by(|a, b| a.name.cmp(&b.name));

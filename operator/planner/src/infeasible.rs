@@ -15,8 +15,8 @@ const POSSIBLE_STEP: f64 = 0.05;
 /// What comes nearest is planned for twice what it does idle: room to queue once.
 const RELAXED: f64 = 2.0;
 
-/// Capacity first: something keeps the objectives, there is only too little of it. Then time to first audio, real-time
-/// factor, size, and at last that nothing was measured.
+/// Capacity first: something keeps the objectives, there is only too little of it. Then time to
+/// first audio, real-time factor, size, and at last that nothing was measured.
 pub(crate) fn explain(request: &Request, field: &Field<'_>) -> Infeasible {
     let (condition, reason) = capacity(field)
         .or_else(|| too_late(request, field))
@@ -151,8 +151,8 @@ fn unmeasured(request: &Request) -> (Condition, Reason) {
     (Condition::NoProfile, Reason::Unmeasured { classes })
 }
 
-/// What runs while the condition stands: for lack of nodes, the nearest candidate on all there are; for lack of speed,
-/// the shape nearest to the objectives, planned for objectives that it can keep.
+/// What runs while the condition stands: for lack of nodes, the nearest candidate on all there are;
+/// for lack of speed, the shape nearest to the objectives, planned for objectives that it can keep.
 fn best_effort(request: &Request, field: &Field<'_>, condition: Condition) -> Option<Plan> {
     let (candidate, objectives) = match condition {
         Condition::CapacityInsufficient => (closest(field)?.clone(), request.objectives),

@@ -1,12 +1,13 @@
 //! Turns measurements of voices into a plan with reasons.
 //!
-//! [`plan`] takes what was measured ([`Profile`]), what is promised ([`Objectives`]), what is asked for ([`Load`]), the
-//! nodes there are or could be ([`NodeClass`]), the [`Policy`] and what runs now, and gives a [`Plan`]: a node class, a
-//! pod shape with threads, concurrency and queue, replicas, the autoscaler's target, and a [`Reason`] with its numbers
-//! for each; or [`Infeasible`], with what is missing and what would help.
+//! [`plan`] takes what was measured ([`Profile`]), what is promised ([`Objectives`]), what is asked
+//! for ([`Load`]), the nodes there are or could be ([`NodeClass`]), the [`Policy`] and what runs
+//! now, and gives a [`Plan`]: a node class, a pod shape with threads, concurrency and queue,
+//! replicas, the autoscaler's target, and a [`Reason`] with its numbers for each; or
+//! [`Infeasible`], with what is missing and what would help.
 //!
-//! Pure: no clock, no input or output, no randomness, no Kubernetes types, no panics. The same request gives the
-//! same bits on every platform, whatever the order of its lists.
+//! Pure: no clock, no input or output, no randomness, no Kubernetes types, no panics. The same
+//! request gives the same bits on every platform, whatever the order of its lists.
 //!
 //! | module | subject |
 //! |---|---|

@@ -7,12 +7,13 @@ use crate::request::Policy;
 const GPU_RESERVED: f64 = 512.0;
 /// Over the GPU regression: the arena rounds up.
 const GPU_MARGIN: f64 = 1.1;
-/// After an OOM kill, as the vertical pod autoscaler does: by a factor or a step, whichever is more.
+/// After an OOM kill, as the vertical pod autoscaler does: by a factor or a step, whichever is
+/// more.
 const OOM_FACTOR: f64 = 1.2;
 const OOM_STEP: f64 = 100.0;
 
-/// `m0 + m1·C·maxChunk + mQ·Q + 2·residSd`: what the pod holds with every slot on the longest piece, a full queue, and
-/// two standard deviations of what the regression leaves over.
+/// `m0 + m1·C·maxChunk + mQ·Q + 2·residSd`: what the pod holds with every slot on the longest
+/// piece, a full queue, and two standard deviations of what the regression leaves over.
 pub fn needed(memory: &Memory, concurrency: u32, queue: u32, max_chunk_audio: f64) -> f64 {
     memory.base
         + memory.per_inflight_audio * f64::from(concurrency) * max_chunk_audio
@@ -20,7 +21,8 @@ pub fn needed(memory: &Memory, concurrency: u32, queue: u32, max_chunk_audio: f6
         + 2.0 * memory.resid_sd
 }
 
-/// [`needed`] with the policy's margin (15 %: the vertical pod autoscaler's), rounded up to its step. Request and limit.
+/// [`needed`] with the policy's margin (15 %: the vertical pod autoscaler's), rounded up to its
+/// step. Request and limit.
 pub fn request(needed: f64, policy: &Policy) -> f64 {
     (needed * (1.0 + policy.memory_margin) / policy.memory_step).ceil() * policy.memory_step
 }

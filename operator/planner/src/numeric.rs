@@ -1,7 +1,7 @@
 //! Counts, floats and rounding: each conversion in one place, saying what happens at its limits.
 
-/// What a ratio may exceed a whole number by and still count as that number: the difference is rounding noise,
-/// not demand, and must not buy a replica.
+/// What a ratio may exceed a whole number by and still count as that number: the difference is
+/// rounding noise, not demand, and must not buy a replica.
 const NOISE: f64 = 1e-9;
 
 /// A count as a float, exact: counts in this crate stay below 2^32.
@@ -34,8 +34,8 @@ pub(crate) fn floor(value: f64) -> u32 {
     whole(value.floor())
 }
 
-/// Rounds to decimal digits, correctly: through the decimal text, because multiplying by a power of ten and back
-/// is off by one digit for values next to a half.
+/// Rounds to decimal digits, correctly: through the decimal text, because multiplying by a power of
+/// ten and back is off by one digit for values next to a half.
 pub(crate) fn round(value: f64, digits: usize) -> f64 {
     format!("{value:.digits$}").parse().unwrap_or(value)
 }

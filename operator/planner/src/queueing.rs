@@ -1,21 +1,25 @@
-//! One pod as a queue: waiting, time to first audio, and the most requests per second that keep a promise.
+//! One pod as a queue: waiting, time to first audio, and the most requests per second that keep a
+//! promise.
 //!
-//! Norton's theorem (the flow-equivalent server): seen from outside, a pod is one server whose rate with n requests
-//! in service is X(n), and X(n) is measured directly by keeping exactly n requests in service. On top of that state
-//! model stand the Allen-Cunneen correction for service times that are not exponential and the measured distribution
-//! of the time from start of service to first audio.
+//! Norton's theorem (the flow-equivalent server): seen from outside, a pod is one server whose rate
+//! with n requests in service is X(n), and X(n) is measured directly by keeping exactly n requests
+//! in service. On top of that state model stand the Allen-Cunneen correction for service times that
+//! are not exponential and the measured distribution of the time from start of service to first
+//! audio.
 //!
 //! Rates are requests per second, times seconds. Nothing here allocates.
 
 use crate::profile::{PROBABILITIES, QUANTILES};
 
-/// Halvings in search of a quantile: 2^-60 of the first interval is below the last bit of the answer.
+/// Halvings in search of a quantile: 2^-60 of the first interval is below the last bit of the
+/// answer.
 const QUANTILE_STEPS: usize = 60;
 /// Halvings in search of the largest rate.
 const RATE_STEPS: usize = 50;
 /// The rate, as a share of X(C), at which a pod counts as idle.
 const IDLE: f64 = 1e-9;
-/// exp(-40) is 4e-18: no quantile anybody asks for lies beyond this many time constants of the wait.
+/// exp(-40) is 4e-18: no quantile anybody asks for lies beyond this many time constants of the
+/// wait.
 const TAIL_SPAN: f64 = 40.0;
 
 /// Where [`PROBABILITIES`] is one half.
@@ -92,8 +96,9 @@ impl Quantiles {
         }
     }
 
-    /// `E[F >= x ? 1 : exp(-decay · (x - F))]`: the probability that F plus an exponential wait exceeds x.
-    /// Exact, since F is uniform within each segment: there the integral is a difference of two exponentials.
+    /// `E[F >= x ? 1 : exp(-decay · (x - F))]`: the probability that F plus an exponential wait
+    /// exceeds x. Exact, since F is uniform within each segment: there the integral is a difference
+    /// of two exponentials.
     fn exceeding_after_wait(&self, x: f64, decay: f64) -> f64 {
         // 1 at and above x.
         let waited = |value: f64| {
@@ -133,9 +138,9 @@ pub struct FlowServer<'a> {
 }
 
 impl<'a> FlowServer<'a> {
-    /// `rates` are X(1)…X(C), `first_audio` the times from start of service to first audio with 1…C in service (the
-    /// shorter list counts); `arrival_cv2` is ca² (1: Poisson), `service_cv2` is cs². A pod without a slot serves nobody:
-    /// everything is late.
+    /// `rates` are X(1)…X(C), `first_audio` the times from start of service to first audio with 1…C
+    /// in service (the shorter list counts); `arrival_cv2` is ca² (1: Poisson), `service_cv2` is
+    /// cs². A pod without a slot serves nobody: everything is late.
     pub fn new(
         rates: &'a [f64],
         first_audio: &'a [Quantiles],
@@ -173,8 +178,9 @@ impl<'a> FlowServer<'a> {
         rate / self.full_rate
     }
 
-    /// The weights of the birth-death chain: `w_0 = 1`, `w_n = w_{n-1} · λ / X(n)`. Yields `(n, w_n)` for n < C, then
-    /// gives the weight of all states in which a request waits, `w_C / (1 - ρ)`.
+    /// The weights of the birth-death chain: `w_0 = 1`, `w_n = w_{n-1} · λ / X(n)`. Yields
+    /// `(n, w_n)` for n < C, then gives the weight of all states in which a request waits,
+    /// `w_C / (1 - ρ)`.
     fn weigh(&self, rate: f64, mut each: impl FnMut(usize, f64)) -> f64 {
         let mut weight = 1.0;
         for (in_service, x) in self.rates.iter().enumerate() {
@@ -184,8 +190,8 @@ impl<'a> FlowServer<'a> {
         weight / (1.0 - self.utilisation(rate))
     }
 
-    /// P(n in service and nobody waiting) for n < C, through `each`; returns Pw, the probability of having to wait.
-    /// X(n) = n·μ gives exactly Erlang C.
+    /// P(n in service and nobody waiting) for n < C, through `each`; returns Pw, the probability of
+    /// having to wait. X(n) = n·μ gives exactly Erlang C.
     pub fn states(&self, rate: f64, mut each: impl FnMut(usize, f64)) -> f64 {
         if rate >= self.full_rate {
             return 1.0;
@@ -197,7 +203,8 @@ impl<'a> FlowServer<'a> {
         waiting / total
     }
 
-    /// `θ = 2·(X(C) - λ) / (ca² + cs²)`: how fast the tail of the wait falls (1/s). Allen and Cunneen.
+    /// `θ = 2·(X(C) - λ) / (ca² + cs²)`: how fast the tail of the wait falls (1/s). Allen and
+    /// Cunneen.
     pub fn wait_decay(&self, rate: f64) -> f64 {
         (self.full_rate - rate) / self.variability
     }
@@ -210,7 +217,8 @@ impl<'a> FlowServer<'a> {
         self.states(rate, |_, _| ()) / self.wait_decay(rate)
     }
 
-    /// The wait that a share `q` of the requests stays below: `ln(Pw / (1 - q)) / θ`, 0 when fewer have to wait at all (s).
+    /// The wait that a share `q` of the requests stays below: `ln(Pw / (1 - q)) / θ`, 0 when fewer
+    /// have to wait at all (s).
     pub fn wait_quantile(&self, q: f64, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return f64::INFINITY;
@@ -223,7 +231,8 @@ impl<'a> FlowServer<'a> {
         }
     }
 
-    /// `L = Σ_{n<C} n·p_n + C·Pw + λ·E[wait]`: requests in the pod, in service and waiting, on average.
+    /// `L = Σ_{n<C} n·p_n + C·Pw + λ·E[wait]`: requests in the pod, in service and waiting, on
+    /// average.
     pub fn mean_in_system(&self, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return f64::INFINITY;
@@ -237,7 +246,8 @@ impl<'a> FlowServer<'a> {
             + rate * (must_wait / self.wait_decay(rate))
     }
 
-    /// `P(TTFA > x) = Σ_{n<C} p_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]`; 1 at and above X(C).
+    /// `P(TTFA > x) = Σ_{n<C} p_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]`; 1
+    /// at and above X(C).
     pub fn late(&self, x: f64, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return 1.0;
@@ -272,6 +282,10 @@ impl<'a> FlowServer<'a> {
         let (mut low, mut high) = (0.0, slowest + TAIL_SPAN / self.wait_decay(rate));
         for _ in 0..QUANTILE_STEPS {
             let middle = f64::midpoint(low, high);
+            // Neighbours: no number lies between.
+            if middle <= low || middle >= high {
+                break;
+            }
             if self.late(middle, rate) > 1.0 - q {
                 low = middle;
             } else {
@@ -281,8 +295,9 @@ impl<'a> FlowServer<'a> {
         high
     }
 
-    /// λ*: the largest rate, at most `max_utilisation`·X(C), at which at most 1 - `q` of the requests get their first
-    /// audio later than `promise` seconds; None when even an idle pod is too late. By bisection.
+    /// λ*: the largest rate, at most `max_utilisation`·X(C), at which at most 1 - `q` of the
+    /// requests get their first audio later than `promise` seconds; None when even an idle pod is
+    /// too late. By bisection.
     pub fn max_rate(&self, promise: f64, q: f64, max_utilisation: f64) -> Option<f64> {
         let kept = |rate: f64| self.late(promise, rate) <= 1.0 - q;
         let mut high = max_utilisation * self.full_rate;

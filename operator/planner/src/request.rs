@@ -84,7 +84,8 @@ pub struct Load {
     /// Coefficient of variation of that length.
     #[serde(default = "Load::default_audio_cv")]
     pub audio_cv: f64,
-    /// The longest piece spoken at once (audio-seconds): longer text is split, so memory is bounded by it.
+    /// The longest piece spoken at once (audio-seconds): longer text is split, so memory is bounded
+    /// by it.
     #[serde(default = "Load::default_max_chunk_audio")]
     pub max_chunk_audio: f64,
     /// Requests per second in quiet times; None: a share of the peak, and the plan says so.
@@ -132,8 +133,8 @@ impl Load {
         }
     }
 
-    /// Requests per second at the peak. A listener hears one audio-second per second while active, so n listeners
-    /// ask for n · duty / mean length requests per second.
+    /// Requests per second at the peak. A listener hears one audio-second per second while active,
+    /// so n listeners ask for n · duty / mean length requests per second.
     pub fn peak_rps(&self) -> f64 {
         match self.peak {
             Peak::RequestsPerSecond(rate) => rate,
@@ -210,7 +211,8 @@ pub enum CpuManager {
 pub struct Policy {
     /// ρmax: no pod is planned above this share of X(C), whatever the tail says.
     pub max_utilisation: f64,
-    /// The least derate of every measurement. Without it the closed forms are 4 % optimistic in the worst case.
+    /// The least derate of every measurement. Without it the closed forms are 4 % optimistic in the
+    /// worst case.
     pub min_derate: f64,
     /// The autoscaler does nothing until the metric exceeds the target by this share.
     pub hpa_tolerance: f64,
@@ -219,8 +221,8 @@ pub struct Policy {
     /// Base load as a share of the peak when the user gives none.
     pub base_share: f64,
     pub min_replicas: u32,
-    /// What `min_replicas` is raised to, so that losing a pod is not losing the service; only where the peak
-    /// needs more than one pod.
+    /// What `min_replicas` is raised to, so that losing a pod is not losing the service; only where
+    /// the peak needs more than one pod.
     pub min_replicas_for_availability: u32,
     pub max_replicas: Option<u32>,
     /// Room above the replicas needed at the peak.

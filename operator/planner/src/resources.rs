@@ -11,7 +11,8 @@ use crate::request::{CpuManager, NodeClass, Policy, Qos};
 pub struct Resources {
     /// Cores.
     pub cpu_request: f64,
-    /// None: with no more threads than cores a pod cannot burst anyway, and a limit stalls it in 100 ms periods.
+    /// None: with no more threads than cores a pod cannot burst anyway, and a limit stalls it in
+    /// 100 ms periods.
     pub cpu_limit: Option<f64>,
     /// MiB, request and limit.
     pub memory: f64,
@@ -37,7 +38,8 @@ pub struct Threads {
     pub sessions: u32,
 }
 
-/// Whole cores, requested and limited: by policy, or because the class's nodes give such pods their own cores.
+/// Whole cores, requested and limited: by policy, or because the class's nodes give such pods their
+/// own cores.
 pub(crate) fn qos(policy: &Policy, class: &NodeClass) -> Qos {
     if class.cpu_manager == CpuManager::Static {
         Qos::Guaranteed
@@ -46,8 +48,9 @@ pub(crate) fn qos(policy: &Policy, class: &NodeClass) -> Qos {
     }
 }
 
-/// Cores that the pod requests: its workers' and, on a CPU, a little for HTTP and encoding; a Guaranteed pod's workers
-/// share theirs, since cores are whole there. A GPU pod's cores were measured as they are.
+/// Cores that the pod requests: its workers' and, on a CPU, a little for HTTP and encoding; a
+/// Guaranteed pod's workers share theirs, since cores are whole there. A GPU pod's cores were
+/// measured as they are.
 pub(crate) fn cpu_request(
     config: &Config,
     accelerator: Accelerator,
@@ -63,7 +66,8 @@ pub(crate) fn cpu_request(
     }
 }
 
-/// No limit, unless the pod is Guaranteed or the namespace demands one: then a core above the workers'.
+/// No limit, unless the pod is Guaranteed or the namespace demands one: then a core above the
+/// workers'.
 pub(crate) fn cpu_limit(config: &Config, qos: Qos, policy: &Policy) -> Option<f64> {
     match qos {
         Qos::Guaranteed => Some(config.cpu),

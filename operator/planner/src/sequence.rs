@@ -1,4 +1,5 @@
-//! A fixed sequence that looks random, for the few numbers that only a simulation gives. The same every time.
+//! A fixed sequence that looks random, for the few numbers that only a simulation gives. The same
+//! every time.
 
 /// `SplitMix64` (Steele, Lea and Flood, 2014).
 pub(crate) struct Sequence(u64);

@@ -20,8 +20,9 @@ pub(crate) struct Shape<'a> {
     pub interpolated: bool,
 }
 
-/// The measured shapes and, on CPUs, the sizes {1, 2, 4, 8} and whole parts of the node that were not measured: a pod
-/// must pack, and 4 cores on a node of 7.5 leave 3.4 idle. Threads are never interpolated: eight threads may be worth 1.2.
+/// The measured shapes and, on CPUs, the sizes {1, 2, 4, 8} and whole parts of the node that were
+/// not measured: a pod must pack, and 4 cores on a node of 7.5 leave 3.4 idle. Threads are never
+/// interpolated: eight threads may be worth 1.2.
 pub(crate) fn shapes<'a>(
     profile: &'a Profile,
     class: &NodeClass,
@@ -77,8 +78,8 @@ fn sizes(class: &NodeClass, policy: &Policy) -> Vec<u32> {
     sizes
 }
 
-/// A shape of `cores` from measured ones with the same threads, ascending in cores. None with fewer than two levels
-/// to fit, or when the workers are more than one doubling above what was measured.
+/// A shape of `cores` from measured ones with the same threads, ascending in cores. None with fewer
+/// than two levels to fit, or when the workers are more than one doubling above what was measured.
 fn between(measured: &[&Config], cores: u32, threads: u32) -> Option<Config> {
     let workers = cores / threads;
     let levels = || measured.iter().flat_map(|config| &config.levels);
@@ -149,8 +150,8 @@ fn level<'a>(
     })
 }
 
-/// The base grows with the workers along a straight line through the measured shapes; never below the largest
-/// smaller shape's, so that noise in it cannot make a bigger pod need less.
+/// The base grows with the workers along a straight line through the measured shapes; never below
+/// the largest smaller shape's, so that noise in it cannot make a bigger pod need less.
 fn memory(measured: &[&Config], workers: u32) -> Option<Memory> {
     let points: Vec<(f64, f64)> = measured
         .iter()

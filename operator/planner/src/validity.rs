@@ -20,7 +20,8 @@ const PRESSURE: f64 = 10.0;
 const STEAL: f64 = 0.02;
 /// Share of throttled scheduler periods that shows in a tail.
 const THROTTLED: f64 = 0.01;
-/// Software power cap, hardware slowdown, software thermal, hardware thermal, power brake: NVML's clock event reasons.
+/// Software power cap, hardware slowdown, software thermal, hardware thermal, power brake: NVML's
+/// clock event reasons.
 const THROTTLE_REASONS: u64 = 0x4 | 0x8 | 0x20 | 0x40 | 0x80;
 /// Days after which a measurement is made again.
 const OLD: u32 = 90;
@@ -34,15 +35,17 @@ const VERIFICATION: f64 = 0.25;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Standing {
     pub validity: Validity,
-    /// u, the share taken off: X ← X·(1 - u), F ← F·(1 + u). The policy's minimum comes on top as a floor.
+    /// u, the share taken off: X ← X·(1 - u), F ← F·(1 + u). The policy's minimum comes on top as a
+    /// floor.
     pub derate: f64,
     /// Service time in production over the profile's; only values above 1 are applied, at most 2.
     pub correction: f64,
 }
 
 impl Standing {
-    /// What the profile says of itself: u = max(spread between passes, 15 % if Degraded, 30 % if Transferred, the anchor's
-    /// drift if that degraded it) plus what verification found to be late beyond 25 %.
+    /// What the profile says of itself: u = max(spread between passes, 15 % if Degraded, 30 % if
+    /// Transferred, the anchor's drift if that degraded it) plus what verification found to be late
+    /// beyond 25 %.
     pub fn as_recorded(profile: &Profile) -> Self {
         Self {
             validity: profile.run.validity,
@@ -81,7 +84,8 @@ fn derate(profile: &Profile, validity: Validity) -> f64 {
     derate.min(0.95)
 }
 
-/// What a profile is compared with: the voice, server and nodes as they are now. Strings as in the profile.
+/// What a profile is compared with: the voice, server and nodes as they are now. Strings as in the
+/// profile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Environment {
     pub model_digest: String,
@@ -250,8 +254,8 @@ pub struct Assessment {
     pub findings: Vec<Finding>,
 }
 
-/// Looks at a profile, and where given at what is true now. The worst finding decides; a profile that says of itself
-/// that it is worse keeps its own verdict.
+/// Looks at a profile, and where given at what is true now. The worst finding decides; a profile
+/// that says of itself that it is worse keeps its own verdict.
 pub fn assess(profile: &Profile, now: Option<&Environment>) -> Assessment {
     let mut findings = Vec::new();
     if profile.run.validity != Validity::Valid {

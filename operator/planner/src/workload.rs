@@ -21,12 +21,12 @@ pub struct ServiceCurve {
 impl ServiceCurve {
     /// Levels are straight lines in X between measured n and are never continued beyond the last.
     ///
-    /// The corpus is not the load: X is scaled by `(s0 + s1·ā_corpus) / (s0 + s1·ā_load)`, the ratio of mean service times.
-    /// F is scaled alike only when the first audio is the whole request; a streaming server's first chunk does not
-    /// grow with the request.
+    /// The corpus is not the load: X is scaled by `(s0 + s1·ā_corpus) / (s0 + s1·ā_load)`, the
+    /// ratio of mean service times. F is scaled alike only when the first audio is the whole
+    /// request; a streaming server's first chunk does not grow with the request.
     ///
-    /// `cs² = (s1·ā·c_a / (s0 + s1·ā))² + noise²`: the variation of the lengths, as far as service grows with length, and
-    /// that of equal requests.
+    /// `cs² = (s1·ā·c_a / (s0 + s1·ā))² + noise²`: the variation of the lengths, as far as service
+    /// grows with length, and that of equal requests.
     pub fn new(config: &Config, profile: &Profile, load: &Load) -> Self {
         let corpus_mean = profile.corpus.mean_audio;
         let service = |audio: f64| config.s0 + config.s1 * audio;
@@ -59,7 +59,8 @@ impl ServiceCurve {
         curve
     }
 
-    /// `X ← X·(1 - u) / k`, `F ← F·(1 + u)·k`: `derate` is u, `slowdown` is k, production's service time over the profile's.
+    /// `X ← X·(1 - u) / k`, `F ← F·(1 + u)·k`: `derate` is u, `slowdown` is k, production's service
+    /// time over the profile's.
     #[must_use]
     pub fn derated(mut self, derate: f64, slowdown: f64) -> Self {
         for rate in &mut self.rates {
@@ -77,8 +78,9 @@ impl ServiceCurve {
         Some(at / self.rates.first()?)
     }
 
-    /// k pods sharing one GPU, from one pod's curve: each gets X(k)/k, at F(k), one request at a time. None beyond
-    /// what was measured. A pod with k slots is preferred to k pods: it has one model in memory and no noisy neighbour.
+    /// k pods sharing one GPU, from one pod's curve: each gets X(k)/k, at F(k), one request at a
+    /// time. None beyond what was measured. A pod with k slots is preferred to k pods: it has one
+    /// model in memory and no noisy neighbour.
     pub fn shared_by(&self, pods: u32) -> Option<Self> {
         let index = usize::try_from(pods).ok()?.checked_sub(1)?;
         Some(Self {

@@ -1,4 +1,5 @@
-//! Plans that were worked out elsewhere: 16 worth reading, and 32 drawn at random to reach every rule.
+//! Plans that were worked out elsewhere: 16 worth reading, and 32 drawn at random to reach every
+//! rule.
 
 #![expect(
     clippy::unwrap_used,

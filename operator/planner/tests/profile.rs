@@ -1,4 +1,5 @@
-//! Reading profiles: what is right is read, what is wrong is named, and nothing brings the reader down.
+//! Reading profiles: what is right is read, what is wrong is named, and nothing brings the reader
+//! down.
 
 #![expect(
     clippy::unwrap_used,
@@ -236,8 +237,8 @@ fn broken_text_says_where() {
     ));
 }
 
-/// What the fuzz target does, on a stable compiler: whatever the bytes, a profile or an error; and what is read can be
-/// written, read again and planned with.
+/// What the fuzz target does, on a stable compiler: whatever the bytes, a profile or an error; and
+/// what is read can be written, read again and planned with.
 fn never_fails(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;

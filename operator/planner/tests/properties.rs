@@ -1,4 +1,5 @@
-//! What must hold for every input, on inputs drawn at random. The draw is fixed, so that a failure is one for everybody.
+//! What must hold for every input, on inputs drawn at random. The draw is fixed, so that a failure
+//! is one for everybody.
 
 #![expect(
     clippy::unwrap_used,
@@ -224,7 +225,7 @@ fn peak(request: &Request) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(config(40))]
 
     #[test]
     fn cost_follows_what_is_asked(request in any_request()) {
@@ -406,7 +407,7 @@ fn a_guaranteed_pod_has_whole_cores_of_its_own() {
     for request in [
         changed(&only_cpu(), |r| r.policy.qos = Qos::Guaranteed),
         changed(&only_cpu(), |r| {
-            r.classes[0].cpu_manager = CpuManager::Static
+            r.classes[0].cpu_manager = CpuManager::Static;
         }),
     ] {
         let resources = planned(&request).pod.resources;
@@ -419,7 +420,7 @@ fn a_guaranteed_pod_has_whole_cores_of_its_own() {
 #[test]
 fn a_limit_where_the_namespace_demands_one() {
     let resources = planned(&changed(&only_cpu(), |r| {
-        r.policy.cpu_limit_required = true
+        r.policy.cpu_limit_required = true;
     }))
     .pod
     .resources;
@@ -436,7 +437,7 @@ fn the_users_bounds_are_kept() {
             && at_least.replicas.fixed() == 30
     );
     let small = planned(&changed(&only_cpu(), |r| {
-        r.policy.max_cpu_per_pod = Some(2.0)
+        r.policy.max_cpu_per_pod = Some(2.0);
     }));
     assert!(small.pod.cpu <= 2.0);
     let decision = decide(&changed(&only_cpu(), |r| r.policy.max_replicas = Some(1)));
@@ -471,7 +472,7 @@ fn no_measurement_no_plan() {
         changed(&request(), |r| {
             r.measurements
                 .iter_mut()
-                .for_each(|m| m.profile.run.validity = Validity::Invalid)
+                .for_each(|m| m.profile.run.validity = Validity::Invalid);
         }),
         changed(&request(), |r| r.classes.clear()),
     ] {
@@ -486,7 +487,7 @@ fn no_measurement_no_plan() {
 #[test]
 fn nodes_too_small_are_said_to_be() {
     let decision = decide(&changed(&only_cpu(), |r| {
-        r.classes[0].allocatable_memory = 100.0
+        r.classes[0].allocatable_memory = 100.0;
     }));
     let infeasible = decision.infeasible().unwrap();
     assert_eq!(infeasible.condition, Condition::PodDoesNotFit);

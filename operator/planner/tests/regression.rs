@@ -20,7 +20,8 @@ const TRIALS: usize = 2000;
 enum Noise {
     Gauss(f64),
     LogNormal(f64),
-    /// Half the runs within 0.6 % of the fastest, 18 % of them slower by 4 to 34 %: what a speech model shows.
+    /// Half the runs within 0.6 % of the fastest, 18 % of them slower by 4 to 34 %: what a speech
+    /// model shows.
     Spikes,
 }
 
@@ -219,7 +220,8 @@ fn pairs_take_out_a_drifting_clock() {
     assert!(slower.regressed >= 90.0, "{slower:?}");
 }
 
-/// Resident memory sampled every 10 of 600 requests: noise, growth of the arena while longest texts still come, a leak.
+/// Resident memory sampled every 10 of 600 requests: noise, growth of the arena while longest texts
+/// still come, a leak.
 fn resident(source: &mut Source, leak_kib: f64, arena: bool) -> Vec<f64> {
     let steps: Vec<(f64, f64)> = (0..6)
         .map(|_| {

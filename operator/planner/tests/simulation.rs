@@ -17,7 +17,7 @@ mod validation;
 use prototype_form::Goldens;
 use validation::{Point, Summary, shapes, weak_shapes};
 
-const ARRIVALS: usize = 150_000;
+const ARRIVALS: usize = 100_000;
 const SEED: u64 = 4;
 
 #[test]
@@ -144,8 +144,8 @@ fn golden_plans_keep_their_promise_without_waste() {
             late <= 0.05,
             "{name}: {planned} pods are too few: {late:.4} late or rejected"
         );
-        // Enough is what serves everybody, in each of three runs: a pod that keeps its promise to those it does not
-        // refuse keeps another promise.
+        // Enough is what serves everybody, in each of three runs: a pod that keeps its promise to
+        // those it does not refuse keeps another promise.
         let enough = |count| {
             (1..=3).all(|seed| late_or_rejected(&request, &plan, count, None, seed) <= 0.05)
         };

@@ -1,5 +1,10 @@
 //! What makes a measurement doubtful, old or void.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers may fail as the test may"
+)]
+
 use tts_planner::Profile;
 use tts_planner::profile::{Clock, Validity, Verification};
 use tts_planner::validity::{Assessment, Environment, Finding, GpuEnvironment, Standing, assess};
@@ -165,8 +170,8 @@ fn a_run_in_bad_conditions_is_degraded() {
                 gpu.sm_mhz = Some(Clock {
                     median: 1000.0,
                     cv: 0.03,
-                })
-            })
+                });
+            });
         }),
         then(|profile| gpu(profile, |gpu| gpu.throttle_reasons = 0x40)),
         then(|profile| gpu(profile, |gpu| gpu.sharing = "time-slicing".to_owned())),

@@ -108,8 +108,9 @@ fn as_the_crate_would(expected: &Map<String, Value>, decision: &Decision) -> Map
                 );
             }
         }
-        // They let the least number of replicas exceed the largest when a user wants more than the peak needs; an
-        // autoscaler refuses that, so the crate moves the largest up and keeps both within the inventory.
+        // They let the least number of replicas exceed the largest when a user wants more than the
+        // peak needs; an autoscaler refuses that, so the crate moves the largest up and keeps both
+        // within the inventory.
         Decision::Plan(plan) => {
             let bounds = [expected.get("rmin"), expected.get("rmax")]
                 .map(|bound| bound.and_then(Value::as_f64));

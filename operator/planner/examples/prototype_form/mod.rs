@@ -1,7 +1,11 @@
 //! Reads the short form in which golden cases are written and turns it into the crate's types.
 //!
-//! `{"profiles": {id: profile}, "cases": [{"name", "profiles": [id], "slo", "demand", "inventory", "policy", "current",
-//! "expected"}]}`. A short profile has what the planner looks at and nothing else; the adapter fills the rest with
+//! ```text
+//! {"profiles": {id: profile},
+//!  "cases": [{"name", "profiles": [id], "slo", "demand", "inventory", "policy", "current", "expected"}]}
+//! ```
+//!
+//! A short profile has what the planner looks at and nothing else; the adapter fills the rest with
 //! values that change nothing.
 
 #![allow(
@@ -77,14 +81,13 @@ const fn cold_start() -> f64 {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct ShortCorpus {
     #[serde(rename = "meanAudioS")]
-    mean_audio: f64,
-    #[serde(default)]
-    cv_audio: f64,
+    mean: f64,
+    #[serde(default, rename = "cvAudio")]
+    cv: f64,
     #[serde(default = "chunk_audio", rename = "chunkAudioS")]
-    chunk_audio: f64,
+    chunk: f64,
 }
 
 const fn chunk_audio() -> f64 {
@@ -150,7 +153,8 @@ struct ShortNode {
     gpu_weight: Option<f64>,
 }
 
-/// `lb`, `overflow_prob` and `queue_wait_share` stand in the prototype's policy, but nothing there reads them.
+/// `lb`, `overflow_prob` and `queue_wait_share` stand in the prototype's policy, but nothing there
+/// reads them.
 #[derive(Default, Deserialize)]
 struct ShortPolicy {
     rho_max: Option<f64>,
@@ -331,9 +335,9 @@ impl ShortProfile {
             },
             corpus: Corpus {
                 id: "std-12/v1".to_owned(),
-                mean_audio: self.corpus.mean_audio,
-                cv_audio: self.corpus.cv_audio,
-                chunk_audio: self.corpus.chunk_audio,
+                mean_audio: self.corpus.mean,
+                cv_audio: self.corpus.cv,
+                chunk_audio: self.corpus.chunk,
                 audio_per_char: 0.066,
             },
             streaming: self.streaming,

@@ -12,7 +12,7 @@ use tts_planner_simulator::{Balancing, Length, Pods, Work, quantile};
 /// Utilisation of the full pod.
 pub const LOADS: [f64; 5] = [0.3, 0.5, 0.6, 0.7, 0.8];
 /// Requests from which the pod's own distribution of first audio is taken, as a profile would.
-const PROFILED: usize = 200_000;
+const PROFILED: usize = 50_000;
 
 /// A pod and what it is asked to speak.
 #[derive(Clone, Debug)]
@@ -86,7 +86,8 @@ const F5_WHOLE: Work = Work {
     ..F5
 };
 
-/// σ and κ of the Universal Scalability Law: cores of their own, a shared GPU, a GPU that takes requests in turn.
+/// σ and κ of the Universal Scalability Law: cores of their own, a shared GPU, a GPU that takes
+/// requests in turn.
 const CORES: (f64, f64) = (0.015, 0.001);
 const GPU: (f64, f64) = (0.285, 0.0123);
 const IN_TURN: (f64, f64) = (0.85, 0.0);
@@ -103,9 +104,9 @@ pub fn shapes() -> Vec<Shape> {
     ])
 }
 
-/// Where the closed forms are weakest: service hardly varies, the first chunk is far shorter than the request, and
-/// few enough wait that the 95th percentile lies where waiting begins. Up to 10 % too low there; the derate that every
-/// plan takes makes up for it.
+/// Where the closed forms are weakest: service hardly varies, the first chunk is far shorter than
+/// the request, and few enough wait that the 95th percentile lies where waiting begins. Up to 10 %
+/// too low there; the derate that every plan takes makes up for it.
 pub fn weak_shapes() -> Vec<Shape> {
     named(&[
         ("f5, in turn", F5, IN_TURN, &[1, 2, 3, 4]),
@@ -132,7 +133,8 @@ fn named(families: &[Family<'_>]) -> Vec<Shape> {
 }
 
 impl Shape {
-    /// Predicts, for rates and times derated as in a plan, and simulates `arrivals` requests at each load.
+    /// Predicts, for rates and times derated as in a plan, and simulates `arrivals` requests at
+    /// each load.
     pub fn points(&self, arrivals: usize, seed: u64, derate: f64) -> Vec<Point> {
         let alone = self.work.arrivals(1.0, PROFILED, 1);
         let mean_service =
@@ -140,7 +142,8 @@ impl Shape {
         let first: Vec<f64> = alone.iter().map(|request| request.first_audio).collect();
         let mut values = [0.0; QUANTILES];
         for (value, probability) in values.iter_mut().zip(PROBABILITIES) {
-            // The largest of many samples is not what 60 requests would show; a profile's 1.0 is its own maximum.
+            // The largest of many samples is not what 60 requests would show; a profile's 1.0 is
+            // its own maximum.
             *value = quantile(&first, probability.min(0.999));
         }
         let first = Quantiles::new(values);

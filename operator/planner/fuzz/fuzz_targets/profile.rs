@@ -1,6 +1,8 @@
-//! Whatever the bytes: a profile or an error. What is read is written and read again as the same, and planned with.
+//! Whatever the bytes: a profile or an error. What is read is written and read again as the same,
+//! and planned with.
 //!
-//! `cargo +nightly fuzz run profile`, in `operator/planner`; seed it with `tests/goldens/profile.json`.
+//! `cargo +nightly fuzz run profile`, in `operator/planner`; seed it with
+//! `tests/goldens/profile.json`.
 
 #![no_main]
 

@@ -1,8 +1,9 @@
-//! A discrete-event simulator of pods that speak: what the planner's closed forms are checked against.
+//! A discrete-event simulator of pods that speak: what the planner's closed forms are checked
+//! against.
 //!
-//! It shares none of their assumptions: service takes `s0 + s1·audio` times noise, not an exponential time; requests in
-//! service share the pod's speed, so one that joins slows the others; queues may be finite. Seeds are fixed, so a run
-//! gives the same numbers every time.
+//! It shares none of their assumptions: service takes `s0 + s1·audio` times noise, not an
+//! exponential time; requests in service share the pod's speed, so one that joins slows the others;
+//! queues may be finite. Seeds are fixed, so a run gives the same numbers every time.
 
 mod pods;
 mod work;

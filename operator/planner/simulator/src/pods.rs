@@ -102,8 +102,8 @@ impl Ord for Time {
     }
 }
 
-/// One pod. Its clock counts work: all requests in service progress at `1/slowdown` of real time, so each is due at a
-/// fixed reading of that clock, whoever joins or leaves.
+/// One pod. Its clock counts work: all requests in service progress at `1/slowdown` of real time,
+/// so each is due at a fixed reading of that clock, whoever joins or leaves.
 #[derive(Default)]
 struct Pod {
     clock: f64,

@@ -24,7 +24,8 @@ pub struct Work {
     /// First audio: `f0 + f1·first chunk` (s), never after the end.
     pub f0: f64,
     pub f1: f64,
-    /// Mean and coefficient of variation of the first chunk (audio-seconds); None: first audio at the end.
+    /// Mean and coefficient of variation of the first chunk (audio-seconds); None: first audio at
+    /// the end.
     pub chunk: Option<(f64, f64)>,
     /// Coefficient of variation of equal requests.
     pub noise: f64,

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Accelerator, Config, Level, Profile, QUANTILES, SCHEMA};
 
-/// The most requests in service that a level may have: far above any pod, and a bound on the planner's work.
+/// The most requests in service that a level may have: far above any pod, and a bound on the
+/// planner's work.
 pub const MAX_CONCURRENCY: u32 = 256;
 /// The most pod shapes a profile may have.
 pub const MAX_CONFIGS: usize = 256;
@@ -13,7 +14,8 @@ const LARGEST: f64 = 1e9;
 /// A rate or a speed below this is no speed.
 const SMALLEST: f64 = 1e-9;
 
-/// What is wrong with a profile. Every variant but the syntax error names the field by its path in the file.
+/// What is wrong with a profile. Every variant but the syntax error names the field by its path in
+/// the file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ProfileError {
     #[error("{field}: not JSON: {message}")]

@@ -1,7 +1,8 @@
 //! The profile: the stored measurement of one voice on one node class.
 //!
-//! This is the file format `tts.profile/v1` as it is written, field for field. [`Profile::from_json`] reads it
-//! strictly; [`Profile::check`] holds the same rules for a profile that a program has put together.
+//! This is the file format `tts.profile/v1` as it is written, field for field.
+//! [`Profile::from_json`] reads it strictly; [`Profile::check`] holds the same rules for a profile
+//! that a program has put together.
 
 mod check;
 mod read;
@@ -10,11 +11,12 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{MAX_CONCURRENCY, MAX_CONFIGS, ProfileError};
 
-/// The only format this crate reads. A field is never added under the same name: that takes a new version.
+/// The only format this crate reads. A field is never added under the same name: that takes a new
+/// version.
 pub const SCHEMA: &str = "tts.profile/v1";
 
-/// The probabilities of the stored quantiles of time to first audio. Between 0.95 and 1 a straight line would
-/// overstate a heavy tail by up to 22 %; the two extra points bring that to 9 %.
+/// The probabilities of the stored quantiles of time to first audio. Between 0.95 and 1 a straight
+/// line would overstate a heavy tail by up to 22 %; the two extra points bring that to 9 %.
 pub const PROBABILITIES: [f64; QUANTILES] = [
     0.0, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75,
     0.80, 0.85, 0.90, 0.95, 0.975, 0.99, 1.0,
@@ -229,7 +231,8 @@ pub struct Config {
     /// Service time S = s0 + s1 · audio-seconds, one request at a time (s, s per audio-second).
     pub s0: f64,
     pub s1: f64,
-    /// Time to first audio from the start of service, F = f0 + f1 · audio-seconds of the first chunk.
+    /// Time to first audio from the start of service, F = f0 + f1 · audio-seconds of the first
+    /// chunk.
     pub f0: f64,
     pub f1: f64,
     /// CPU-seconds per audio-second.
@@ -393,7 +396,8 @@ impl Profile {
 }
 
 impl Config {
-    /// Requests that can run side by side on a CPU, W = floor(cores / threads); a pod below one core has one.
+    /// Requests that can run side by side on a CPU, W = floor(cores / threads); a pod below one
+    /// core has one.
     pub fn workers(&self) -> u32 {
         crate::numeric::floor(self.cpu / f64::from(self.threads.max(1))).max(1)
     }

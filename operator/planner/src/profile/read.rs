@@ -8,8 +8,8 @@ use super::{Profile, SCHEMA};
 impl Profile {
     /// Reads and checks a profile.
     pub fn from_json(text: &str) -> Result<Self, ProfileError> {
-        // The version first: a later format must not be refused for one of its new fields. What else is wrong is
-        // named better by the second reading, which knows the fields.
+        // The version first: a later format must not be refused for one of its new fields. What
+        // else is wrong is named better by the second reading, which knows the fields.
         match deserialise(text) {
             Ok(Version { schema }) if schema != SCHEMA => {
                 return Err(ProfileError::UnknownSchema { found: schema });
@@ -38,8 +38,8 @@ fn deserialise<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ProfileErr
     Ok(value)
 }
 
-/// Sorts serde's one kind of error into ours. The field that is missing or unknown stands in serde's message only,
-/// not in its path; the tests below pin the wording.
+/// Sorts serde's one kind of error into ours. The field that is missing or unknown stands in
+/// serde's message only, not in its path; the tests below pin the wording.
 fn named(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> ProfileError {
     let path = error.path().to_string();
     let cause = error.inner();
@@ -74,7 +74,8 @@ fn named(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> P
     }
 }
 
-/// JSON has no NaN and no infinity, but other languages write them, and a number may be too large to be one.
+/// JSON has no NaN and no infinity, but other languages write them, and a number may be too large
+/// to be one.
 fn not_a_number(text: &str, error: &serde_json::Error) -> bool {
     if error.to_string().starts_with("number out of range") {
         return true;

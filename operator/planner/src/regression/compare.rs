@@ -22,7 +22,8 @@ pub struct Thresholds {
     pub limit: f64,
     /// At which "slower by at least Δ" is rejected.
     pub pass: f64,
-    /// Coefficient of variation of one run above which the environment is too noisy to pass anything.
+    /// Coefficient of variation of one run above which the environment is too noisy to pass
+    /// anything.
     pub noise: f64,
 }
 
@@ -51,7 +52,8 @@ pub enum Design {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display)]
 pub enum Cause {
     TooFewSamples,
-    /// Equal runs vary too much: more of them will not help, another machine or a locked clock will.
+    /// Equal runs vary too much: more of them will not help, another machine or a locked clock
+    /// will.
     NoisyEnvironment,
     /// A sample that is no positive finite number.
     BadSample,
@@ -79,11 +81,12 @@ pub struct Comparison {
     pub thresholds: Thresholds,
 }
 
-/// Compares pairs (baseline, candidate) of service times by the signed ranks of ln(candidate / baseline).
+/// Compares pairs (baseline, candidate) of service times by the signed ranks of ln(candidate /
+/// baseline).
 ///
-/// Regressed when "slower by at most δ" is rejected at α and the ratio reaches 1 + `effect`; pass when "slower by at
-/// least Δ" is rejected. Noise never raises an alarm of its own and, since ranks keep their error rate whatever the noise,
-/// hides none; it withholds a pass.
+/// Regressed when "slower by at most δ" is rejected at α and the ratio reaches 1 + `effect`; pass
+/// when "slower by at least Δ" is rejected. Noise never raises an alarm of its own and, since ranks
+/// keep their error rate whatever the noise, hides none; it withholds a pass.
 pub fn paired(pairs: &[(f64, f64)], thresholds: Thresholds) -> Comparison {
     let usable = pairs
         .iter()
@@ -114,8 +117,9 @@ pub fn paired(pairs: &[(f64, f64)], thresholds: Thresholds) -> Comparison {
     judged(found)
 }
 
-/// Compares two independent samples of service times by Mann and Whitney's test on their logarithms. For when the two
-/// could not run in turn; samples taken in two blocks carry any drift between the blocks as if it were a change.
+/// Compares two independent samples of service times by Mann and Whitney's test on their
+/// logarithms. For when the two could not run in turn; samples taken in two blocks carry any drift
+/// between the blocks as if it were a change.
 pub fn unpaired(base: &[f64], candidate: &[f64], thresholds: Thresholds) -> Comparison {
     let usable = base.iter().chain(candidate).all(|value| positive(*value));
     let logs = |values: &[f64]| -> Vec<f64> {
@@ -171,7 +175,8 @@ fn judged(mut found: Comparison) -> Comparison {
     found
 }
 
-/// When to look at a growing number of pairs, and how sure to be each time so that all looks together keep the error.
+/// When to look at a growing number of pairs, and how sure to be each time so that all looks
+/// together keep the error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Looks {
@@ -201,8 +206,8 @@ pub struct Sequential {
     pub next: Option<usize>,
 }
 
-/// Looks at the first 10, 20 and 40 pairs and stops at the first answer. A noisy environment ends it too: more samples
-/// are no cure.
+/// Looks at the first 10, 20 and 40 pairs and stops at the first answer. A noisy environment ends
+/// it too: more samples are no cure.
 pub fn sequential(pairs: &[(f64, f64)], looks: Looks, thresholds: Thresholds) -> Sequential {
     let thresholds = Thresholds {
         alarm: looks.alarm,

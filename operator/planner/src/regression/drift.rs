@@ -22,10 +22,12 @@ pub struct Shift {
     pub p: f64,
 }
 
-/// Splits the last 40 values where the two parts differ most (the energy statistic of E-divisive means) and reports the
-/// split if Student's t finds it at p < 0.001 and the part after is slower by more than 3 %.
+/// Splits the last 40 values where the two parts differ most (the energy statistic of E-divisive
+/// means) and reports the split if Student's t finds it at p < 0.001 and the part after is slower
+/// by more than 3 %.
 ///
-/// One in fourteen quiet 48-night series has such a split by chance: worth a warning, never a rollback.
+/// One in fourteen quiet 48-night series has such a split by chance: worth a warning, never a
+/// rollback.
 pub fn slow_drift(nights: &[f64]) -> Option<Shift> {
     let first = nights.len().saturating_sub(WINDOW);
     let window = &nights[first..];
@@ -66,7 +68,8 @@ fn energy(window: &[f64], at: usize) -> f64 {
         * (between - distance(a, a) / (n * (n - 1.0)) - distance(b, b) / (m * (m - 1.0)))
 }
 
-/// Two-sided p of equal means, equal variances assumed. Equal samples differ by nothing, whatever their spread.
+/// Two-sided p of equal means, equal variances assumed. Equal samples differ by nothing, whatever
+/// their spread.
 fn t_test(a: &[f64], b: &[f64]) -> f64 {
     let (n, m) = (float(a.len()), float(b.len()));
     let freedom = n + m - 2.0;
@@ -80,7 +83,8 @@ fn t_test(a: &[f64], b: &[f64]) -> f64 {
     incomplete_beta(freedom / 2.0, 0.5, 1.0 / (1.0 + t_squared / freedom))
 }
 
-/// The regularised incomplete beta function `I_x(a, b)`, by its continued fraction (Lentz's method).
+/// The regularised incomplete beta function `I_x(a, b)`, by its continued fraction (Lentz's
+/// method).
 fn incomplete_beta(alpha: f64, beta: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;

@@ -15,8 +15,8 @@ pub struct ErrorRate {
     pub p: f64,
 }
 
-/// Errors among requests of both: Fisher's exact test, one-sided, at 1 %. None where one has no requests or more errors
-/// than requests.
+/// Errors among requests of both: Fisher's exact test, one-sided, at 1 %. None where one has no
+/// requests or more errors than requests.
 pub fn error_rate(baseline: (u32, u32), candidate: (u32, u32)) -> Option<ErrorRate> {
     let (base_errors, base_requests) = baseline;
     let (errors, requests) = candidate;

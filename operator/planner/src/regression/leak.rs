@@ -28,12 +28,12 @@ pub struct Leak {
     pub share_of_limit: f64,
 }
 
-/// `resident` is the process's memory in MiB, one sample every `requests_per_sample` requests; `limit` the pod's, in MiB.
-/// Run the longest texts first, so that the arena is full before it counts. None with fewer than 12 samples, or a sample,
-/// step or limit that is no positive number.
+/// `resident` is the process's memory in MiB, one sample every `requests_per_sample` requests;
+/// `limit` the pod's, in MiB. Run the longest texts first, so that the arena is full before it
+/// counts. None with fewer than 12 samples, or a sample, step or limit that is no positive number.
 ///
-/// A leak is a trend at p < 0.001 over the last two thirds whose slope (Theil and Sen's) would take more than a tenth
-/// of the limit within 100,000 requests.
+/// A leak is a trend at p < 0.001 over the last two thirds whose slope (Theil and Sen's) would take
+/// more than a tenth of the limit within 100,000 requests.
 pub fn memory_leak(resident: &[f64], requests_per_sample: f64, limit: f64) -> Option<Leak> {
     let positive = |value: f64| value.is_finite() && value > 0.0;
     let usable = positive(requests_per_sample)

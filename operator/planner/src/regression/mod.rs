@@ -1,11 +1,13 @@
 //! Slower than before, or noise.
 //!
-//! Timings of speech models are not Gaussian: most runs lie within a percent of the fastest and a few are a quarter
-//! slower. So everything here goes by ranks, compares with a measured baseline and never with a constant, and has three
-//! answers: [`Pass`](Verdict::Pass), [`Regressed`](Verdict::Regressed) and [`Inconclusive`](Verdict::Inconclusive).
+//! Timings of speech models are not Gaussian: most runs lie within a percent of the fastest and a
+//! few are a quarter slower. So everything here goes by ranks, compares with a measured baseline
+//! and never with a constant, and has three answers: [`Pass`](Verdict::Pass),
+//! [`Regressed`](Verdict::Regressed) and [`Inconclusive`](Verdict::Inconclusive).
 //!
-//! The samples of a comparison are best taken as interleaved pairs, baseline and candidate in turn (ABBA) on one node: a
-//! drifting clock then cancels within each pair, which no test on two blocks can make up for.
+//! The samples of a comparison are best taken as interleaved pairs, baseline and candidate in turn
+//! (ABBA) on one node: a drifting clock then cancels within each pair, which no test on two blocks
+//! can make up for.
 
 mod compare;
 mod drift;

@@ -1,5 +1,5 @@
-//! Rank statistics. Normal approximations with continuity and tie corrections: at the levels used here they are on the
-//! safe side of the exact tails from 10 samples on.
+//! Rank statistics. Normal approximations with continuity and tie corrections: at the levels used
+//! here they are on the safe side of the exact tails from 10 samples on.
 
 use crate::numeric::{float, floor, median};
 
@@ -30,7 +30,8 @@ fn ranks(values: &[f64]) -> (Vec<f64>, f64) {
     (ranks, ties)
 }
 
-/// One-sided p that the differences lie above `shift`: Wilcoxon's signed-rank test. 1 without a difference.
+/// One-sided p that the differences lie above `shift`: Wilcoxon's signed-rank test. 1 without a
+/// difference.
 pub(super) fn signed_rank_above(differences: &[f64], shift: f64) -> f64 {
     let shifted: Vec<f64> = differences
         .iter()
@@ -52,7 +53,8 @@ pub(super) fn signed_rank_above(differences: &[f64], shift: f64) -> f64 {
     normal_tail((positive - n * (n + 1.0) / 4.0 - 0.5) / variance.sqrt())
 }
 
-/// One-sided p that `candidate` lies above `base + shift`: Mann and Whitney's test. 1 without samples.
+/// One-sided p that `candidate` lies above `base + shift`: Mann and Whitney's test. 1 without
+/// samples.
 pub(super) fn mann_whitney_above(base: &[f64], candidate: &[f64], shift: f64) -> f64 {
     let (n, m) = (float(base.len()), float(candidate.len()));
     let all: Vec<f64> = base
@@ -78,7 +80,8 @@ pub(super) struct Estimate {
     pub high: f64,
 }
 
-/// Hodges and Lehmann's estimate of the centre of paired differences: the median of all means of two.
+/// Hodges and Lehmann's estimate of the centre of paired differences: the median of all means of
+/// two.
 pub(super) fn hodges_lehmann_paired(differences: &[f64]) -> Estimate {
     let n = float(differences.len());
     let means = differences
@@ -100,7 +103,8 @@ pub(super) fn hodges_lehmann_unpaired(base: &[f64], candidate: &[f64]) -> Estima
     estimate(differences.collect(), (n * m * (n + m + 1.0) / 12.0).sqrt())
 }
 
-/// The median, and the order statistics that the test's own distribution leaves between its 2.5 % points.
+/// The median, and the order statistics that the test's own distribution leaves between its 2.5 %
+/// points.
 fn estimate(mut values: Vec<f64>, deviation: f64) -> Estimate {
     let shift = median(&mut values);
     let outside = (float(values.len()) / 2.0 - Z95 * deviation).max(0.0);

@@ -25,8 +25,9 @@ pub struct TailRatio {
     pub low: f64,
 }
 
-/// 95th percentiles of time to first audio, compared by resampling: worse when the ratio's 95 % lower bound is above 1.10.
-/// None with fewer than 100 samples on a side, or a sample that is no positive number.
+/// 95th percentiles of time to first audio, compared by resampling: worse when the ratio's 95 %
+/// lower bound is above 1.10. None with fewer than 100 samples on a side, or a sample that is no
+/// positive number.
 pub fn first_audio_p95(base: &[f64], candidate: &[f64]) -> Option<TailRatio> {
     let usable = base
         .iter()
@@ -74,8 +75,8 @@ pub struct ColdStart {
     pub ratio: f64,
 }
 
-/// Seconds from a container's start to ready, a few of each: worse when the median grew by more than 30 %. None without
-/// positive numbers on both sides.
+/// Seconds from a container's start to ready, a few of each: worse when the median grew by more
+/// than 30 %. None without positive numbers on both sides.
 pub fn cold_start(base: &[f64], candidate: &[f64]) -> Option<ColdStart> {
     let usable = base
         .iter()
