@@ -110,7 +110,7 @@ fn next_class(field: &Field<'_>, chosen: &Candidate<'_>) -> Option<NextClass> {
     })?;
     Some(NextClass {
         class: next.class.name.clone(),
-        cost_ratio: next.cost / chosen.cost,
+        cost_ratio: (chosen.cost > 0.0).then(|| next.cost / chosen.cost),
     })
 }
 
@@ -144,7 +144,9 @@ fn threads(
     let service_rate = chosen.curve.rates.first().copied().unwrap_or_default();
     Reason::Threads {
         threads: config.threads,
-        idle_ratio: alone.map(|(idle, _)| objectives.ttfa_p95 / idle),
+        idle_ratio: alone
+            .map(|(idle, _)| objectives.ttfa_p95 / idle)
+            .filter(|ratio| ratio.is_finite()),
         slack_services: (objectives.ttfa_p95 - idle_p95) * service_rate,
         efficiency: alone.map(|(_, rate)| service_rate / rate / f64::from(config.threads)),
     }
@@ -244,16 +246,21 @@ fn moves(request: &Request, field: &Field<'_>, chosen: &Candidate<'_>) -> Option
         return Some(Reason::Switched {
             from: current.class.clone(),
             to: chosen.class.name.clone(),
-            saving: running.map(|running| 1.0 - chosen.cost / running.cost),
+            saving: running.map(|running| saving(running.cost, chosen.cost)),
             threshold,
         });
     }
     (best.class.name != chosen.class.name).then(|| Reason::Kept {
         class: chosen.class.name.clone(),
         cheaper: best.class.name.clone(),
-        saving: 1.0 - best.cost / chosen.cost,
+        saving: saving(chosen.cost, best.cost),
         threshold,
     })
+}
+
+/// Share of `from` that `to` saves; nothing is saved of nothing.
+fn saving(from: f64, to: f64) -> f64 {
+    if from > 0.0 { 1.0 - to / from } else { 0.0 }
 }
 
 /// What stands in front of the pods, and what a least-request proxy would save.

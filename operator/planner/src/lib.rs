@@ -65,3 +65,8 @@ pub use request::{
     Presence, Qos, Request, RequestError,
 };
 pub use resources::{Resources, Threads};
+
+/// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

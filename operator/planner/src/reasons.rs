@@ -192,7 +192,8 @@ pub enum Reason {
 #[serde(rename_all = "camelCase")]
 pub struct NextClass {
     pub class: String,
-    pub cost_ratio: f64,
+    /// Over the chosen one's cost; None when that is nothing.
+    pub cost_ratio: Option<f64>,
 }
 
 /// A shape that is out.
@@ -276,9 +277,11 @@ impl fmt::Display for Reason {
                     "{class}: {cost_per_audio_hour:.4}/audio-hour at the SLO; "
                 )?;
                 match next {
-                    Some(NextClass { class, cost_ratio }) => {
-                        write!(f, "next class {class} costs {cost_ratio:.2}x")
-                    }
+                    Some(NextClass {
+                        class,
+                        cost_ratio: Some(ratio),
+                    }) => write!(f, "next class {class} costs {ratio:.2}x"),
+                    Some(NextClass { class, .. }) => write!(f, "next class {class}"),
                     None => f.write_str("only feasible class"),
                 }
             }

@@ -167,7 +167,7 @@ pub struct NodeClass {
     pub gpu_slots: u32,
     /// The most nodes of this class that pods may use.
     pub max_nodes: u32,
-    /// Price of a node per hour, in any one currency.
+    /// Price of a node per hour, in any one currency; None when it is not known.
     #[serde(default)]
     pub price_per_hour: Option<f64>,
     /// What a GPU weighs in cores when there is no price.
@@ -408,8 +408,8 @@ impl Request {
         within("policy.minDerate", policy.min_derate, 0.0, 0.95)?;
         within("policy.hpaTolerance", policy.hpa_tolerance, 0.0, 10.0)?;
         within("policy.metricLag", policy.metric_lag, 0.0, 1e5)?;
-        within("policy.baseShare", policy.base_share, 0.0, 1.0)?;
-        within("policy.surge", policy.surge, 1.0, 100.0)?;
+        within("policy.baseShare", policy.base_share, 0.0, 100.0)?;
+        within("policy.surge", policy.surge, 0.0, 100.0)?;
         within("policy.memoryMargin", policy.memory_margin, 0.0, 10.0)?;
         within("policy.memoryStep", policy.memory_step, 1.0, 1e6)?;
         within("policy.switchGain", policy.switch_gain, 0.0, 0.99)?;

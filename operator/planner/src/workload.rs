@@ -113,3 +113,93 @@ fn quantiles(level: &Level) -> Quantiles {
     }
     Quantiles::new(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Peak;
+
+    /// Levels at 1 and 4, on a GPU.
+    const PROFILE: &str = include_str!("../tests/goldens/profile.json");
+
+    fn curve(change: impl FnOnce(&mut Profile, &mut Load)) -> ServiceCurve {
+        let mut profile = Profile::from_json(PROFILE).unwrap();
+        let mut load = Load::new(Peak::RequestsPerSecond(1.0));
+        change(&mut profile, &mut load);
+        ServiceCurve::new(&profile.configs[0], &profile, &load)
+    }
+
+    fn close(found: f64, expected: f64) {
+        assert!(
+            (found - expected).abs() <= 1e-9,
+            "{found}, expected {expected}"
+        );
+    }
+
+    #[test]
+    fn straight_between_levels_and_no_further() {
+        let curve = curve(|_, _| ());
+        assert_eq!(curve.rates.len(), 4);
+        close(curve.rates[0], 12.77 / 6.0);
+        close(curve.rates[1], (12.77 + (30.1 - 12.77) / 3.0) / 6.0);
+        close(curve.rates[3], 30.1 / 6.0);
+        close(
+            curve.first_audio[2].median(),
+            0.2 + (0.32 - 0.2) * 2.0 / 3.0,
+        );
+        close(curve.rtf_p95[3], 0.15);
+    }
+
+    #[test]
+    fn other_lengths_scale_the_rates() {
+        let corpus = curve(|_, _| ());
+        let longer = curve(|_, load| load.mean_audio = 12.0);
+        let ratio = (0.02 + 0.075 * 6.0) / (0.02 + 0.075 * 12.0);
+        close(longer.rates[0], corpus.rates[0] * ratio);
+        close(
+            longer.first_audio[0].median(),
+            corpus.first_audio[0].median(),
+        );
+        let whole = curve(|profile, load| {
+            profile.streaming = false;
+            load.mean_audio = 12.0;
+        });
+        close(
+            whole.first_audio[0].median(),
+            corpus.first_audio[0].median() / ratio,
+        );
+    }
+
+    #[test]
+    fn lengths_and_noise_make_the_variation() {
+        let by_length = 0.075 * 6.0 * 0.6 / (0.02 + 0.075 * 6.0);
+        close(
+            curve(|_, _| ()).service_cv2,
+            by_length * by_length + 0.068 * 0.068,
+        );
+        close(
+            curve(|_, load| load.audio_cv = 0.0).service_cv2,
+            0.068 * 0.068,
+        );
+    }
+
+    #[test]
+    fn a_derate_takes_from_the_rates_and_adds_to_the_times() {
+        let (plain, derated) = (curve(|_, _| ()), curve(|_, _| ()).derated(0.1, 1.5));
+        close(derated.rates[3], plain.rates[3] * 0.9 / 1.5);
+        close(
+            derated.first_audio[3].largest(),
+            plain.first_audio[3].largest() * 1.1 * 1.5,
+        );
+    }
+
+    #[test]
+    fn pods_that_share_a_gpu_get_what_its_slots_would() {
+        let curve = curve(|_, _| ());
+        let shared = curve.shared_by(4).unwrap();
+        close(shared.rates[0] * 4.0, curve.rates[3]);
+        assert_eq!(shared.first_audio[0], curve.first_audio[3]);
+        assert_eq!((curve.shared_by(5), curve.shared_by(0)), (None, None));
+        close(curve.gain(4).unwrap(), 30.1 / 12.77);
+    }
+}

@@ -485,6 +485,48 @@ fn no_measurement_no_plan() {
 }
 
 #[test]
+fn nodes_that_cost_nothing_are_planned_for_too() {
+    let free = changed(&request(), |r| {
+        r.classes
+            .iter_mut()
+            .for_each(|class| class.price_per_hour = Some(0.0));
+        r.current = Some(Current {
+            class: "gpu".to_owned(),
+        });
+    });
+    let plan = planned(&free);
+    assert_eq!(plan.node_class, "gpu", "nothing is saved by a move");
+    let text = serde_json::to_string(&Decision::Plan(Box::new(plan.clone()))).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Decision>(&text).unwrap().plan(),
+        Some(&plan)
+    );
+    assert!(
+        plan.reasons
+            .iter()
+            .all(|reason| !reason.to_string().contains("NaN"))
+    );
+}
+
+#[test]
+fn classes_without_a_price_are_weighed() {
+    let request = changed(&request(), |r| {
+        r.classes
+            .iter_mut()
+            .for_each(|class| class.price_per_hour = None);
+    });
+    let plan = planned(&request);
+    assert!(plan.predicted.prices_assumed);
+    let pod = plan.pod.resources;
+    let weight = pod.cpu_request + 8.0 * f64::from(pod.gpus);
+    assert!(
+        (plan.predicted.cost_per_hour - weight * f64::from(plan.replicas.at_peak)).abs() < 1e-9
+    );
+    let mixed = |reason: &Reason| matches!(reason, Reason::PricesAssumed { mixed: false, .. });
+    assert!(plan.reasons.iter().any(mixed));
+}
+
+#[test]
 fn nodes_too_small_are_said_to_be() {
     let decision = decide(&changed(&only_cpu(), |r| {
         r.classes[0].allocatable_memory = 100.0;

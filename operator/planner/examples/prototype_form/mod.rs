@@ -192,8 +192,9 @@ impl Goldens {
                 .get(id)
                 .ok_or_else(|| format!("no profile {id:?}"))?;
             // The prototype breaks ties by position; the crate by id.
-            let profile = short.profile(format!("{position:04}-{id}"))?;
-            measurements.push(Measurement::as_recorded(profile));
+            let id = format!("{position:04}-{id}");
+            let profiles = short.profiles(&id)?;
+            measurements.extend(profiles.into_iter().map(Measurement::as_recorded));
         }
         let short = case.policy.as_ref();
         let defaults = Policy::default();
@@ -283,13 +284,32 @@ impl ShortNode {
 }
 
 impl ShortProfile {
-    fn profile(&self, id: String) -> Result<Profile, String> {
+    /// One for each precision: the short form keeps a voice's variants in one profile.
+    fn profiles(&self, id: &str) -> Result<Vec<Profile>, String> {
+        let of = |config: &ShortConfig| {
+            config
+                .precision
+                .clone()
+                .unwrap_or_else(|| "fp32".to_owned())
+        };
+        let mut variants: Vec<(String, Vec<Config>)> = Vec::new();
+        for config in &self.configs {
+            let precision = of(config);
+            let shape = config.config()?;
+            match variants.iter_mut().find(|(known, _)| *known == precision) {
+                Some((_, configs)) => configs.push(shape),
+                None => variants.push((precision, vec![shape])),
+            }
+        }
+        let named = |(position, (precision, configs))| {
+            self.profile(format!("{id}-{position}"), precision, configs)
+        };
+        Ok(variants.into_iter().enumerate().map(named).collect())
+    }
+
+    fn profile(&self, id: String, precision: String, configs: Vec<Config>) -> Profile {
         let gpu = self.accel == "gpu";
-        let precision = self
-            .configs
-            .iter()
-            .find_map(|config| config.precision.clone());
-        Ok(Profile {
+        Profile {
             schema: SCHEMA.to_owned(),
             id,
             voice: Voice {
@@ -297,7 +317,7 @@ impl ShortProfile {
                 model_digest: "sha256:0".to_owned(),
                 config_digest: "sha256:0".to_owned(),
                 variant: Variant {
-                    precision: precision.unwrap_or_else(|| "fp32".to_owned()),
+                    precision,
                     nfe: None,
                 },
             },
@@ -342,15 +362,11 @@ impl ShortProfile {
             },
             streaming: self.streaming,
             cold_start: self.cold_start,
-            configs: self
-                .configs
-                .iter()
-                .map(ShortConfig::config)
-                .collect::<Result<_, _>>()?,
+            configs,
             batch: None,
             scaling: None,
             verification: None,
-        })
+        }
     }
 }
 

@@ -2,8 +2,12 @@
 
 use serde::Serialize;
 
+use super::ranks::normal_tail;
+
 /// At which "no more errors than before" is rejected.
 const CHANCE: f64 = 0.01;
+/// Errors up to which every outcome is counted.
+const EXACT: f64 = 10_000.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,44 +19,47 @@ pub struct ErrorRate {
     pub p: f64,
 }
 
-/// Errors among requests of both: Fisher's exact test, one-sided, at 1 %. None where one has no
-/// requests or more errors than requests.
+/// Errors among requests of both: Fisher's exact test, one-sided, at 1 %; with more than 10,000 errors
+/// its normal approximation. None where one has no requests or more errors than requests.
 pub fn error_rate(baseline: (u32, u32), candidate: (u32, u32)) -> Option<ErrorRate> {
-    let (base_errors, base_requests) = baseline;
-    let (errors, requests) = candidate;
-    if base_requests == 0 || requests == 0 || base_errors > base_requests || errors > requests {
+    let usable = |(errors, requests): (u32, u32)| requests > 0 && errors <= requests;
+    if !usable(baseline) || !usable(candidate) {
         return None;
     }
+    let (base_errors, base_requests) = (f64::from(baseline.0), f64::from(baseline.1));
+    let (errors, requests) = (f64::from(candidate.0), f64::from(candidate.1));
     let all_errors = base_errors + errors;
-    // P(the candidate has this many errors or more), all errors dealt out at random.
-    let all_ways = log_choose(base_requests.saturating_add(requests), requests);
-    let log_probability = |k: u32| {
-        log_choose(all_errors, k)
-            + log_choose(
-                (base_requests.saturating_add(requests)) - all_errors,
-                requests - k,
-            )
-            - all_ways
+    let all = base_requests + requests;
+    let p = if all_errors > EXACT {
+        let mean = all_errors * requests / all;
+        let variance = mean * (1.0 - requests / all) * (all - all_errors) / (all - 1.0);
+        normal_tail((errors - mean - 0.5) / variance.sqrt())
+    } else {
+        // P(the candidate has this many errors or more), all errors dealt out at random.
+        let log_probability = |k: f64| {
+            log_choose(all_errors, k) + log_choose(all - all_errors, requests - k)
+                - log_choose(all, requests)
+        };
+        let most = crate::numeric::floor(all_errors.min(requests));
+        (candidate.0..=most)
+            .map(|k| libm::exp(log_probability(f64::from(k))))
+            .sum::<f64>()
+            .min(1.0)
     };
-    let p = (errors..=all_errors.min(requests))
-        .map(|k| libm::exp(log_probability(k)))
-        .sum::<f64>()
-        .min(1.0);
-    let rate = |errors: u32, requests: u32| f64::from(errors) / f64::from(requests);
     Some(ErrorRate {
         worse: p < CHANCE,
-        baseline: rate(base_errors, base_requests),
-        candidate: rate(errors, requests),
+        baseline: base_errors / base_requests,
+        candidate: errors / requests,
         p,
     })
 }
 
 /// ln of n over k; minus infinity where there is no such choice.
-fn log_choose(n: u32, k: u32) -> f64 {
+fn log_choose(n: f64, k: f64) -> f64 {
     if k > n {
         return f64::NEG_INFINITY;
     }
-    let log_factorial = |n: u32| libm::lgamma(f64::from(n) + 1.0);
+    let log_factorial = |n: f64| libm::lgamma(n + 1.0);
     log_factorial(n) - log_factorial(k) - log_factorial(n - k)
 }
 
@@ -73,6 +80,20 @@ mod tests {
         assert!(error_rate((2, 1000), (20, 1000)).unwrap().worse);
         assert!(!error_rate((20, 1000), (2, 1000)).unwrap().worse);
         assert!((error_rate((0, 10), (0, 10)).unwrap().p - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn very_many_errors_are_no_more_work() {
+        assert!(
+            error_rate((1_000_000, u32::MAX), (1_100_000, u32::MAX))
+                .unwrap()
+                .worse
+        );
+        assert!(
+            !error_rate((u32::MAX, u32::MAX), (u32::MAX, u32::MAX))
+                .unwrap()
+                .worse
+        );
     }
 
     #[test]
