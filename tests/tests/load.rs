@@ -219,6 +219,7 @@ async fn drain_finishes_what_runs_and_loses_no_request() {
         "--workers",
         "2",
     ]);
+    tts_tests::install_tls();
     let keep_alive = Client::builder().no_proxy().timeout(SOON).build().unwrap();
     // A connection that is kept and has been used, one that was only opened, and a long answer that is on its way.
     assert_eq!(
