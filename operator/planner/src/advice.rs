@@ -1,9 +1,9 @@
 //! Scale up or scale out: what the numbers of a running deployment say to do next.
 //!
-//! Two of them decide most: x = T / F95 of one idle thread, and y = (T - F95) / E[S]. Below x = 1.1
-//! no number of pods helps, only a shorter service does. With a small y pooled workers (bigger
-//! pods) wait far less than the same workers behind a balancer that picks at random: 4 in one pod
-//! carry 5.4 times the load of one at y = 0.5, but only 1.4 times per worker at y = 5.
+//! Two of them decide most: `x = T / F95` of one idle thread, and `y = (T - F95) / E[S]`. Below
+//! x = 1.1 no number of pods helps, only a shorter service does. With a small y pooled workers
+//! (bigger pods) wait far less than the same workers behind a balancer that picks at random: each
+//! of four in one pod carries 5.4 times what one alone does at y = 0.5, but only 1.4 times at y = 5.
 
 use serde::Serialize;
 

@@ -420,6 +420,29 @@ mod tests {
     }
 
     #[test]
+    fn pooled_workers_carry_more_each() {
+        // ρ* by slots and by services of slack, cs² = 0.35.
+        for (slots, slack, expected) in [
+            (1_u32, 0.5, 0.10),
+            (4, 0.5, 0.53),
+            (16, 0.5, 0.83),
+            (1, 2.0, 0.35),
+            (4, 2.0, 0.79),
+            (1, 5.0, 0.65),
+            (4, 5.0, 0.91),
+        ] {
+            let rates: Vec<f64> = (1..=slots).map(f64::from).collect();
+            let first = vec![Quantiles::constant(0.0); rates.len()];
+            let pod = server(&rates, &first, 0.35);
+            let found = pod.utilisation(pod.max_rate(slack, 0.95, 0.99).unwrap());
+            assert!(
+                (found - expected).abs() <= 0.006,
+                "{slots} {slack}: {found}"
+            );
+        }
+    }
+
+    #[test]
     fn tails_of_quantiles() {
         let mut values = [0.0; QUANTILES];
         for (value, probability) in values.iter_mut().zip(PROBABILITIES) {

@@ -75,7 +75,7 @@ pub enum Reason {
         threads: u32,
         /// T over the idle p95 of one thread; None when one thread was not measured.
         idle_ratio: Option<f64>,
-        /// (T - F95) / E[S]: how many services fit in what is left of the promise.
+        /// `(T - F95) / E[S]`: how many services fit in what is left of the promise.
         slack_services: f64,
         /// Speed-up over one thread, by thread.
         efficiency: Option<f64>,
