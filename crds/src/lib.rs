@@ -6,6 +6,3 @@ pub mod quantity;
 pub mod v1alpha1;
 
 pub use generate::{all, to_yaml};
-
-/// API group of every kind.
-pub const GROUP: &str = "tts-operator.dev";

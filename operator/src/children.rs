@@ -106,18 +106,13 @@ impl Children<'_> {
         }
     }
 
-    /// The objects with these labels, whoever made them.
-    pub async fn list<K: Child>(&self, labels: &BTreeMap<String, String>) -> Result<Vec<K>, Error> {
-        let selector = labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect::<Vec<_>>()
-            .join(",");
+    /// The objects that a label selector (`key=value,…`) picks, whoever made them.
+    pub async fn list<K: Child>(&self, selector: &str) -> Result<Vec<K>, Error> {
         let list = self
             .api::<K>()
-            .list(&ListParams::default().labels(&selector))
+            .list(&ListParams::default().labels(selector))
             .await
-            .map_err(|source| failed::<K>("list", selector, source))?;
+            .map_err(|source| failed::<K>("list", selector.to_owned(), source))?;
         Ok(list.items)
     }
 

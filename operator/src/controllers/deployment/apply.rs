@@ -5,7 +5,10 @@ use super::{
     build::{self, Resources, Workload},
     validate::ValidatedDeployment,
 };
-use crate::children::{Children, Error};
+use crate::{
+    children::{Children, Error},
+    controllers::labels,
+};
 
 /// What the API server has now; the status is computed from nothing else.
 pub struct Applied {
@@ -40,17 +43,21 @@ pub async fn apply(
             let deployment = children.ensure(deployment).await?;
             Ok(Applied {
                 deployment: Some(deployment),
-                pods: children.list(&build::selector(tts)).await?,
+                pods: children.list(&pods_of(tts)).await?,
             })
         }
         None => observe(children, tts).await,
     }
 }
 
+fn pods_of(tts: &ValidatedDeployment) -> String {
+    labels::to_selector(&build::selector(tts))
+}
+
 /// Reads without writing.
 pub async fn observe(children: &Children<'_>, tts: &ValidatedDeployment) -> Result<Applied, Error> {
     Ok(Applied {
         deployment: children.get(&tts.name).await?,
-        pods: children.list(&build::selector(tts)).await?,
+        pods: children.list(&pods_of(tts)).await?,
     })
 }
