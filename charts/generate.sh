@@ -2,7 +2,7 @@
 # charts/generate.sh [--check]
 # Makes what is derived from the charts and the CRDs, or with --check says what is stale:
 #   charts/tts-operator-crds/files/  copies of crds/yaml
-#   e2e/install.yaml                 the operator as kubectl applies it, for people and machines without helm
+#   deploy/install.yaml              the operator as kubectl applies it, for people and machines without helm
 # HELM names the helm to use; without it the one in PATH. Without helm only the copies are made.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,19 +30,19 @@ HEADER
   # kubectl applies the result: the labels must not say that Helm looks after it.
   sed -e '/^ *helm.sh\/chart: /d' -e '/^ *app.kubernetes.io\/managed-by: Helm$/d' "$new/rendered.yaml" >> "$new/install.yaml"
 else
-  echo "charts/generate.sh: no helm in PATH or HELM: e2e/install.yaml is left as it is" >&2
+  echo "charts/generate.sh: no helm in PATH or HELM: deploy/install.yaml is left as it is" >&2
 fi
 
 if [ "${1:-}" = --check ]; then
   stale=
   diff -ru "$charts/tts-operator-crds/files" "$new/files" || stale="$stale charts/tts-operator-crds/files"
   if [ -f "$new/install.yaml" ]; then
-    diff -u "$root/e2e/install.yaml" "$new/install.yaml" || stale="$stale e2e/install.yaml"
+    diff -u "$root/deploy/install.yaml" "$new/install.yaml" || stale="$stale deploy/install.yaml"
   fi
   [ -z "$stale" ] || { echo "stale:$stale; run charts/generate.sh and commit the result" >&2; exit 1; }
 else
   mkdir -p "$charts/tts-operator-crds/files"
   rm -f "$charts"/tts-operator-crds/files/*.yaml
   cp "$new"/files/*.yaml "$charts/tts-operator-crds/files/"
-  [ ! -f "$new/install.yaml" ] || cp "$new/install.yaml" "$root/e2e/install.yaml"
+  [ ! -f "$new/install.yaml" ] || cp "$new/install.yaml" "$root/deploy/install.yaml"
 fi

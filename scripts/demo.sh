@@ -61,7 +61,7 @@ install_operator() {
     step "Installing the CRDs and the operator"
     kubectl apply --server-side --force-conflicts --filename crds/yaml
     kubectl wait --for=condition=Established --timeout=30s --filename crds/yaml >/dev/null
-    sed -E "s#localhost/(tts-[a-z]+):dev#$registry/\\1:$tag#g" e2e/install.yaml | kubectl apply --filename -
+    sed -E "s#localhost/(tts-[a-z]+):dev#$registry/\\1:$tag#g" deploy/install.yaml | kubectl apply --filename -
     kubectl --namespace tts-system rollout status deployment/tts-operator --timeout=120s
 }
 
@@ -142,7 +142,7 @@ show() {
         say "The cluster stays up: export KUBECONFIG=$KUBECONFIG"
         say "Stop it with: make cluster-down"
     else
-        say "Remove it with: kubectl delete -f docs/examples/quickstart.yaml -f e2e/install.yaml -f crds/yaml"
+        say "Remove it with: kubectl delete -f docs/examples/quickstart.yaml -f deploy/install.yaml -f crds/yaml"
     fi
 }
 

@@ -199,12 +199,12 @@ async fn the_examples_are_taken() -> Result<()> {
     .await
 }
 
-/// What `kubectl apply -f e2e/install.yaml` sends passes admission, in a namespace held to the restricted standard.
+/// What `kubectl apply -f deploy/install.yaml` sends passes admission, in a namespace held to the restricted standard.
 #[tokio::test]
 async fn the_install_manifest_is_taken() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _kinds = Kinds::installed(&cluster).await?;
-    let manifest = repository().join("e2e/install.yaml").display().to_string();
+    let manifest = repository().join("deploy/install.yaml").display().to_string();
     let output = cluster
         .kubectl
         .run([
