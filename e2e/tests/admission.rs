@@ -204,7 +204,10 @@ async fn the_examples_are_taken() -> Result<()> {
 async fn the_install_manifest_is_taken() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _kinds = Kinds::installed(&cluster).await?;
-    let manifest = repository().join("deploy/install.yaml").display().to_string();
+    let manifest = repository()
+        .join("deploy/install.yaml")
+        .display()
+        .to_string();
     let output = cluster
         .kubectl
         .run([
