@@ -32,7 +32,7 @@ cluster-up: ## a throwaway Kubernetes; prints the export KUBECONFIG=… line
 	@scripts/setup cluster >&2
 	@e2e/cluster/cluster.sh up
 
-cluster-down: ## stop the throwaway clusters; the host is as it was
+cluster-down: ## stop this clone's throwaway clusters and leave the host as it was
 	@e2e/cluster/cluster.sh down --all
 
 crds: ## write the CRDs again from the Rust types, and what the charts derive from them
@@ -41,5 +41,5 @@ crds: ## write the CRDs again from the Rust types, and what the charts derive fr
 clean: ## remove what was built in this folder
 	rm -rf bin target
 
-clean-cache: cluster-down ## remove the cache folder: tools, images, cargo's target
+clean-cache: ## remove the cache folder: tools, images, cargo's target
 	@scripts/clean-cache.sh

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # The cluster that the demo and the tests use: the one that KUBECONFIG names, or else a throwaway one.
 
-THROWAWAY_KUBECONFIG=$CACHE/cluster/node/admin.kubeconfig
+THROWAWAY_KUBECONFIG=$CLUSTERS/node/admin.kubeconfig
 
 # uses_throwaway: also when KUBECONFIG is what `make cluster-up` printed
-uses_throwaway() { [[ -z ${KUBECONFIG:-} || $KUBECONFIG == "$CACHE"/cluster/*/admin.kubeconfig ]]; }
+uses_throwaway() { [[ -z ${KUBECONFIG:-} || $KUBECONFIG == "$CLUSTERS"/*/admin.kubeconfig ]]; }
 
 # throwaway_name: the instance that KUBECONFIG names
 throwaway_name() { basename "$(dirname "${KUBECONFIG:-$THROWAWAY_KUBECONFIG}")"; }

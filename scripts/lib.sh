@@ -2,10 +2,14 @@
 # Sourced by every script of this repository: where things lie, and how a script talks to a person.
 # shellcheck disable=SC2034 # variables are for the scripts that source this
 
-REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 # All that is slow to make lies outside the clone, so that a second clone of the same machine starts warm.
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/tts-operator
+
+# Clusters belong to a clone: another clone's are never stopped or used.
+CLONE_ID=$(printf '%s' "$REPO" | sha256sum | cut -c1-8)
+CLUSTERS=$CACHE/cluster/$CLONE_ID
 
 # A first try at anything slow prints what it does and how long it takes; a repeated one stays silent.
 say() { printf '%s\n' "$*"; }

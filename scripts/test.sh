@@ -87,7 +87,7 @@ start_cluster() {
     step "Throwaway cluster"
     e2e/cluster/cluster.sh down --name "$CLUSTER"
     e2e/cluster/cluster.sh up --name "$CLUSTER" >/dev/null
-    KUBECONFIG=$CACHE/cluster/$CLUSTER/admin.kubeconfig
+    KUBECONFIG=$CLUSTERS/$CLUSTER/admin.kubeconfig
     export KUBECONFIG
 }
 
@@ -105,8 +105,8 @@ run_tests() {
 
 finish() {
     local status=$?
-    if uses_throwaway && [[ -d $CACHE/cluster/$CLUSTER ]]; then
-        cp -r "$CACHE/cluster/$CLUSTER/log" "$REPORTS/cluster-log" 2>/dev/null || true
+    if uses_throwaway && [[ -d $CLUSTERS/$CLUSTER ]]; then
+        cp -r "$CLUSTERS/$CLUSTER/log" "$REPORTS/cluster-log" 2>/dev/null || true
         e2e/cluster/cluster.sh down --name "$CLUSTER"
     fi
     if ((status != 0)); then record_step test-run 0 failed "the run was cut off with status $status"; fi

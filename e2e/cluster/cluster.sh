@@ -17,8 +17,8 @@ source "$here/lib/stop.sh"
 usage() {
     cat <<'USAGE'
 usage: cluster.sh up   [--name NAME] [--node=real|none]   start one; prints the line `export KUBECONFIG=…`
-       cluster.sh down [--name NAME|--all]                stop one and leave the host as it was
-       cluster.sh status                                  what is running
+       cluster.sh down [--name NAME|--all|--all-clones]   stop one, all of this clone, or all that share the cache
+       cluster.sh status                                  list the clusters of this clone
        cluster.sh load [--name NAME] ARCHIVE...           import OCI image archives into its node
        cluster.sh enter [--name NAME] COMMAND...          run a command in its network namespace
        cluster.sh kubeconfig [--name NAME]                the path of the administrator's kubeconfig
@@ -28,7 +28,7 @@ USAGE
 }
 
 main() {
-    local command=${1:-} name='' node=real
+    local command=${1:-} name='' node=real all_clones=''
     shift || true
     while (($# > 0)); do
         case $1 in
@@ -36,6 +36,7 @@ main() {
         --name=*) name=${1#*=} && shift ;;
         --node=real | --node=none) node=${1#*=} && shift ;;
         --all) name='*' && shift ;;
+        --all-clones) all_clones=yes && shift ;;
         --) shift && break ;;
         -*) usage >&2 && exit 2 ;;
         *) break ;;
@@ -44,12 +45,14 @@ main() {
     if [[ -z $name ]]; then
         case $node in none) name=api ;; *) name=node ;; esac
     fi
-    [[ $name =~ ^[a-z0-9]{1,12}$ || $name == '*' ]] ||
+    is_instance_name "$name" || [[ $name == '*' ]] ||
         fail "a cluster's name is 1 to 12 lower-case letters or digits, not '$name'"
 
     case $command in
     up) start_instance "$name" "$node" ;;
-    down) stop_instances "$name" ;;
+    down)
+        if [[ -n $all_clones ]]; then stop_instances_of_all_clones; else stop_instances "$name"; fi
+        ;;
     status) list_instances ;;
     load) load_images "$name" "$@" ;;
     enter) enter_instance "$name" "$@" ;;

@@ -20,7 +20,7 @@ if command -v nft >/dev/null; then nft list tables 2>/dev/null | section nft; fi
 # Every program of a cluster is told its folder.
 for name in "$@"; do
     for process in /proc/[0-9]*; do
-        if grep --quiet "/tts-operator/cluster/$name/" "$process/cmdline" 2>/dev/null; then
+        if grep --quiet "/tts-operator/cluster/[0-9a-f]*/$name/" "$process/cmdline" 2>/dev/null; then
             tr '\0' ' ' <"$process/cmdline" && echo
         fi
     done

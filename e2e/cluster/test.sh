@@ -48,7 +48,7 @@ expect "so do programs in the cluster's network" cluster enter --name "$NODE" \
 expect "an API server alone has no node" fails on "$API" get node node-0
 
 # A crash: nothing gets to clean up.
-kill -KILL "$(<"$CACHE/cluster/$NODE/supervisor.pid")"
+kill -KILL "$(<"$CLUSTERS/$NODE/supervisor.pid")"
 cluster up --name "$NODE" >/dev/null 2>&1
 expect "after a crash the next start works" on "$NODE" get namespace default
 expect "and has nothing of the one before" fails on "$NODE" get pod pause

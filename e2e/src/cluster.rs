@@ -8,7 +8,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config, config::KubeConfigOptions, config::Kubeconfig};
 
-use crate::command::{Program, first_file, in_path};
+use crate::{
+    command::{Program, first_file, in_path},
+    digest::sha256,
+};
 
 /// Name of the throwaway cluster that `make cluster-up` starts; others are named by their KUBECONFIG.
 const NAME: &str = "node";
@@ -33,7 +36,7 @@ impl Cluster {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
 
-        let throwaway = cache()?.join("cluster");
+        let throwaway = clusters()?;
         let kubeconfig = env::var_os("KUBECONFIG")
             .filter(|value| !value.is_empty())
             .map_or_else(|| throwaway.join(NAME).join(KUBECONFIG), PathBuf::from);
@@ -156,6 +159,14 @@ pub fn cache() -> Result<PathBuf> {
         },
     };
     Ok(base.join("tts-operator"))
+}
+
+/// The folder of this clone's throwaway clusters, named by the first eight hexadecimal digits of the SHA-256 of the
+/// clone's path.
+fn clusters() -> Result<PathBuf> {
+    let clone = repository().canonicalize()?;
+    let id = sha256(clone.as_os_str().as_encoded_bytes());
+    Ok(cache()?.join("cluster").join(&id[..8]))
 }
 
 /// Root of the repository that these tests were built from.

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The kubelet gets a cgroup of its own, so that pods of two clusters, or of a kubelet of the host, do not meet.
 
-cgroup_name() { printf 'tts-operator-%s\n' "$1"; }
+cgroup_name() { printf 'tts-operator-%s-%s\n' "$CLONE_ID" "$1"; }
 
 # cgroup_hierarchies: the mount points of version 2, of version 1's controllers, or (hybrid) of both
 cgroup_hierarchies() { awk '$3 ~ /^cgroup2?$/ && !seen[$2]++ { print $2 }' /proc/mounts; }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# A running cluster is an instance with a name. Its folder holds all it has: keys, etcd's data, containers, logs.
+# A running cluster is an instance with a name, which belongs to a clone. Its folder holds all of it: keys, etcd's data,
+# containers, logs.
 
-instance_state() { printf '%s/cluster/%s\n' "$CACHE" "$1"; }
+instance_state() { printf '%s/%s\n' "$CLUSTERS" "$1"; }
 
 instance_kubeconfig() { printf '%s/admin.kubeconfig\n' "$(instance_state "$1")"; }
 
@@ -25,10 +26,15 @@ instance_is_ready() {
     [[ -f $(instance_state "$1")/ready ]] && instance_init "$1" >/dev/null
 }
 
+# is_instance_name NAME: other folders of $CLUSTERS are not ours
+is_instance_name() { [[ $1 =~ ^[a-z0-9]{1,12}$ ]]; }
+
+# instance_names: of this clone
 instance_names() {
-    local folder
-    for folder in "$CACHE"/cluster/*/; do
-        [[ ! -d $folder ]] || basename "$folder"
+    local folder name
+    for folder in "$CLUSTERS"/*/; do
+        name=$(basename "$folder")
+        if [[ -d $folder ]] && is_instance_name "$name"; then printf '%s\n' "$name"; fi
     done
 }
 

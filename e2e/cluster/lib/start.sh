@@ -8,8 +8,9 @@ START_DEADLINE_SECONDS=120
 start_instance() {
     local name=$1 node=$2 start=$SECONDS
     require_machine "$node"
-    mkdir -p "$CACHE/cluster"
-    # Two starts at once would choose the same network; the lock goes with this process, not with the cluster.
+    mkdir -p "$CLUSTERS"
+    # Two starts at once, of whatever clone, would choose the same network. The lock is released with this process, not
+    # with the cluster.
     exec 9>"$CACHE/cluster/.lock"
     flock 9
     if instance_is_ready "$name"; then
@@ -61,7 +62,7 @@ boot() {
 start_failed() {
     local state kept
     state=$(instance_state "$1")
-    kept=$CACHE/log/cluster-$1
+    kept=$CACHE/log/cluster-$CLONE_ID-$1
     sed 's/^/    /' "$state/log/init.log" >&2
     mkdir -p "$CACHE/log"
     rm -rf "$kept"

@@ -11,6 +11,17 @@ stop_instances() {
     fi
 }
 
+# stop_instances_of_all_clones: for `make clean-cache`, which removes what all clones share
+stop_instances_of_all_clones() {
+    local folder
+    for folder in "$CACHE"/cluster/*/; do
+        [[ $(basename "$folder") =~ ^[0-9a-f]{8}$ ]] || continue
+        CLONE_ID=$(basename "$folder")
+        CLUSTERS=$CACHE/cluster/$CLONE_ID
+        stop_instances '*'
+    done
+}
+
 stop_instance() {
     local name=$1 state supervisor init number
     state=$(instance_state "$name")
@@ -43,7 +54,7 @@ provide_mount_points() {
 }
 
 release_mount_points() {
-    [[ -f $CACHE/cluster/.made-cni-results && -z $(instance_names) ]] || return 0
+    [[ -f $CACHE/cluster/.made-cni-results && -z $(find "$CACHE/cluster" -mindepth 2 -maxdepth 2 -type d) ]] || return 0
     rmdir "$CNI_RESULTS" 2>/dev/null || true
     rm "$CACHE/cluster/.made-cni-results"
 }
