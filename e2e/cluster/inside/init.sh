@@ -10,7 +10,7 @@ source "$here/parts.sh"
 source "$here/control-plane.sh"
 source "$here/node.sh"
 
-export KUBECONFIG=$STATE/admin.kubeconfig
+export KUBECONFIG=$STATE/admin.kubeconfig KUBECACHEDIR=$STATE/kubectl-cache
 PATH=$CONTAINERD:$PATH
 
 main() {

@@ -8,7 +8,7 @@ prepare_mounts() {
     # Places at fixed paths that containerd, runc, the kubelet and the CNI library write to.
     mount -t tmpfs tmpfs /run
     mount -t tmpfs tmpfs /var/log
-    mount -t tmpfs tmpfs /var/lib/cni
+    cover_var_lib
     mkdir -p /run/netns /run/lock
 
     # The kubelet sets these for the whole machine: show it files that say so already.
@@ -22,6 +22,22 @@ prepare_mounts() {
         printf '%s\n' "${value#*=}" >"$file"
         mount --bind "$file" "$setting"
     done
+}
+
+# cover_var_lib: /var/lib/cni, and /var/lib/kubelet/device-plugins, where the kubelet removes the sockets it finds. The
+# parent is covered, because neither has to exist on the host. The cache stays visible when it lies below.
+cover_var_lib() {
+    local kept
+    kept=$(realpath "$CACHE")
+    if [[ $kept == /var/lib/* ]]; then
+        mkdir /run/cache
+        mount --rbind "$kept" /run/cache
+    fi
+    mount -t tmpfs tmpfs /var/lib
+    if [[ $kept == /var/lib/* ]]; then
+        mkdir -p "$kept"
+        mount --rbind /run/cache "$kept"
+    fi
 }
 
 ctr() { "$CONTAINERD/ctr" --address "$STATE/containerd/containerd.sock" --namespace k8s.io "$@"; }

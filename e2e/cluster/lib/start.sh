@@ -7,12 +7,10 @@ START_DEADLINE_SECONDS=120
 # start_instance NAME real|none: text goes to stderr, the `export` line alone to stdout
 start_instance() {
     local name=$1 node=$2 start=$SECONDS
+    check_cluster_network
     require_machine "$node"
     mkdir -p "$CLUSTERS"
-    # Two starts at once, of whatever clone, would choose the same network. The lock is released with this process, not
-    # with the cluster.
-    exec 9>"$CACHE/cluster/.lock"
-    flock 9
+    lock_machine
     if instance_is_ready "$name"; then
         say "the cluster '$name' is already running (end it with: e2e/cluster/cluster.sh down --name $name)" >&2
     else
@@ -23,20 +21,24 @@ start_instance() {
     say "export KUBECONFIG=$(instance_kubeconfig "$name")"
 }
 
+# lock_machine: two starts at once, of any clones, would choose the same network. The lock is released with this process,
+# not with the cluster.
+lock_machine() {
+    exec 9>"$CACHE/cluster/.lock"
+    flock 9
+}
+
 boot() {
-    local name=$1 node=$2 state number init
+    local name=$1 node=$2 state network init
     state=$(instance_state "$name")
-    number=$(free_network)
+    network=$(free_network)
     mkdir -m 700 "$state"
     mkdir "$state/log"
-    write_settings "$state" "$name" "$number" "$node"
-    create_pki "$state/pki" "$(network_api_address "$number")" "$(network_first_service "$number")"
+    write_settings "$state" "$name" "$network" "$node"
+    create_pki "$state/pki" "$(network_api_address "$network")" "$(network_first_service "$network")"
     render_configuration "$state"
     cp "$state/pki/admin.kubeconfig" "$state/admin.kubeconfig"
-    if [[ $node == real ]]; then
-        create_cgroups "$name"
-        provide_mount_points
-    fi
+    [[ $node != real ]] || create_cgroups "$name"
 
     # --kill-child ends the first process, and with it every process of the instance, when unshare is killed.
     setsid unshare --net --mount --pid --fork --mount-proc --kill-child=KILL --propagation private \
@@ -49,7 +51,7 @@ boot() {
         kill -0 "$(<"$state/supervisor.pid")" 2>/dev/null || start_failed "$name"
         sleep 0.02
     done
-    connect_host "$number" "$init"
+    connect_host "$network" "$init"
     local deadline=$((SECONDS + START_DEADLINE_SECONDS))
     until [[ -f $state/ready ]]; do
         instance_init "$name" >/dev/null || start_failed "$name"
@@ -68,20 +70,23 @@ start_failed() {
     rm -rf "$kept"
     cp -r "$state/log" "$kept"
     stop_instance "$1"
+    release_cgroups
     fail "the cluster '$1' did not start; the logs of its parts are in $kept"
 }
 
-# write_settings STATE NAME NUMBER NODE: what the scripts inside the namespaces, and a later stop, have to know
+# write_settings STATE NAME NETWORK NODE: what the scripts inside the namespaces, and a later stop, have to know
 write_settings() {
-    local state=$1 number=$3
+    local state=$1 network=$3
     cat >"$state/settings" <<SETTINGS
 NAME=$2
 NODE=$4
-NETWORK_NUMBER=$number
-API_ADDRESS=$(network_api_address "$number")
-PODS=$(network_pods "$number")
-SERVICES=$(network_services "$number")
-DNS_SERVICE=$(network_dns_service "$number")
+CACHE=$CACHE
+NETWORK=$network
+INTERFACE=$(network_interface_host "$network")
+API_ADDRESS=$(network_api_address "$network")
+PODS=$(network_pods "$network")
+SERVICES=$(network_services "$network")
+DNS_SERVICE=$(network_dns_service "$network")
 CGROUP=/$(cgroup_name "$2")
 KUBEONE=$(go_tool_dir kubeone)/kubeone
 CONTAINERD=$(go_tool_dir containerd)

@@ -9,6 +9,11 @@ stop_instances() {
     else
         stop_instance "$1"
     fi
+    # Not while another clone's cluster starts.
+    if [[ -f $CGROUP2_RECORD ]]; then
+        lock_machine
+        release_cgroups
+    fi
 }
 
 # stop_instances_of_all_clones: for `make clean-cache`, which removes what all clones share
@@ -23,7 +28,7 @@ stop_instances_of_all_clones() {
 }
 
 stop_instance() {
-    local name=$1 state supervisor init number
+    local name=$1 state supervisor init interface
     state=$(instance_state "$name")
     [[ -d $state ]] || return 0
     if supervisor=$(instance_supervisor "$name"); then
@@ -32,8 +37,8 @@ stop_instance() {
         # The first process of a process namespace ends last: once it is gone, so is all it ran.
         [[ -z $init ]] || await_end "$init"
     fi
-    if number=$(sed -n 's/^NETWORK_NUMBER=//p' "$state/settings" 2>/dev/null) && [[ -n $number ]]; then
-        disconnect_host "$number"
+    if interface=$(sed -n 's/^INTERFACE=//p' "$state/settings" 2>/dev/null) && [[ -n $interface ]]; then
+        disconnect_host "$interface"
     fi
     remove_cgroups "$name"
     # The kernel lets go of the mounts a moment after the last process.
@@ -43,20 +48,6 @@ stop_instance() {
         sleep 0.1
     done
     [[ ! -d $state ]] || fail "could not remove $state: something in it is still in use (attempt $attempt)"
-    release_mount_points
-}
-
-# The folders that init.sh covers have to exist on the host; the one we had to make goes with the last instance.
-CNI_RESULTS=/var/lib/cni
-
-provide_mount_points() {
-    [[ -d $CNI_RESULTS ]] || { mkdir -p "$CNI_RESULTS" && touch "$CACHE/cluster/.made-cni-results"; }
-}
-
-release_mount_points() {
-    [[ -f $CACHE/cluster/.made-cni-results && -z $(find "$CACHE/cluster" -mindepth 2 -maxdepth 2 -type d) ]] || return 0
-    rmdir "$CNI_RESULTS" 2>/dev/null || true
-    rm "$CACHE/cluster/.made-cni-results"
 }
 
 await_end() {
