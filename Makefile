@@ -3,9 +3,12 @@ SHELL := /bin/bash
 # The text reaches the shell only as a variable, whatever characters are in it: not even make looks at its dollar signs.
 export TTS_DEMO_TEXT := $(value TEXT)
 unexport TEXT
+export TTS_PUSH_REGISTRY := $(value REGISTRY)
+export TTS_PUSH_TAGS := $(value TAGS)
+unexport REGISTRY TAGS
 export CARGO_TARGET_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tts-operator/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo images cluster-up cluster-down crds clean clean-cache
+.PHONY: help setup build check test demo images push cluster-up cluster-down crds clean clean-cache
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -27,6 +30,9 @@ demo: ## from nothing to hello.wav; TEXT="…" says what is spoken
 
 images: ## the container images; prints name, digest and size of each
 	@scripts/images.sh build
+
+push: ## build the images and push them to REGISTRY=…; TAGS="…" instead of the version of the chart
+	@scripts/push.sh
 
 cluster-up: ## a throwaway Kubernetes; prints the export KUBECONFIG=… line
 	@scripts/setup cluster >&2

@@ -53,7 +53,7 @@ bring_images() {
         choose_builder
         tag=dev-$(content_key "$(image_archive tts-operator)" "$(image_archive tts-server)")
         for name in tts-operator tts-server; do
-            engine_push "$(image_archive "$name")" "$(image_reference "$name")" "$TTS_IMAGE_REGISTRY/$name:$tag" >&2
+            push_image "$name" "$TTS_IMAGE_REGISTRY" "$tag" >&2
         done
         printf '%s %s\n' "$TTS_IMAGE_REGISTRY" "$tag"
         ;;

@@ -18,6 +18,7 @@ go_tool_about() {
     coredns) printf 'CoreDNS 1.15.0 (about 1 minute, once)\n' ;;
     helm) printf 'helm 4.2.4 (1 to 2 minutes, once)\n' ;;
     kwok) printf 'kwok 0.8.0 (about 1 minute, once)\n' ;;
+    registry) printf 'the registry distribution 3.1.2 (about 1 minute, once)\n' ;;
     esac
 }
 

@@ -8,6 +8,7 @@ source "$here/install/onnxruntime.sh"
 source "$here/images/builder.sh"
 source "$here/images/base.sh"
 source "$here/images/archives.sh"
+source "$here/images/push.sh"
 source "$here/cluster-in-use.sh"
 
 usage() {

@@ -74,10 +74,49 @@ engine_save() {
     esac
 }
 
-# engine_push NAME REFERENCE: to a registry
+# engine_push ARCHIVE REFERENCE...: pushes what engine_save wrote and prints the digest under which the registry has it. An
+# engine that compresses the layers on the way changes the digest, so it is the one of the push that counts.
 engine_push() {
+    local archive=$1 image reference digest pushed=''
+    shift
+    image=$(engine_load "$archive") || return
+    for reference in "$@"; do
+        digest=$(engine_push_one "$image" "$reference") || return
+        if [[ -z $digest || (-n $pushed && $digest != "$pushed") ]]; then
+            printf 'error: %s was pushed with the digest %s and not with %s\n' "$reference" "'$digest'" "'$pushed'" >&2
+            return 1
+        fi
+        pushed=$digest
+    done
+    printf '%s\n' "$pushed"
+}
+
+# engine_load ARCHIVE: prints what the engine calls the image
+engine_load() {
     case $BUILDER in
-    buildah) own_buildah push --quiet "$1" "docker://$2" ;;
-    *) "$BUILDER" tag "$1" "$2" && "$BUILDER" push --quiet "$2" ;;
+    # By identifier: the name in the archive may meanwhile belong to an image of another clone.
+    buildah) own_buildah pull --quiet "oci-archive:$1" ;;
+    podman) podman load --quiet --input "$1" | sed -n 's/^Loaded image.*: //p' ;;
+    docker) docker load --quiet --input "$1" | sed -n 's/^Loaded image[^:]*: //p' ;;
     esac
+}
+
+# engine_push_one IMAGE REFERENCE: prints the digest. Messages of the engine go to stderr.
+engine_push_one() {
+    local flags=() file status=0
+    [[ -z ${TTS_REGISTRY_INSECURE:-} ]] || flags+=(--tls-verify=false)
+    file=$(mktemp)
+    case $BUILDER in
+    buildah) own_buildah push --quiet "${flags[@]}" --digestfile "$file" "$1" "docker://$2" >&2 || status=$? ;;
+    podman) podman push --quiet "${flags[@]}" --digestfile "$file" "$1" "docker://$2" >&2 || status=$? ;;
+    # The engine of docker decides itself which registries may be insecure.
+    docker)
+        { docker tag "$1" "$2" && docker push "$2"; } >"$file.log" || status=$?
+        cat "$file.log" >&2
+        sed -n 's/.* digest: \(sha256:[0-9a-f]*\) .*/\1/p' "$file.log" >"$file"
+        ;;
+    esac
+    cat "$file"
+    rm -f "$file" "$file.log"
+    return $status
 }
