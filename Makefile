@@ -47,5 +47,5 @@ crds: ## write the CRDs again from the Rust types, and what the charts derive fr
 clean: ## remove what was built in this folder
 	rm -rf bin target
 
-clean-cache: ## remove the cache folder: tools, images, cargo's target
+clean-cache: ## list and remove the cache folder: tools, images, cargo's target
 	@scripts/clean-cache.sh

@@ -2,6 +2,9 @@
 # The programs that are built from Go modules: each is a module under e2e/cluster with its go.sum, so that versions are
 # pinned and every source is checked against its hash. A tool is built once per content key and machine.
 
+# shellcheck disable=SC2034 # for the scripts that source this
+GO_TOOLS=(kubeone containerd coredns helm kwok registry)
+
 # go_tool_module NAME: the folder of its go.mod
 go_tool_module() {
     case $1 in
@@ -57,7 +60,10 @@ go_tool_dir() {
 install_go_tool() {
     local dir
     dir=$(go_tool_dir "$1")
-    [[ ! -d $dir ]] || return 0
+    if [[ -d $dir ]]; then
+        mark_used "$dir"
+        return
+    fi
     with_progress "Building $(go_tool_about "$1")" install_folder "$dir" build_go_tool "$1"
 }
 

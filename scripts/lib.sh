@@ -65,6 +65,9 @@ heartbeat() {
     done
 }
 
+# mark_used PATH...: so that scripts/prune-cache.sh keeps it
+mark_used() { touch --no-create -- "$@" 2>/dev/null || true; }
+
 # install_folder TARGET COMMAND...: runs COMMAND with a new folder as its last argument and renames the folder to TARGET
 # when it succeeds, so that TARGET is either whole or absent even when a run is cut off.
 install_folder() {

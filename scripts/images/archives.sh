@@ -46,14 +46,15 @@ build_image() {
         check_glibc "$(image_binary "$name")"
     fi
     archive=$(image_archive "$name")
-    [[ ! -f $archive ]] || return 0
+    if [[ -f $archive ]]; then
+        mark_used "$archive" "$archive.facts"
+        return
+    fi
     choose_builder
     if [[ $name != tts-pause ]]; then provide_base; fi
     if [[ $name == tts-server ]]; then install_onnxruntime "$TARGETARCH"; fi
     mkdir -p "$CACHE/images"
     with_progress "Image $name with $BUILDER (3 to 30 s)" build_archive "$name" "$archive"
-    # Of each image the archives of the last builds stay: another clone may use one.
-    find "$CACHE/images" -name "$name-*.tar*" -mtime +7 -delete
 }
 
 # build_archive NAME ARCHIVE

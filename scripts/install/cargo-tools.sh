@@ -15,7 +15,7 @@ install_cargo_tools() {
 install_cargo_tool() {
     local dir
     dir=$(cargo_tool_dir "$1" "$2")
-    [[ -x $dir/bin/$1 ]] && return
+    if [[ -x $dir/bin/$1 ]]; then mark_used "$dir" && return; fi
     with_progress "Building $1 $2 ($3)" install_folder "$dir" build_cargo_tool "$1" "$2"
 }
 

@@ -27,7 +27,7 @@ onnxruntime_dir() { printf '%s/ort/%s-%s\n' "$CACHE" "$ONNXRUNTIME_VERSION" "$(w
 install_onnxruntime() {
     local dir
     dir=$(onnxruntime_dir "$1")
-    [[ -d $dir ]] && return
+    if [[ -d $dir ]]; then mark_used "$dir" && return; fi
     with_progress "ONNX Runtime $ONNXRUNTIME_VERSION for $1 from PyPI (24 MB)" \
         install_folder "$dir" unpack_onnxruntime_wheel "$(wheel_arch "$1")"
 }

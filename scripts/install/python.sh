@@ -9,7 +9,7 @@ install_python_venv() {
     local venv
     venv=$(python_venv)
     # The last file that is written says that the environment is whole; a virtual environment cannot be moved.
-    [[ -f $venv/complete ]] && return
+    if [[ -f $venv/complete ]]; then mark_used "$venv" && return; fi
     require_packages python3-venv
     with_progress "A speech recogniser and OpenAI's client for Python (110 MB)" make_venv "$venv"
 }
