@@ -1,4 +1,4 @@
-//! The CRDs as the API server gets them: what the derive makes, and what it has no attribute for.
+//! The CRDs as the API server receives them: the output of the derive macro, plus what it has no attribute for.
 use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -47,7 +47,7 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd
 }
 
-/// Brings one schema node and all below it to what the API server and `kubectl explain` want.
+/// Adapts a schema node and its children to what the API server and `kubectl explain` expect.
 fn tidy(schema: &mut JSONSchemaProps) {
     // An explicit null means "absent" to people, and without `nullable` the API server prunes it;
     // with it, CEL's `has()` would see a value.

@@ -1,4 +1,4 @@
-//! The Kubernetes API of tts-operator: types and schemas, nothing that talks to a cluster.
+//! The Kubernetes API of tts-operator: types and schemas only, no client.
 //!
 //! The doc comments of the fields are what `kubectl explain` prints.
 mod generate;

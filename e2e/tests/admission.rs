@@ -251,7 +251,7 @@ async fn every_field_is_explained() -> Result<()> {
         ("ttsvoice.spec.source", "exactly one of"),
         ("ttsv.spec.source.files.sha256", "SHA-256"),
         ("ttsdeployment.spec.voices", "TtsVoice"),
-        ("ttsd.spec.scaling.replicas", "How many pods"),
+        ("ttsd.spec.scaling.replicas", "Number of pods"),
         ("ttsd.status.endpoint", "URL of the endpoint"),
     ] {
         // Short names take a moment longer to be known than the kinds.

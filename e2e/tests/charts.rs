@@ -75,7 +75,7 @@ async fn without_a_registry_a_sentence_says_what_to_set() -> Result<()> {
     contains_all(
         &error,
         &[
-            "image.registry is not set. Say which registry",
+            "image.registry is not set. Set it to the registry",
             "--set image.registry=",
         ],
     )

@@ -6,7 +6,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Name of cluster-scoped objects: operators that look after some namespaces only may share a release name. */}}
+{{/* Name of cluster-scoped objects: operators that each manage some namespaces may share a release name. */}}
 {{- define "tts-operator.clusterName" -}}
 {{- if .Values.watchNamespaces -}}
 {{- printf "%s-%s" .Release.Namespace (include "tts-operator.fullname" .) -}}
@@ -40,16 +40,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "tts-operator.image" -}}
 {{- $image := .root.Values.image -}}
 {{- if not $image.registry -}}
-{{- fail "image.registry is not set. Say which registry holds the images tts-operator and tts-server, for example: --set image.registry=registry.example.com/speech" -}}
+{{- fail "image.registry is not set. Set it to the registry that holds the images tts-operator and tts-server, for example: --set image.registry=registry.example.com/speech" -}}
 {{- end -}}
 {{- printf "%s/%s:%s" $image.registry .image.repository ($image.tag | default .root.Chart.AppVersion) -}}
 {{- with .image.digest }}@{{ . }}{{ end -}}
 {{- end -}}
 
-{{/* Settings that each pass the schema and do not go together. */}}
+{{/* Combinations of settings that the schema cannot reject. */}}
 {{- define "tts-operator.validate" -}}
 {{- if and .Values.ca.pem .Values.ca.configMap.name -}}
-{{- fail "ca.pem and ca.configMap.name are both set. Keep the one that holds your certificates." -}}
+{{- fail "ca.pem and ca.configMap.name are both set. Set only the one that holds your certificates." -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection) -}}
 {{- fail "replicas is above 1 while leaderElection is false: two operators would write the same objects. Set leaderElection to true or replicas to 1." -}}
@@ -69,7 +69,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.ca.pem -}}ca.crt{{- else -}}{{ .Values.ca.configMap.key }}{{- end -}}
 {{- end -}}
 
-{{/* Restricted Pod Security, for every container of this chart. */}}
+{{/* Restricted Pod Security Standard, for every container of this chart. */}}
 {{- define "tts-operator.containerSecurityContext" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -77,7 +77,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* The user comes from the image (65532), so that platforms which choose one a namespace can. */}}
+{{/* No runAsUser: the image sets it (65532), and platforms that assign a user per namespace can override it. */}}
 {{- define "tts-operator.podSecurityContext" -}}
 runAsNonRoot: true
 seccompProfile:

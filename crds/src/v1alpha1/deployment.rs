@@ -50,24 +50,24 @@ pub struct TtsDeploymentSpec {
     )]
     pub voices: Vec<VoiceReference>,
 
-    /// How large a pod is. When absent the operator asks for 250m CPU and for the memory that
-    /// the inspected voices need.
+    /// Resources of each pod. When absent, the operator requests 250m CPU and the memory that the
+    /// inspected voices need.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizing: Option<Sizing>,
 
-    /// How many pods there are; one when absent.
+    /// Number of pods; one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
 
-    /// What the pods carry besides what the operator gives them.
+    /// Settings that are added to the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodSettings>,
 
-    /// How the endpoint is reached.
+    /// How the endpoint is exposed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
 
-    /// While true the operator changes nothing of this deployment; its status is kept up to date.
+    /// While true, the operator changes nothing for this deployment; the status is still updated.
     #[serde(default)]
     pub paused: bool,
 }
@@ -83,25 +83,25 @@ pub struct VoiceReference {
     )]
     pub name: String,
 
-    /// Whether this voice answers requests that name an OpenAI voice such as `alloy`. The first
-    /// voice of the list is the default when none says so.
+    /// Whether this voice serves requests that name no voice, or an OpenAI voice such as `alloy`.
+    /// When no entry sets it, the first voice is the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<bool>,
 }
 
-/// How large a pod is.
+/// Resources of each pod.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Sizing {
-    /// `Manual`: the resources below are used as they are.
+    /// `Manual`: the resources below are used as written.
     pub mode: SizingMode,
 
-    /// Requests and limits of the server container. Its worker threads are the whole CPUs of the
-    /// limit (of the request where there is no limit), at least one.
+    /// Requests and limits of the server container. It runs one worker thread per whole CPU of the
+    /// limit (of the request if there is no limit), at least one.
     pub resources: Resources,
 }
 
-/// Who decides on the resources.
+/// How the resources are determined.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizingMode {
     Manual,
@@ -117,15 +117,15 @@ pub enum SizingMode {
         .message("requests.memory must not be above limits.memory; raise the limit or lower the request"),
 )]
 pub struct Resources {
-    /// What the scheduler reserves.
+    /// Resources that the scheduler reserves.
     pub requests: ResourceRequests,
 
-    /// What the container may use at most; without a limit, what the node has free.
+    /// Maximum resources; without a limit, the free capacity of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<ResourceLimits>,
 }
 
-/// What the scheduler reserves for the server container.
+/// Resources that the scheduler reserves for the server container.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceRequests {
@@ -136,7 +136,7 @@ pub struct ResourceRequests {
     pub memory: Quantity,
 }
 
-/// What the server container may use at most.
+/// Maximum resources of the server container.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceLimits {
@@ -144,12 +144,12 @@ pub struct ResourceLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Quantity>,
 
-    /// Memory in bytes, for example `1Gi`; a container that needs more is killed.
+    /// Memory in bytes, for example `1Gi`; a container that exceeds it is killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
 }
 
-/// How many pods there are.
+/// Number of pods.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Scaling {
@@ -158,39 +158,39 @@ pub struct Scaling {
     #[schemars(rename = "type")]
     pub r#type: ScalingType,
 
-    /// How many pods; 0 stops serving and keeps everything else.
+    /// Number of pods; 0 stops serving and keeps all other objects.
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
 }
 
-/// Who decides on the number of pods.
+/// How the number of pods is determined.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScalingType {
     #[default]
     Static,
 }
 
-/// What the pods carry besides what the operator gives them.
+/// Settings that are added to the pods.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSettings {
-    /// More labels for the pods.
+    /// Additional labels of the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 63, "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"}))]
     #[x_kube(
         validation = Rule::new("self.all(key, key.size() <= 317 && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))")
-            .message("pod.labels has a key that is no label key; write name or prefix/name with letters, digits, '-', '_' and '.'"),
+            .message("pod.labels has a key that is not a valid label key; use name or prefix/name with letters, digits, '-', '_' and '.'"),
         validation = Rule::new("!self.exists(key, key.startsWith('tts-operator.dev/') || key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'app.kubernetes.io/managed-by'])")
             .message("pod.labels must not set labels of the operator (app.kubernetes.io/name, instance, component, managed-by and tts-operator.dev/*): they select the pods"),
     )]
     pub labels: BTreeMap<String, String>,
 
-    /// More annotations for the pods.
+    /// Additional annotations of the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
     #[x_kube(
         validation = Rule::new("self.all(key, key.size() <= 317 && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))")
-            .message("pod.annotations has a key that is no annotation key; write name or prefix/name with letters, digits, '-', '_' and '.'"),
+            .message("pod.annotations has a key that is not a valid annotation key; use name or prefix/name with letters, digits, '-', '_' and '.'"),
         validation = Rule::new("!self.exists(key, key.startsWith('tts-operator.dev/'))")
             .message("pod.annotations must not set annotations of the operator (tts-operator.dev/*)"),
     )]
@@ -201,15 +201,15 @@ pub struct PodSettings {
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
 
-    /// Names of Secrets of this namespace with credentials for the server image's registry, added
-    /// to those that the operator was installed with.
+    /// Names of Secrets in this namespace with credentials for the server image's registry, in
+    /// addition to those that the operator was installed with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub image_pull_secrets: Vec<String>,
 }
 
-/// How the endpoint is reached.
+/// How the endpoint is exposed.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Expose {
@@ -232,7 +232,7 @@ pub struct ServiceSettings {
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
     #[x_kube(
         validation = Rule::new("self.all(key, key.size() <= 317 && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))")
-            .message("service.annotations has a key that is no annotation key; write name or prefix/name with letters, digits, '-', '_' and '.'"),
+            .message("service.annotations has a key that is not a valid annotation key; use name or prefix/name with letters, digits, '-', '_' and '.'"),
         validation = Rule::new("!self.exists(key, key.startsWith('tts-operator.dev/'))")
             .message("service.annotations must not set annotations of the operator (tts-operator.dev/*)"),
     )]
@@ -248,26 +248,26 @@ pub enum ServiceType {
     LoadBalancer,
 }
 
-/// What the operator made of the deployment.
+/// Observed state of the deployment.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct TtsDeploymentStatus {
-    /// `metadata.generation` that this status was computed from; -1 until the operator has seen
-    /// the object.
+    /// `metadata.generation` that this status was computed from; -1 until the operator has
+    /// processed the object.
     #[serde(default = "unobserved")]
     pub observed_generation: i64,
 
-    /// Conditions: `Ready`, `VoicesReady`, `Sized`, `Available`; `Reconciling` and `Stalled` only
-    /// while true.
+    /// Conditions: `Ready`, `VoicesReady`, `Sized`, `Available`; `Reconciling` and `Stalled` are
+    /// present only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Pods that exist.
+    /// Number of pods that exist.
     #[serde(default)]
     pub replicas: i32,
 
-    /// Pods that answer requests.
+    /// Number of pods that are ready to serve requests.
     #[serde(default)]
     pub ready_replicas: i32,
 
@@ -302,7 +302,7 @@ impl Default for TtsDeploymentStatus {
     }
 }
 
-/// One voice as the deployment sees it.
+/// State of one voice of the deployment.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct VoiceState {
@@ -313,7 +313,7 @@ pub struct VoiceState {
     /// Whether the voice exists and is ready.
     pub ready: bool,
 
-    /// Digest of the voice's files.
+    /// Combined digest of the voice's files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 80))]
     pub digest: Option<String>,

@@ -1,4 +1,4 @@
-//! `TtsVoice`: where a voice comes from, and what inspecting it found.
+//! `TtsVoice`: the source of a voice, and the result of its inspection.
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unobserved;
 
-/// One speaking identity: where its model files come from.
+/// The source of a voice's model files.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[kube(
     group = "tts-operator.dev",
@@ -18,7 +18,7 @@ use super::unobserved;
     namespaced,
     status = "TtsVoiceStatus",
     derive = "PartialEq",
-    doc = "A voice: where its model files come from, and what inspecting them in the cluster found.",
+    doc = "A voice: the source of its model files, and the result of inspecting them in the cluster.",
     selectable = ".spec.source.builtin.name",
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
@@ -33,17 +33,17 @@ use super::unobserved;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TtsVoiceSpec {
-    /// Where the model files come from: exactly one of `builtin` and `files`.
+    /// Source of the model files: exactly one of `builtin` and `files`.
     #[x_kube(validation = Rule::new("has(self.builtin) != has(self.files)")
         .message("exactly one of builtin and files must be set"))]
     pub source: VoiceSource,
 }
 
-/// Where a voice's files come from.
+/// Source of a voice's files.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct VoiceSource {
-    /// A voice that is compiled into the inference server: nothing is downloaded.
+    /// A voice that is compiled into the inference server; nothing is downloaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub builtin: Option<BuiltinSource>,
 
@@ -59,7 +59,7 @@ pub struct VoiceSource {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltinSource {
-    /// Name of the builtin voice; `tts-server voices` lists them. `rms` is American English.
+    /// Name of the built-in voice; `tts-server voices` lists them. `rms` is American English.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
 }
@@ -68,14 +68,14 @@ pub struct BuiltinSource {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceFile {
-    /// Where the file lies in the voice's folder, for example `en_US-amy-medium.onnx`.
+    /// Path of the file in the voice's folder, for example `en_US-amy-medium.onnx`.
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$') && !self.split('/').exists(part, part == '.' || part == '..')")
         .message("path must be relative, made of letters, digits, '.', '_', '-' and '/', with no '.' or '..' part"))]
     pub path: String,
 
-    /// Where to download it from: an https URL (http only where the operator runs with
-    /// `--allow-http`). Redirects are followed under the same rule.
+    /// URL to download the file from: https, or http if the operator runs with `--allow-http`.
+    /// The same rule applies to redirects.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@\\\\s]+([/?#]\\\\S*)?$')")
         .message("url must be an https:// URL (or http:// where the operator allows it), without user and password in it"))]
@@ -89,37 +89,37 @@ pub struct SourceFile {
     pub sha256: String,
 }
 
-/// What inspecting the voice in the cluster found.
+/// Observed state of the voice: the result of its inspection.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct TtsVoiceStatus {
-    /// `metadata.generation` that this status was computed from; -1 until the operator has seen
-    /// the object.
+    /// `metadata.generation` that this status was computed from; -1 until the operator has
+    /// processed the object.
     #[serde(default = "unobserved")]
     pub observed_generation: i64,
 
-    /// Conditions: `Ready`, `SourceVerified` (the files are there and have their digests),
-    /// `Inspected` (they load and speak); `Reconciling` and `Stalled` only while true.
+    /// Conditions: `Ready`, `SourceVerified` (all files match their digests), `Inspected` (the
+    /// model loads and produces audio); `Reconciling` and `Stalled` are present only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Identifies the inspected source; the facts below hold for it.
+    /// Identifies the inspected source, to which the fields below apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub inspected_source: Option<String>,
 
-    /// One digest over all files: SHA-256 over the lines `<sha256>  <path>` sorted by path.
+    /// Combined digest of all files: SHA-256 of the lines `<sha256>  <path>` sorted by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 80))]
     pub digest: Option<String>,
 
-    /// Size of all files together, in bytes.
+    /// Total size of all files in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<i64>,
 
-    /// Peak memory of the inspecting process in bytes, with this voice loaded and one sentence
-    /// spoken; sizes the memory request of pods that serve it.
+    /// Peak memory of the inspection process in bytes, including speech synthesis with this voice;
+    /// determines the memory request of the pods that serve it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<i64>,
 
@@ -132,7 +132,7 @@ pub struct TtsVoiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_rate_hz: Option<i32>,
 
-    /// Languages the voice speaks, as BCP 47 tags.
+    /// Languages of the voice, as BCP 47 tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)))]
     pub languages: Vec<String>,
@@ -141,7 +141,7 @@ pub struct TtsVoiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speakers: Option<Speakers>,
 
-    /// The voice's files; cut when there are very many.
+    /// The voice's files; truncated when there are many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub files: Vec<InspectedFile>,
@@ -169,20 +169,20 @@ impl Default for TtsVoiceStatus {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Speakers {
-    /// How many speakers there are.
+    /// Number of speakers.
     pub count: i32,
 
-    /// Their names; cut when there are very many.
+    /// Names of the speakers; truncated when there are many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), inner(length(max = 255)))]
     pub names: Vec<String>,
 }
 
-/// A file as the inspection found it.
+/// A file that the inspection verified.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct InspectedFile {
-    /// Path in the voice's folder.
+    /// Path of the file in the voice's folder.
     #[schemars(length(max = 255))]
     pub path: String,
 
