@@ -1,4 +1,4 @@
-//! Per-object error backoff: `kube` hands `error_policy` no attempt count, so it is kept here.
+//! Per-object error backoff: `kube` passes no attempt count to `error_policy`, so it is kept here.
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -27,7 +27,7 @@ impl ErrorBackoff {
         delay
     }
 
-    /// Forgets the object, after a success or once it is gone.
+    /// Resets the object, after a success or after its deletion.
     pub fn reset(&self, namespace: &str, name: &str) {
         self.failures
             .lock()

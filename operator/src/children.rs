@@ -1,4 +1,4 @@
-//! Reading and server-side applying of child objects: only what drifted is written.
+//! Reads and server-side applies child objects: only drifted objects are written.
 use std::{collections::BTreeMap, fmt::Debug};
 
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::OwnerReference};
@@ -11,13 +11,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{FIELD_MANAGER, drift, metrics::Metrics};
 
-/// Hash of the object as we last applied it: tells what we no longer ask for.
+/// Hash of the object as last applied: detects fields that are no longer desired.
 pub const APPLIED_HASH: &str = "tts-operator.dev/applied-hash";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "{kind} {name} exists and does not belong to this object: delete it, or give this object another name"
+        "{kind} {name} already exists and is not owned by this object: delete it, or rename this object"
     )]
     NameTaken { kind: String, name: String },
     #[error("failed to {verb} {kind} {name}")]
@@ -30,7 +30,7 @@ pub enum Error {
     },
 }
 
-/// A namespaced kind of k8s-openapi's.
+/// A namespaced kind of k8s-openapi.
 pub trait Child:
     Resource<Scope = NamespaceResourceScope, DynamicType = ()>
     + Clone
@@ -58,11 +58,11 @@ pub struct Children<'a> {
 }
 
 impl Children<'_> {
-    /// Makes the live object hold all of `desired`, writing only if it does not, and returns it as
-    /// the API server has it.
+    /// Makes the live object match `desired`, writing only if it does not, and returns it as stored
+    /// by the API server.
     ///
     /// # Errors
-    /// [`Error::NameTaken`] if an object of that name belongs to somebody else: it is not touched.
+    /// [`Error::NameTaken`] if an object of that name has another owner; it is not changed.
     pub async fn ensure<K: Child>(&self, mut desired: K) -> Result<K, Error> {
         let name = desired.name_any();
         let hash = hash(&desired);
@@ -90,7 +90,7 @@ impl Children<'_> {
     /// The live object of that name, if there is one.
     ///
     /// # Errors
-    /// [`Error::NameTaken`] if it belongs to somebody else.
+    /// [`Error::NameTaken`] if it has another owner.
     pub async fn get<K: Child>(&self, name: &str) -> Result<Option<K>, Error> {
         let live = self
             .api::<K>()
@@ -106,7 +106,7 @@ impl Children<'_> {
         }
     }
 
-    /// The objects that a label selector (`key=value,…`) picks, whoever made them.
+    /// The objects that match a label selector (`key=value,…`), whatever their owner.
     pub async fn list<K: Child>(&self, selector: &str) -> Result<Vec<K>, Error> {
         let list = self
             .api::<K>()
@@ -116,7 +116,7 @@ impl Children<'_> {
         Ok(list.items)
     }
 
-    /// Creates `object` unless one of its name is there already.
+    /// Creates `object` unless an object of that name exists.
     pub async fn create<K: Child>(&self, object: &K) -> Result<(), Error> {
         self.metrics.count_write(&K::kind(&()), "create");
         match self.api::<K>().create(&PostParams::default(), object).await {
@@ -126,7 +126,7 @@ impl Children<'_> {
         }
     }
 
-    /// Deletes the object of that name and what it owns; one that is gone is no error.
+    /// Deletes the object of that name and its dependents; it is no error if it does not exist.
     pub async fn delete<K: Child>(&self, name: &str) -> Result<(), Error> {
         self.metrics.count_write(&K::kind(&()), "delete");
         match self
@@ -156,7 +156,7 @@ impl Children<'_> {
 fn holds<K: Child>(live: &K, desired: &K) -> bool {
     match (serde_json::to_value(live), serde_json::to_value(desired)) {
         (Ok(live), Ok(desired)) => drift::holds(&live, &desired),
-        // Both came through serde before; if not, writing again is the safe side.
+        // Both were deserialized before, so this cannot fail; writing again would be safe.
         _ => false,
     }
 }

@@ -22,7 +22,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Print the CRDs as YAML.
     Crds {
-        /// Write one file a CRD into this folder instead.
+        /// Write one file per CRD to this folder instead of standard output.
         #[arg(long)]
         output: Option<PathBuf>,
     },
@@ -40,20 +40,20 @@ pub struct RunArgs {
           value_parser = ["Always", "IfNotPresent", "Never"])]
     server_image_pull_policy: String,
 
-    /// Pull secrets of the inference server's image, comma-separated; they have to exist in the
-    /// namespaces of the deployments.
+    /// Pull secrets of the inference server's image, comma-separated; they must exist in the
+    /// namespaces of the voices and deployments.
     #[arg(long, env = "TTS_SERVER_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     server_image_pull_secrets: Vec<String>,
 
-    /// Namespaces to watch, comma-separated; all when empty.
+    /// Namespaces to watch, comma-separated; empty means all.
     #[arg(long, env = "TTS_WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
 
-    /// Address of the probes and the metrics; `:8080` is port 8080 of all addresses.
+    /// Listen address of probes and metrics; `:8080` is port 8080 on all addresses.
     #[arg(long, env = "TTS_LISTEN", default_value = ":8080", value_parser = listen_address)]
     pub listen: SocketAddr,
 
-    /// Run only while holding the lease `tts-operator`, so that several replicas can stand by.
+    /// Run the controllers only while holding the lease `tts-operator`; required for several replicas.
     #[arg(long, env = "TTS_LEADER_ELECT")]
     pub leader_elect: bool,
 
@@ -65,39 +65,39 @@ pub struct RunArgs {
     #[arg(long, env = "POD_NAME", default_value = "tts-operator")]
     pub pod_name: String,
 
-    /// Let voices be downloaded from http:// URLs too.
+    /// Allow voices to be downloaded from http:// URLs.
     #[arg(long, env = "TTS_ALLOW_HTTP")]
     allow_http: bool,
 
-    /// PEM file with CA certificates that downloads of voices trust beside the system's.
+    /// PEM file with CA certificates to trust for voice downloads, in addition to the system's.
     #[arg(long, env = "TTS_CA_FILE")]
     ca_file: Option<PathBuf>,
 
-    /// Proxy for downloads of voices from https:// URLs.
+    /// Proxy for voice downloads from https:// URLs.
     #[arg(long, env = "TTS_HTTPS_PROXY")]
     https_proxy: Option<String>,
 
-    /// Proxy for downloads of voices from http:// URLs.
+    /// Proxy for voice downloads from http:// URLs.
     #[arg(long, env = "TTS_HTTP_PROXY")]
     http_proxy: Option<String>,
 
-    /// Hosts that are reached without the proxy, comma-separated.
+    /// Hosts to connect to without the proxy, comma-separated.
     #[arg(long, env = "TTS_NO_PROXY")]
     no_proxy: Option<String>,
 
-    /// Format of the logs on stderr.
+    /// Format of the log on standard error.
     #[arg(long, env = "TTS_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
 
-    /// Which logs: a level, or a list as in `info,kube=debug`.
+    /// Log filter: a level, or a comma-separated list such as `info,kube=debug`.
     #[arg(long, env = "TTS_LOG_FILTER", default_value = "info")]
     pub log_filter: String,
 }
 
-/// What an option's value is wrong about.
+/// Why the value of an option is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("--server-image is empty; name the image of the inference server")]
+    #[error("--server-image is empty; set it to the image of the inference server")]
     NoServerImage,
     #[error("--ca-file {path}: {source}")]
     CaFile {
@@ -105,15 +105,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    #[error("--ca-file {0} holds no PEM certificate (no line `-----BEGIN CERTIFICATE-----`)")]
+    #[error("--ca-file {0} contains no PEM certificate (no line `-----BEGIN CERTIFICATE-----`)")]
     NoCertificate(PathBuf),
     #[error(
-        "--ca-file {path} has {size} bytes, the limit is {MAX_CA_BYTES}; keep only the CAs that downloads need"
+        "--ca-file {path} has {size} bytes, the limit is {MAX_CA_BYTES}; keep only the CAs that voice downloads need"
     )]
     CaTooLarge { path: PathBuf, size: usize },
 }
 
-/// The certificates travel in the environment of pods, where one variable has at most 128 KiB.
+/// The certificates are passed to pods in an environment variable, which can hold at most 128 KiB.
 const MAX_CA_BYTES: usize = 64 * 1024;
 
 impl RunArgs {
@@ -122,7 +122,7 @@ impl RunArgs {
         non_empty(&self.watch_namespaces)
     }
 
-    /// What the options say about the pods that are made.
+    /// The settings of the pods that the operator creates.
     ///
     /// # Errors
     /// If an option's value cannot be used; the message names the option.
@@ -182,7 +182,7 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
         text.to_owned()
     };
     full.parse()
-        .map_err(|_| "write address:port, as in 127.0.0.1:8080, or :8080 for all addresses".into())
+        .map_err(|_| "use address:port, such as 127.0.0.1:8080, or :8080 for all addresses".into())
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! Status conditions: one verdict a type, merged into what the object has.
+//! Status conditions: one verdict per type, merged into the conditions of the object.
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::runtime::events::{Event, EventType};
 
 pub const READY: &str = "Ready";
-/// Present only while true, as kstatus wants it: the operator is still at work on the object.
+/// Present only while true, as kstatus expects: the operator is still working on the object.
 pub const RECONCILING: &str = "Reconciling";
-/// Present only while true: without a change of the object or its surroundings it stays so.
+/// Present only while true: it does not change until a user changes the object or what it refers to.
 pub const STALLED: &str = "Stalled";
 
-/// Reasons of a `Ready` that is not true because work is under way.
+/// Reasons of a `Ready` condition that is not true because work is in progress.
 const STEPS: [&str; 4] = ["Inspecting", "Paused", "RollingOut", "VoiceNotReady"];
 
-/// Longest message that is written; the API server takes four times this.
+/// Maximum length of a message; the API server accepts four times as much.
 const MAX_MESSAGE: usize = 8 * 1024;
-/// The API server refuses event notes of more bytes.
+/// Maximum length of an event note in the API server, in bytes.
 const MAX_NOTE: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
@@ -24,14 +24,14 @@ pub enum Status {
     Unknown,
 }
 
-/// What is found of one condition type.
+/// The outcome for one condition type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub type_: &'static str,
     pub status: Status,
     /// `CamelCase`.
     pub reason: String,
-    /// For people: what is, and what to do about it.
+    /// For users: the state, and what to do about it.
     pub message: String,
 }
 
@@ -50,7 +50,7 @@ impl Verdict {
         }
     }
 
-    /// The same finding under another type.
+    /// The same reason and message with another type and status.
     #[must_use]
     pub fn as_type(&self, type_: &'static str, status: Status) -> Self {
         Self {
@@ -61,8 +61,8 @@ impl Verdict {
     }
 }
 
-/// The conditions after `verdicts`, sorted by type: every type not among them is dropped, and a
-/// transition time moves only when a status flips.
+/// The conditions after `verdicts`, sorted by type: types without a verdict are dropped, and a
+/// transition time changes only with the status.
 pub fn merge(
     previous: &[Condition],
     verdicts: Vec<Verdict>,
@@ -91,8 +91,8 @@ pub fn merge(
     conditions
 }
 
-/// The conditions with those of the outlook (`Ready`, `Reconciling`, `Stalled`) replaced by
-/// `verdicts` and the others as they were.
+/// The conditions with `Ready`, `Reconciling` and `Stalled` replaced by `verdicts` and the others
+/// unchanged.
 pub fn replace(
     previous: &[Condition],
     verdicts: Vec<Verdict>,
@@ -110,16 +110,16 @@ pub fn replace(
     conditions
 }
 
-/// The condition of `type_`, if it is there and true.
+/// Whether the condition of `type_` is present and true.
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     conditions
         .iter()
         .any(|c| c.type_ == type_ && c.status == "True")
 }
 
-/// The event that tells people about a change of `Ready`, if it changed.
+/// The event for a change of `Ready`, if it changed.
 ///
-/// Steps of normal work are `Normal`, what may need a person is a `Warning`.
+/// Steps of normal operation are `Normal`; what may need attention is a `Warning`.
 pub fn event(previous: &[Condition], current: &[Condition]) -> Option<Event> {
     let find = |conditions: &[Condition]| conditions.iter().find(|c| c.type_ == READY).cloned();
     let now = find(current)?;
@@ -141,7 +141,7 @@ pub fn event(previous: &[Condition], current: &[Condition]) -> Option<Event> {
     })
 }
 
-/// The event that tells people about a failed reconciliation.
+/// The event for a failed reconciliation.
 pub fn failure_event(reason: &str, message: String) -> Event {
     Event {
         type_: EventType::Warning,

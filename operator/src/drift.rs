@@ -1,13 +1,13 @@
-//! Whether a live object still is what we last applied. Pure.
+//! Whether a live object still matches what was last applied. Pure.
 //!
-//! The API server adds defaults and lets others add entries to lists with keys, so the live object
-//! may hold more than the desired one. What we no longer ask for shows in the hash of the desired
-//! object, which `children` keeps in an annotation.
+//! The API server adds defaults, and other clients may add entries to keyed lists, so the live
+//! object may have more than the desired one. Fields that are no longer desired are detected by the
+//! hash of the desired object, which `children` keeps in an annotation.
 use serde_json::Value;
 use tts_crds::quantity;
 
-/// Lists that server-side apply merges by a key: entries of others are left alone. Every other
-/// list belongs to us as a whole. Paths are without indices.
+/// Lists that server-side apply merges by key: entries of other field managers are kept. The
+/// operator owns every other list as a whole. Paths are without indices.
 const MERGED_LISTS: [&str; 11] = [
     "metadata.ownerReferences",
     "spec.ports",
@@ -22,7 +22,7 @@ const MERGED_LISTS: [&str; 11] = [
     "spec.template.spec.volumes",
 ];
 
-/// Whether `live` holds all of `desired`.
+/// Whether `live` contains all of `desired`.
 pub fn holds(live: &Value, desired: &Value) -> bool {
     holds_at("", live, desired)
 }
@@ -51,7 +51,7 @@ fn holds_at(path: &str, live: &Value, desired: &Value) -> bool {
                     .zip(desired)
                     .all(|(live, desired)| holds_at(path, live, desired))
         }
-        // The API server writes quantities its own way: 1000m comes back as 1.
+        // The API server normalizes quantities: 1000m is returned as 1.
         (Value::String(live), Value::String(desired)) => {
             live == desired || (is_quantity(path) && quantity::same(live, desired))
         }

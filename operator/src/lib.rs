@@ -1,7 +1,7 @@
-//! The operator: `controllers` holds one folder a kind, the rest is what they share.
+//! The operator: `controllers` has one module per kind, the other modules are shared by them.
 //!
 //! A reconciliation is `dereference -> validate -> build -> apply -> status`. Only the first and
-//! the last two talk to the API server; what lies between is pure.
+//! the last two call the API server; the steps between are pure functions.
 pub mod backoff;
 pub mod children;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Wiring only: options, then the parts of the library.
+//! Wiring only: reads the options and starts the parts of the library.
 use std::{
     error::Error, fs, io::Write as _, path::Path, process::ExitCode, sync::Arc, time::Duration,
 };
@@ -49,7 +49,7 @@ fn crds(folder: Option<&Path>) -> Result<(), Box<dyn Error>> {
 
 async fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
     telemetry::init(&args.log_filter, args.log_format)?;
-    // Explicit, because a dependency may enable a second provider and rustls then refuses to pick.
+    // Explicit: if a dependency enables a second provider, rustls does not choose one.
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| "a rustls crypto provider is already installed")?;
@@ -61,7 +61,7 @@ async fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
 
     let metrics = Arc::new(Metrics::new()?);
     let readiness = Readiness::awaiting("the API server");
-    let listener = webserver::listen(args.listen)
+    let listener = webserver::bind(args.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     // Probes outlive the controllers, so that a draining replica still answers its liveness probe.
@@ -78,7 +78,7 @@ async fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
         () = startup::wait_for_crds(&client, &namespaces, &readiness) => {}
         () = shutdown.cancelled() => return Ok(()),
     }
-    // A standby replica is ready too: it takes over as soon as it gets the lease.
+    // A standby replica is ready too: it takes over as soon as it acquires the lease.
     readiness.ready();
     let reporter = Reporter {
         controller: "tts-operator".into(),
@@ -113,10 +113,10 @@ async fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Longest time that reconciliations in flight get to finish; below the usual grace period of a pod.
+/// Maximum time for reconciliations in flight to finish; below the default grace period of a pod.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs all controllers until `shutdown`, then waits for what they have in flight, for a while.
+/// Runs all controllers until `shutdown`, then waits up to [`SHUTDOWN_TIMEOUT`] for reconciliations in flight.
 async fn run_until(ctx: &Arc<Context>, namespaces: &[String], shutdown: &CancellationToken) {
     let overdue = async {
         shutdown.cancelled().await;
@@ -130,7 +130,7 @@ async fn run_until(ctx: &Arc<Context>, namespaces: &[String], shutdown: &Cancell
     }
 }
 
-/// Every controller, for each namespace or for all of them at once.
+/// Runs every controller, once per namespace or once for all namespaces.
 async fn run_controllers(ctx: &Arc<Context>, namespaces: &[String], shutdown: &CancellationToken) {
     let scopes: Vec<Option<&str>> = if namespaces.is_empty() {
         vec![None]

@@ -5,7 +5,7 @@ use prometheus::{
     HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder, histogram_opts, opts,
 };
 
-/// Metrics of the controllers, in their own registry so that tests do not share state.
+/// Metrics of the controllers, in a registry of their own so that tests do not share state.
 pub struct Metrics {
     registry: Registry,
     /// Seconds, by controller and result (`ok`, `error`).
@@ -20,7 +20,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// # Errors
-    /// Only if two metrics had the same name.
+    /// Only if two metrics have the same name.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("tts_operator".into()), None)?;
         let reconcile_seconds = HistogramVec::new(
@@ -68,8 +68,8 @@ impl Metrics {
         })
     }
 
-    /// Counts one reconciliation.
-    pub fn observe(&self, controller: &str, ok: bool, elapsed: Duration) {
+    /// Records one reconciliation.
+    pub fn observe_reconciliation(&self, controller: &str, ok: bool, elapsed: Duration) {
         self.reconcile_seconds
             .with_label_values(&[controller, if ok { "ok" } else { "error" }])
             .observe(elapsed.as_secs_f64());

@@ -1,4 +1,4 @@
-//! What the operator was told at installation about the pods it makes.
+//! Installation settings for the pods that the operator creates.
 
 /// Settings of the pods that run the inference server's image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub struct ServerSettings {
     pub image: String,
     /// `Always`, `IfNotPresent` or `Never`.
     pub image_pull_policy: String,
-    /// Names of pull secrets, which have to exist in the namespaces of the pods.
+    /// Names of pull secrets, which must exist in the namespaces of the pods.
     pub image_pull_secrets: Vec<String>,
     pub download: DownloadSettings,
 }
@@ -15,9 +15,9 @@ pub struct ServerSettings {
 /// How pods download the files of voices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DownloadSettings {
-    /// Whether `http://` URLs are downloaded too.
+    /// Whether `http://` URLs are allowed.
     pub allow_http: bool,
-    /// CA certificates as PEM text, trusted beside the system's.
+    /// CA certificates in PEM format, trusted in addition to the system's.
     pub ca_pem: Option<String>,
     pub https_proxy: Option<String>,
     pub http_proxy: Option<String>,

@@ -1,4 +1,4 @@
-//! What has to be there before the controllers can run.
+//! Prerequisites of the controllers.
 use std::time::Duration;
 
 use kube::{Api, Client, api::ListParams, core::DynamicObject, discovery::ApiResource};
@@ -9,7 +9,7 @@ use crate::webserver::Readiness;
 
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Returns once the API server serves our kinds; `readiness` says what is missing meanwhile.
+/// Returns once the API server serves our kinds; until then `readiness` says what is missing.
 ///
 /// `namespaces` are those the operator may read; empty for all.
 pub async fn wait_for_crds(client: &Client, namespaces: &[String], readiness: &Readiness) {
@@ -28,7 +28,7 @@ pub async fn wait_for_crds(client: &Client, namespaces: &[String], readiness: &R
                 kube::Error::Api(status) if status.is_not_found() => {
                     format!("the CRD {crd}: install the CRDs (charts/tts-operator-crds)")
                 }
-                error => format!("an answer to a list of {crd}: {error}"),
+                error => format!("the API server to list {crd}: {error}"),
             };
             if awaited != last {
                 tracing::warn!("waiting for {awaited}");

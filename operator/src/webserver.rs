@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
-/// What start-up still waits for; empty once the operator is ready.
+/// What startup is waiting for; `None` once the operator is ready.
 #[derive(Clone)]
 pub struct Readiness(Arc<Mutex<Option<String>>>);
 
@@ -43,7 +43,7 @@ struct Shared {
 
 fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
     Router::new()
-        // Says only that the process answers: a restart cures no API server.
+        // Reports only that the process responds: a restart does not fix an unreachable API server.
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
@@ -70,9 +70,9 @@ async fn scrape(State(shared): State<Shared>) -> impl IntoResponse {
     }
 }
 
-/// Listens on `address`; all IPv6 addresses include the IPv4 ones, and a machine without IPv6
-/// listens on those alone.
-pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// Binds a listener to `address`. The unspecified IPv6 address includes IPv4; a machine without IPv6
+/// binds to IPv4 only.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await

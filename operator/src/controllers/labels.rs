@@ -1,4 +1,4 @@
-//! Labels of what the operator makes.
+//! Labels of the objects that the operator creates.
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
@@ -15,7 +15,7 @@ pub const NAME: &str = "app.kubernetes.io/name";
 const COMPONENT: &str = "app.kubernetes.io/component";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
-/// What an object belongs to and what part it plays.
+/// The role of an object.
 #[derive(Clone, Copy)]
 pub struct Role {
     /// Value of the name label.
@@ -24,7 +24,7 @@ pub struct Role {
     pub component: &'static str,
 }
 
-/// Pods that serve voices, and what is made with them.
+/// Pods that serve voices, and the objects that belong to them.
 pub const SERVER: Role = Role {
     name: "tts-server",
     component: "inference-server",
@@ -69,7 +69,7 @@ pub fn metadata(
     }
 }
 
-/// `key=value,…`, as the API takes selectors.
+/// A label selector as `key=value,…`.
 pub fn to_selector(labels: &BTreeMap<String, String>) -> String {
     labels
         .iter()
@@ -78,7 +78,7 @@ pub fn to_selector(labels: &BTreeMap<String, String>) -> String {
         .join(",")
 }
 
-/// The object that a pod was made for.
+/// The object that a pod belongs to.
 pub fn instance<K>(pod: &Pod) -> Option<ObjectRef<K>>
 where
     K: Resource<DynamicType = ()>,
@@ -87,8 +87,8 @@ where
     Some(ObjectRef::new(instance).within(&pod.namespace()?))
 }
 
-/// Watches only objects that play the role for us.
-pub fn watch(role: Role) -> watcher::Config {
+/// Configuration of a watcher for the operator's objects with this role.
+pub fn watcher_config(role: Role) -> watcher::Config {
     watcher::Config::default().labels(&format!(
         "{MANAGED_BY}={},{NAME}={}",
         crate::FIELD_MANAGER,

@@ -1,4 +1,4 @@
-//! One folder a kind, the same six files in each; here is what their drivers share.
+//! One module per kind, each with the same six files; this file has what they share.
 pub mod deployment;
 mod labels;
 mod pods;
@@ -43,17 +43,17 @@ use crate::{
     settings::ServerSettings,
 };
 
-/// A whole reconciliation, retries of the client included (by default it retries 429/503/504 up
-/// to 15 times), must end in this time.
+/// Time limit of a reconciliation, including the client's retries (by default it retries
+/// 429/503/504 up to 15 times).
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Level-triggered safety net for events that a watch missed; finding nothing it writes nothing.
+/// Level-triggered safety net for events that a watch missed; without drift nothing is written.
 const RESYNC: Duration = Duration::from_mins(10);
-/// How long changes of one object are gathered before it is reconciled.
+/// How long changes of one object are collected before it is reconciled.
 const DEBOUNCE: Duration = Duration::from_millis(200);
-/// Reconciliations at once, of each kind.
+/// Concurrent reconciliations per kind.
 const CONCURRENCY: u16 = 8;
 
-/// Everything a reconciliation may reach outside its own object.
+/// Everything that a reconciliation uses besides its object.
 pub struct Context {
     pub client: Client,
     pub recorder: Recorder,
@@ -64,7 +64,7 @@ pub struct Context {
 /// Why a reconciliation failed; the variant's name is the metric label and the event's reason.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
-    #[error("the object does not have the fields of this operator's version; correct it")]
+    #[error("the object does not match the schema of this operator's version; correct it")]
     Undecodable(#[source] Box<InvalidObject>),
     #[error("the object has no {0}, so it was not read from the API server")]
     Incomplete(&'static str),
@@ -92,7 +92,7 @@ impl Error {
         }
     }
 
-    /// The error with its cause. One level is all: `kube`'s errors print their own sources.
+    /// The error with its cause. One level is enough: `kube`'s errors print their own sources.
     fn describe(&self) -> String {
         use std::error::Error as _;
         let source = match self {
@@ -128,7 +128,7 @@ trait Kind:
 }
 
 /// Runs one reconciliation with its time limit, its metrics and its backoff.
-async fn observe<K: Kind, F>(
+async fn run_reconciliation<K: Kind, F>(
     object: &DeserializeGuard<K>,
     ctx: &Context,
     backoff: &ErrorBackoff,
@@ -146,24 +146,24 @@ where
             .unwrap_or(Err(Error::Timeout)),
     };
     if let (Err(error), Ok(kind)) = (&result, &object.0) {
-        tell_failure(ctx, kind, error).await;
+        record_failure(ctx, kind, error).await;
     }
     ctx.metrics
-        .observe(K::CONTROLLER, result.is_ok(), start.elapsed());
+        .observe_reconciliation(K::CONTROLLER, result.is_ok(), start.elapsed());
     if result.is_ok() {
         backoff.reset(&object.namespace().unwrap_or_default(), &object.name_any());
     }
     result
 }
 
-/// Puts into the status that children could not be made, which a quota, an admission webhook or a
-/// taken name can do for good. Other failures are the API server's and pass.
-async fn tell_failure<K: Kind>(ctx: &Context, object: &K, error: &Error) {
+/// Records in the status that child objects could not be created, which a quota, an admission
+/// webhook or a taken name can prevent permanently. Other failures are temporary.
+async fn record_failure<K: Kind>(ctx: &Context, object: &K, error: &Error) {
     let Error::Child(cause) = error else {
         return;
     };
     let failed = Verdict::new(READY, False, error.reason(), error.describe());
-    // A person has to give way or to rename; it is not for us to take what is theirs.
+    // A user must rename or delete one of the two: the operator never takes over foreign objects.
     let outlook = match cause {
         children::Error::NameTaken { .. } => failed.as_type(STALLED, True),
         children::Error::Request { .. } => failed.as_type(RECONCILING, True),
@@ -178,11 +178,14 @@ async fn tell_failure<K: Kind>(ctx: &Context, object: &K, error: &Error) {
     );
     K::set_conditions(&mut status, generation.unwrap_or_default(), conditions);
     if let Err(error) = write_status(ctx, object, status).await {
-        tracing::debug!(error = error.describe(), "the failure could not be told");
+        tracing::debug!(
+            error = error.describe(),
+            "could not record the failure in status"
+        );
     }
 }
 
-/// Counts the failure and says when to try again.
+/// Counts the failure and schedules the next attempt.
 fn retry<K: Kind>(
     object: &DeserializeGuard<K>,
     error: &Error,
@@ -202,8 +205,8 @@ type Outcome<K> = std::result::Result<
     controller::Error<Error, watcher::Error>,
 >;
 
-/// Logs one outcome and, for a failed reconciliation, tells people through an event.
-async fn report<K: Kind>(ctx: &Context, backoff: &ErrorBackoff, outcome: Outcome<K>) {
+/// Logs the outcome of a reconciliation and publishes an event if it failed.
+async fn handle_outcome<K: Kind>(ctx: &Context, backoff: &ErrorBackoff, outcome: Outcome<K>) {
     match outcome {
         Ok((object, _)) => tracing::debug!(%object, "reconciled"),
         Err(controller::Error::ReconcilerFailed(error, object)) => {
@@ -212,7 +215,7 @@ async fn report<K: Kind>(ctx: &Context, backoff: &ErrorBackoff, outcome: Outcome
             let event = conditions::failure_event(error.reason(), message);
             publish(ctx, &event, &(*object).into()).await;
         }
-        // The object was deleted between its event and its turn.
+        // The object was deleted before its reconciliation started.
         Err(controller::Error::ObjectNotFound(object)) => {
             backoff.reset(
                 object.namespace.as_deref().unwrap_or_default(),
@@ -222,25 +225,25 @@ async fn report<K: Kind>(ctx: &Context, backoff: &ErrorBackoff, outcome: Outcome
         Err(error) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "a watch failed; it is started again"
+                "watch failed; restarting it"
             );
         }
     }
 }
 
-/// An event that cannot be told is no reason to stop.
+/// Publishes an event; a failure is only logged.
 async fn publish(ctx: &Context, event: &Event, about: &ObjectReference) {
     match ctx.recorder.publish(event, about).await {
         Ok(()) => {}
-        // A namespace that is being deleted takes no new objects, so it takes no events.
+        // A namespace that is being deleted accepts no new objects, including events.
         Err(kube::Error::Api(status)) if status.code == 403 => {
-            tracing::debug!(message = status.message, "an event was not accepted");
+            tracing::debug!(message = status.message, "the API server rejected an event");
         }
         Err(error) => tracing::warn!(%error, "failed to publish an event"),
     }
 }
 
-/// Writes the status if it changed, and tells people of a change of `Ready`.
+/// Writes the status if it changed, and publishes an event if `Ready` changed.
 async fn write_status<K: Kind>(ctx: &Context, object: &K, status: K::Status) -> Result<()> {
     if object.status() == Some(&status) {
         return Ok(());
@@ -270,8 +273,8 @@ async fn write_status<K: Kind>(ctx: &Context, object: &K, status: K::Status) -> 
 
 /// The stream that drives a controller, and the store it fills.
 ///
-/// Our own status writes leave the generation alone, so they do not wake us up again. A broken
-/// object (a [`DeserializeGuard`]) does not end the watch.
+/// The operator's own status writes do not change the generation, so they do not trigger a
+/// reconciliation. An invalid object (a [`DeserializeGuard`]) does not end the watch.
 fn main_stream<K: Kind>(
     client: &Client,
     namespace: Option<&str>,
@@ -303,7 +306,7 @@ fn config() -> controller::Config {
         .debounce(DEBOUNCE)
 }
 
-/// All of a kind, or those of one namespace.
+/// All objects of a kind, or those of one namespace.
 fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,

@@ -1,8 +1,8 @@
-//! What the kubelet and the scheduler say about a pod that does not get on.
+//! Why a pod does not start, according to the kubelet and the scheduler.
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-/// Why the pod does not run, in the kubelet's, the scheduler's or its own last words; `None` if it
-/// runs or is about to.
+/// Why the pod does not run: the message of the kubelet, the scheduler or the container's last
+/// termination; `None` if it runs or is starting normally.
 pub fn trouble(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let unscheduled = || {
@@ -26,16 +26,16 @@ pub fn trouble(pod: &Pod) -> Option<String> {
 fn container_trouble(container: &ContainerStatus) -> Option<String> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
-    // Steps of every start, worth no word.
+    // Steps of every start.
     if matches!(reason, "ContainerCreating" | "PodInitializing") {
         return None;
     }
-    // What the container said when it ended tells more than that it is started again later.
-    let last_words = || {
+    // The message of the last termination says more than that the kubelet will restart the container.
+    let last_termination = || {
         let ended = container.last_state.as_ref()?.terminated.as_ref()?;
         ended.message.clone().or_else(|| ended.reason.clone())
     };
-    let message = last_words()
+    let message = last_termination()
         .or_else(|| waiting.message.clone())
         .unwrap_or_default();
     Some(format!(

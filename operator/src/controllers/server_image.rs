@@ -1,4 +1,4 @@
-//! What all pods that run the inference server's image have in common.
+//! What all pods that run the image of the inference server have in common.
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, LocalObjectReference, PodSecurityContext, SeccompProfile,
     SecurityContext,
@@ -7,13 +7,13 @@ use k8s_openapi::api::core::v1::{
 use crate::settings::{DownloadSettings, ServerSettings};
 
 /// A container of the server image that runs one subcommand under the restricted Pod Security
-/// Standard. The image names a user by number; any other user works as well.
+/// Standard. The image sets a numeric user; any other user works as well.
 pub fn container(settings: &ServerSettings, name: &str, args: Vec<String>) -> Container {
     Container {
         name: name.to_owned(),
         image: Some(settings.image.clone()),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
-        // The kubelet would expand $(NAME) in what comes from a URL; $$( is its escape.
+        // The kubelet expands $(NAME) in arguments, which may come from a URL; $$( escapes it.
         args: Some(
             args.into_iter()
                 .map(|arg| arg.replace("$(", "$$("))
@@ -59,7 +59,7 @@ pub fn pull_secrets(
     (!references.is_empty()).then_some(references)
 }
 
-/// How a container downloads: proxies and CA certificates, as `tts-server fetch` reads them.
+/// Environment for downloads: proxies and CA certificates, as `tts-server fetch` reads them.
 pub fn download_environment(download: &DownloadSettings) -> Vec<EnvVar> {
     [
         ("HTTPS_PROXY", &download.https_proxy),

@@ -1,4 +1,4 @@
-//! Makes the live children hold what was built, or only looks at them.
+//! Applies the built child objects, or only reads the live ones.
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 
 use super::{
@@ -10,7 +10,7 @@ use crate::{
     controllers::labels,
 };
 
-/// What the API server has now; the status is computed from nothing else.
+/// The live objects, from which alone the status is computed.
 pub struct Applied {
     /// `None` before the voices were ready for the first time.
     pub deployment: Option<Deployment>,
@@ -22,7 +22,7 @@ pub async fn apply(
     tts: &ValidatedDeployment,
     desired: Resources,
 ) -> Result<Applied, Error> {
-    // No `..`: a new kind of child that nobody applies does not compile.
+    // No `..`: a new kind of child that is not applied does not compile.
     let Resources {
         service_account,
         service,
@@ -30,7 +30,7 @@ pub async fn apply(
         workload,
     } = desired;
 
-    // Before the pods: what they run as, and what guards them from their first moment on.
+    // Before the pods: their ServiceAccount, and what protects them from the start.
     children.ensure(service_account).await?;
     children.ensure(service).await?;
     children.ensure(pod_disruption_budget).await?;
@@ -46,7 +46,7 @@ pub async fn apply(
                 pods: children.list(&pods_of(tts)).await?,
             })
         }
-        None => observe(children, tts).await,
+        None => read_live(children, tts).await,
     }
 }
 
@@ -54,8 +54,11 @@ fn pods_of(tts: &ValidatedDeployment) -> String {
     labels::to_selector(&build::selector(tts))
 }
 
-/// Reads without writing.
-pub async fn observe(children: &Children<'_>, tts: &ValidatedDeployment) -> Result<Applied, Error> {
+/// Reads the live objects without writing.
+pub async fn read_live(
+    children: &Children<'_>,
+    tts: &ValidatedDeployment,
+) -> Result<Applied, Error> {
     Ok(Applied {
         deployment: children.get(&tts.name).await?,
         pods: children.list(&pods_of(tts)).await?,

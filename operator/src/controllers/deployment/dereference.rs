@@ -1,4 +1,4 @@
-//! Fetches the voices that the deployment names, and what was decided for its live pods.
+//! Fetches the voices of the deployment and the memory request of its live pods.
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
 use tts_crds::{
@@ -8,15 +8,15 @@ use tts_crds::{
 
 use super::{Error, Result};
 
-/// Objects referred to, fetched but not looked into yet.
+/// Referenced objects, fetched but not validated yet.
 pub struct References {
-    /// One entry a voice of the spec, in its order; `None` where there is no such object.
+    /// One entry per voice of the spec, in order; `None` if the object does not exist.
     pub voices: Vec<Option<DeserializeGuard<TtsVoice>>>,
     /// The default memory request that the live pods have.
     pub accepted_memory: Option<Quantity>,
 }
 
-/// Annotation of the child Deployment: its memory request, where the operator chose it.
+/// Annotation of the child Deployment: its memory request, if the operator chose it.
 pub const ACCEPTED_MEMORY: &str = "tts-operator.dev/accepted-memory";
 
 pub async fn dereference(client: &Client, object: &TtsDeployment) -> Result<References> {

@@ -1,4 +1,4 @@
-//! The `TtsDeployment` controller: voices become a workload and an endpoint.
+//! The `TtsDeployment` controller: creates the workload and the endpoint for voices.
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -63,7 +63,7 @@ async fn reconcile(object: TtsDeployment, ctx: Arc<Context>) -> Result<Action> {
         owner: &tts.owner,
     };
     let applied = if tts.paused {
-        apply::observe(&children, &tts).await? // client
+        apply::read_live(&children, &tts).await? // client
     } else {
         apply::apply(&children, &tts, desired).await? // client
     };
@@ -78,7 +78,7 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
     let backoff = Arc::new(ErrorBackoff::default());
     let (stream, store) = super::main_stream::<TtsDeployment>(client, namespace);
     let by_voice = store.clone();
-    let children = labels::watch(labels::SERVER);
+    let children = labels::watcher_config(labels::SERVER);
     Controller::for_stream(stream, store)
         .with_config(super::config())
         .owns(
@@ -98,10 +98,10 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
             children.clone(),
         )
         .owns(super::scoped::<NetworkPolicy>(client, namespace), children)
-        // Why a pod does not run is in its own status; the Deployment's only counts.
+        // The pod's status says why it does not run; the Deployment's status has only counts.
         .watches(
             super::scoped::<Pod>(client, namespace),
-            labels::watch(labels::SERVER),
+            labels::watcher_config(labels::SERVER),
             |pod| labels::instance(&pod),
         )
         .watches(
@@ -124,8 +124,10 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
                 move |object: Arc<DeserializeGuard<TtsDeployment>>, ctx: Arc<Context>| {
                     let backoff = backoff.clone();
                     async move {
-                        super::observe(&object, &ctx, &backoff, |tts| reconcile(tts, ctx.clone()))
-                            .await
+                        super::run_reconciliation(&object, &ctx, &backoff, |tts| {
+                            reconcile(tts, ctx.clone())
+                        })
+                        .await
                     }
                 }
             },
@@ -139,7 +141,7 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
             },
             ctx.clone(),
         )
-        .for_each_concurrent(16, |outcome| super::report(&ctx, &backoff, outcome))
+        .for_each_concurrent(16, |outcome| super::handle_outcome(&ctx, &backoff, outcome))
         .await;
 }
 

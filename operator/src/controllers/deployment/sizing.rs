@@ -1,4 +1,4 @@
-//! How large a pod is. Pure; every number comes with its reason.
+//! Resources of a pod. Pure; every number comes with its reason.
 use tts_crds::{
     quantity::Quantity,
     v1alpha1::{Resources, Sizing},
@@ -6,26 +6,26 @@ use tts_crds::{
 
 use super::validate::ReadyVoice;
 
-/// CPU that a pod asks for as long as nothing was measured.
+/// CPU request of a pod while there are no measurements.
 const DEFAULT_CPU_MILLI: u64 = 250;
 const MEBI: u64 = 1 << 20;
 /// Requests that may wait for a worker; further ones are refused with 429.
 const QUEUE: u64 = 8;
 /// Memory of the server's process without voices; measured, and part of every inspection's peak.
 const PROCESS: u64 = 45 * MEBI;
-/// Audio that waits for the client of one request, at 16 kHz: the server speaks at most three
-/// sentences ahead of a slow reader, 14 s each, and keeps samples as 32-bit floats.
+/// Audio that is buffered per request, at 16 kHz: the server synthesizes at most three runs ahead
+/// of a slow client, 14 s each, and keeps samples as 32-bit floats.
 const AUDIO_PER_REQUEST_16_KHZ: u64 = 3 * MEBI;
-/// What the allocator and the system need besides, in percent.
+/// Overhead of the allocator and the system, in percent.
 const MARGIN_PERCENT: u64 = 25;
 /// Memory requests are whole multiples of this.
 const MEMORY_STEP: u64 = 32 * MEBI;
-/// Memory of a voice whose inspection did not report its peak: the process, and what ONNX Runtime
-/// makes of the weights.
+/// Memory of a voice whose inspection reported no peak: the process, and the weights as loaded by
+/// ONNX Runtime.
 const UNKNOWN_PEAK: u64 = 96 * MEBI;
 const UNKNOWN_PEAK_PER_BYTE: u64 = 3;
 
-/// The spec gives the size.
+/// The spec sets the size.
 pub const MANUAL: &str = "Manual";
 /// The operator chose the size.
 pub const DEFAULT: &str = "Default";
@@ -43,12 +43,12 @@ pub struct PodSize {
     pub queue: u64,
     /// [`MANUAL`] or [`DEFAULT`], a condition's reason.
     pub mode: &'static str,
-    /// Why these numbers, for people.
+    /// Explanation of these numbers, for users.
     pub explanation: String,
 }
 
-/// What the spec says, else a default for the voices; `accepted` is the default memory request that
-/// the pods run with.
+/// The size from the spec, else a default for the voices; `accepted` is the default memory request
+/// that the pods run with.
 pub fn size(
     sizing: Option<&Sizing>,
     voices: &[ReadyVoice],
@@ -66,7 +66,7 @@ fn manual(resources: &Resources) -> PodSize {
     let workers = (cpu.milli() / 1_000).max(1);
     PodSize {
         explanation: format!(
-            "sizing.resources are used as written; {workers} worker threads, the whole CPUs of {cpu}"
+            "sizing.resources is used as written; {workers} worker threads, one per whole CPU of {cpu}"
         ),
         cpu_request: resources.requests.cpu.clone(),
         cpu_limit,
@@ -78,8 +78,7 @@ fn manual(resources: &Resources) -> PodSize {
     }
 }
 
-/// Each worker has a session of every voice, and each request that was taken in has some audio on
-/// its way.
+/// Each worker has one session per voice, and each admitted request has some audio buffered.
 fn default(voices: &[ReadyVoice], accepted: Option<&Quantity>) -> PodSize {
     let workers = 1;
     let sessions = voices
@@ -96,7 +95,7 @@ fn default(voices: &[ReadyVoice], accepted: Option<&Quantity>) -> PodSize {
     let memory = settle(needed, accepted);
     PodSize {
         explanation: format!(
-            "nothing is measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory, which is {} for the process, {} for the voices as their inspections measured them, {} for the audio of {} requests, and room above that",
+            "defaults, because nothing was measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory: {} for the process, {} for the voices as measured by their inspections, {} for the audio of {} requests, and a margin",
             Quantity::from_bytes_in_mebi(PROCESS),
             Quantity::from_bytes_in_mebi(sessions),
             Quantity::from_bytes_in_mebi(audio),
@@ -105,7 +104,7 @@ fn default(voices: &[ReadyVoice], accepted: Option<&Quantity>) -> PodSize {
         cpu_request: Quantity::from_milli(DEFAULT_CPU_MILLI),
         cpu_limit: None,
         memory_request: memory.clone(),
-        // Equal to the request: a node never has to kill a pod that kept to its own number.
+        // Equal to the request: a pod within its limit is never killed when the node runs out of memory.
         memory_limit: Some(memory),
         workers,
         queue: QUEUE,
@@ -113,9 +112,9 @@ fn default(voices: &[ReadyVoice], accepted: Option<&Quantity>) -> PodSize {
     }
 }
 
-/// Bytes that are needed, with a margin and in whole steps. No two measurements of a voice are
-/// equal, and a new request replaces every pod: what the pods run with is kept while it still is
-/// between what is needed and a step above what would be asked for.
+/// The required bytes with a margin, in whole steps. Measurements of a voice vary, and a new request
+/// replaces every pod: the current request is kept while it is between the required bytes and one
+/// step above the computed request.
 fn settle(needed: u64, accepted: Option<&Quantity>) -> Quantity {
     let asked = (needed.saturating_mul(100 + MARGIN_PERCENT) / 100)
         .div_ceil(MEMORY_STEP)
@@ -128,7 +127,7 @@ fn settle(needed: u64, accepted: Option<&Quantity>) -> Quantity {
     }
 }
 
-/// Bytes of memory with the voice loaded and its longest run spoken.
+/// Peak memory in bytes with the voice loaded and its longest run synthesized.
 fn peak(voice: &ReadyVoice) -> u64 {
     voice.peak_memory_bytes.unwrap_or_else(|| {
         voice

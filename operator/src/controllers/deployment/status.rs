@@ -1,4 +1,4 @@
-//! The deployment's status. Pure: the driver writes it.
+//! The status of the deployment. Pure: the controller writes it.
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{Resource as _, ResourceExt as _};
@@ -46,7 +46,7 @@ pub fn status(
     }
 }
 
-/// How far the pods are.
+/// Progress of the rollout.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Rollout {
     wanted: i32,
@@ -54,12 +54,12 @@ struct Rollout {
     updated: i32,
     ready: i32,
     available: i32,
-    /// Whether the numbers are those of the current template and replica count.
+    /// Whether the numbers apply to the current template and replica count.
     current: bool,
-    /// Why it will not go on by itself.
+    /// Why it does not progress.
     stuck: Option<String>,
     exists: bool,
-    /// What keeps a pod from running, of the first that has trouble.
+    /// Why a pod does not run, for the first such pod.
     trouble: Option<String>,
 }
 
@@ -129,7 +129,7 @@ fn verdicts(tts: &ValidatedDeployment, rollout: &Rollout) -> Vec<Verdict> {
                 SIZED,
                 Unknown,
                 "VoicesNotReady",
-                "the size of a pod follows from its voices, and not all of them are ready",
+                "the pod size depends on the voices, and not all of them are ready",
             ),
         ),
     };
@@ -138,7 +138,7 @@ fn verdicts(tts: &ValidatedDeployment, rollout: &Rollout) -> Vec<Verdict> {
             AVAILABLE,
             False,
             "NotStarted",
-            "no pods yet: they start once all voices are ready",
+            "no pods yet; they are created once all voices are ready",
         )
     } else if rollout.available() {
         Verdict::new(AVAILABLE, True, "Serving", rollout.in_words())
@@ -151,12 +151,12 @@ fn verdicts(tts: &ValidatedDeployment, rollout: &Rollout) -> Vec<Verdict> {
     verdicts
 }
 
-/// `Ready`, and `Reconciling` or `Stalled` where they are due.
+/// `Ready`, and `Reconciling` or `Stalled` where they apply.
 fn ready(tts: &ValidatedDeployment, rollout: &Rollout, voices: &Verdict) -> Vec<Verdict> {
     if tts.paused {
         let status = if rollout.available() { True } else { False };
         let message = format!(
-            "spec.paused is true: nothing is changed; {}",
+            "spec.paused is true: no changes are made; {}",
             rollout.in_words()
         );
         return vec![Verdict::new(READY, status, "Paused", message)];

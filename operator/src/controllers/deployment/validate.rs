@@ -1,4 +1,4 @@
-//! Turns the object and its voices into the one input of the builders. Pure.
+//! Turns the object and its voices into the input of the builders. Pure.
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -13,14 +13,14 @@ use crate::{
     settings::ServerSettings,
 };
 
-/// A deployment that can be built: every optional resolved, every reference looked into.
+/// A deployment that can be built: every default applied, every reference resolved.
 pub struct ValidatedDeployment {
     pub name: String,
     pub namespace: String,
     pub owner: OwnerReference,
     pub replicas: i32,
     pub voices: Voices,
-    /// As the status shows them, in the order of the spec.
+    /// For the status, in the order of the spec.
     pub voice_states: Vec<VoiceState>,
     pub pod: PodSettings,
     pub service: ServiceSettings,
@@ -34,20 +34,20 @@ pub enum Voices {
         served: Served,
         size: PodSize,
     },
-    /// What is wrong, one clause a voice; what runs is left alone.
+    /// What is wrong, one clause per voice; running pods are not changed.
     NotReady {
         reason: &'static str,
         message: String,
     },
 }
 
-/// Voices to serve: never empty.
+/// Voices to serve; never empty.
 pub struct Served {
     pub voices: Vec<ReadyVoice>,
     pub default: String,
 }
 
-/// A voice with the facts that its inspection found.
+/// A voice with the facts from its inspection.
 #[derive(Clone, Debug, Default)]
 pub struct ReadyVoice {
     pub name: String,

@@ -1,10 +1,10 @@
-//! Starts the Job, deletes what is not needed any more.
+//! Starts the Job and deletes Jobs that are no longer needed.
 use k8s_openapi::api::batch::v1::Job;
 
 use super::{Result, build::Resources};
 use crate::children::Children;
 
-/// The API server has what was asked for.
+/// Proof that the changes were applied.
 pub struct Applied(());
 
 #[cfg(test)]
@@ -15,7 +15,7 @@ impl Applied {
 }
 
 pub async fn apply(children: &Children<'_>, desired: Resources) -> Result<Applied> {
-    // No `..`: a new kind of child that nobody applies does not compile.
+    // No `..`: a new kind of child that is not applied does not compile.
     let Resources { job, stale_jobs } = desired;
     if let Some(job) = job {
         children.create(&job).await?;

@@ -5,7 +5,7 @@ use tts_crds::v1alpha1::TtsVoice;
 
 use super::{Error, Result, labels};
 
-/// Objects of the voice, fetched but not looked into yet.
+/// Objects of the voice, fetched but not validated yet.
 pub struct References {
     pub jobs: Vec<Job>,
     pub pods: Vec<Pod>,

@@ -1,4 +1,4 @@
-//! The `TtsVoice` controller: has each voice inspected by a Job, and keeps what that found.
+//! The `TtsVoice` controller: inspects each voice with a Job and records the result.
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
@@ -60,10 +60,10 @@ async fn reconcile(voice: TtsVoice, ctx: Arc<Context>) -> Result<Action> {
     Ok(Action::requeue(next(&validated.inspection)))
 }
 
-/// When to look again although nothing changed.
+/// When to reconcile again without a change.
 fn next(inspection: &Inspection) -> Duration {
     match inspection {
-        // The facts are in the status now: the Job can go.
+        // The facts are in the status now: the Job can be deleted.
         Inspection::Passed(_) => Duration::from_secs(1),
         Inspection::Failed { retry_in, .. } => (*retry_in).max(Duration::from_secs(1)),
         _ => RESYNC,
@@ -79,12 +79,12 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
         .with_config(super::config())
         .owns(
             super::scoped::<Job>(client, namespace),
-            labels::watch(labels::INSPECTION),
+            labels::watcher_config(labels::INSPECTION),
         )
-        // The result of an inspection is in its pod, which belongs to the Job.
+        // The result of an inspection is in the pod of its Job.
         .watches(
             super::scoped::<Pod>(client, namespace),
-            labels::watch(labels::INSPECTION),
+            labels::watcher_config(labels::INSPECTION),
             |pod| labels::instance(&pod),
         )
         .graceful_shutdown_on(shutdown.cancelled_owned())
@@ -94,7 +94,7 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
                 move |object: Arc<DeserializeGuard<TtsVoice>>, ctx: Arc<Context>| {
                     let backoff = backoff.clone();
                     async move {
-                        super::observe(&object, &ctx, &backoff, |voice| {
+                        super::run_reconciliation(&object, &ctx, &backoff, |voice| {
                             reconcile(voice, ctx.clone())
                         })
                         .await
@@ -109,7 +109,7 @@ pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: Cancellat
             },
             ctx.clone(),
         )
-        .for_each_concurrent(16, |outcome| super::report(&ctx, &backoff, outcome))
+        .for_each_concurrent(16, |outcome| super::handle_outcome(&ctx, &backoff, outcome))
         .await;
 }
 

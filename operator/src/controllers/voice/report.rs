@@ -1,4 +1,4 @@
-//! What `tts-server inspect` writes into its pod's termination message.
+//! The report of `tts-server inspect`, which it writes to the termination message of its pod.
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 use tts_crds::v1alpha1::{InspectedFile, Speakers};
@@ -6,7 +6,7 @@ use tts_crds::v1alpha1::{InspectedFile, Speakers};
 /// The version of the report that this operator reads.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Facts of a voice that loads and speaks.
+/// Facts of a voice that loads and produces audio.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
@@ -40,7 +40,7 @@ impl Failure {
         }
     }
 
-    /// Whether the files themselves were the trouble, rather than what is in them.
+    /// Whether the files could not be obtained, as opposed to being unusable.
     pub fn is_of_source(&self) -> bool {
         matches!(
             self.reason.as_str(),
@@ -48,7 +48,7 @@ impl Failure {
         )
     }
 
-    /// Whether it stays so until the voice or what it points to is changed.
+    /// Whether it stays so until the voice or its source is changed.
     pub fn is_permanent(&self) -> bool {
         matches!(
             self.reason.as_str(),
@@ -70,7 +70,7 @@ struct Header {
     ok: bool,
 }
 
-/// The report that the pod's container left, once it has ended.
+/// The report of the pod's container, once it has terminated.
 pub fn of_pod(pod: &Pod) -> Option<Result<Facts, Failure>> {
     let ended = pod
         .status
@@ -83,12 +83,12 @@ pub fn of_pod(pod: &Pod) -> Option<Result<Facts, Failure>> {
         Some(message) => parse(message),
         None if ended.reason.as_deref() == Some("OOMKilled") => Err(Failure::new(
             "OutOfMemory",
-            "the inspection ran out of memory; the voice is larger than the operator allows for",
+            "the inspection exceeded its memory limit; the voice is too large",
         )),
         None => Err(Failure::new(
             "NoReport",
             format!(
-                "the inspection ended with exit code {} and left no report; see the logs of its pod",
+                "the inspection ended with exit code {} and wrote no report; see the logs of its pod",
                 ended.exit_code
             ),
         )),
@@ -100,7 +100,7 @@ fn parse(message: &str) -> Result<Facts, Failure> {
         Failure::new(
             "UnreadableReport",
             format!(
-                "the inspection left a report that this operator cannot read ({error}); is the server image of another version?"
+                "cannot read the report of the inspection ({error}); use the server image of the operator's version"
             ),
         )
     };
@@ -109,7 +109,7 @@ fn parse(message: &str) -> Result<Facts, Failure> {
         return Err(Failure::new(
             "UnreadableReport",
             format!(
-                "the inspection left a report of version {}, this operator reads version {SCHEMA_VERSION}; use the server image of the operator's version",
+                "the inspection wrote a report of version {}, but this operator reads version {SCHEMA_VERSION}; use the server image of the operator's version",
                 header.schema_version
             ),
         ));

@@ -1,4 +1,4 @@
-//! The voice's status. Pure: the driver writes it.
+//! The status of the voice. Pure: the controller writes it.
 use jiff::Timestamp;
 use kube::Resource as _;
 use tts_crds::v1alpha1::{TtsVoice, TtsVoiceStatus};
@@ -17,7 +17,7 @@ use crate::conditions::{
 const SOURCE_VERIFIED: &str = "SourceVerified";
 const INSPECTED: &str = "Inspected";
 
-/// Taking [`Applied`] makes sure that nothing is claimed that was not asked of the API server.
+/// Requires [`Applied`], so that the status is only computed after the changes were applied.
 pub fn status(
     object: &TtsVoice,
     voice: &ValidatedVoice,
@@ -54,7 +54,7 @@ fn record(facts: &Facts, source_id: &str) -> TtsVoiceStatus {
 fn verdicts(voice: &ValidatedVoice) -> Vec<Verdict> {
     match &voice.inspection {
         Inspection::Recorded | Inspection::Passed(_) => passed(),
-        Inspection::Start { .. } => running(voice.facts_hold, "an inspection is started"),
+        Inspection::Start { .. } => running(voice.facts_hold, "starting an inspection"),
         Inspection::Running { waiting: None } => {
             running(voice.facts_hold, "an inspection is running")
         }
@@ -62,9 +62,9 @@ fn verdicts(voice: &ValidatedVoice) -> Vec<Verdict> {
             waiting: Some(waiting),
         } => running(
             voice.facts_hold,
-            &format!("the inspection's pod waits: {waiting}"),
+            &format!("the pod of the inspection is waiting: {waiting}"),
         ),
-        // A new server image could not be tried yet: what is known of the voice still holds.
+        // The voice was not inspected with the new server image yet: the recorded facts still hold.
         Inspection::Failed { failure, .. } if voice.facts_hold && !failure.is_permanent() => {
             running(true, &failure.message)
         }
@@ -78,14 +78,19 @@ fn passed() -> Vec<Verdict> {
             SOURCE_VERIFIED,
             True,
             "Verified",
-            "all files have their digests",
+            "all files match their digests",
         ),
-        Verdict::new(INSPECTED, True, "Spoke", "the voice loads and speaks"),
+        Verdict::new(
+            INSPECTED,
+            True,
+            "Spoke",
+            "the voice loads and produces audio",
+        ),
         Verdict::new(READY, True, "Inspected", "the voice can be served"),
     ]
 }
 
-/// While facts of the same source are known (the server image changed) the voice stays ready.
+/// While facts of the same source are recorded (only the server image changed), the voice stays ready.
 fn running(facts_hold: bool, message: &str) -> Vec<Verdict> {
     let at_work = Verdict::new(RECONCILING, True, "Inspecting", message);
     let mut verdicts = if facts_hold {
@@ -110,7 +115,7 @@ fn failed(failure: &Failure) -> Vec<Verdict> {
                 INSPECTED,
                 Unknown,
                 "SourceNotVerified",
-                "the files have to be verified first",
+                "the files must be verified first",
             ),
         )
     } else if failure.is_permanent() {
@@ -119,7 +124,7 @@ fn failed(failure: &Failure) -> Vec<Verdict> {
                 SOURCE_VERIFIED,
                 True,
                 "Verified",
-                "all files have their digests",
+                "all files match their digests",
             ),
             bad.as_type(INSPECTED, False),
         )

@@ -1,4 +1,4 @@
-//! The life of an inspection, as `validate` sees it and `status` tells it.
+//! The lifecycle of an inspection through `validate` and `status`.
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -206,7 +206,7 @@ fn a_changed_source_is_inspected_anew_and_the_old_facts_go() {
     assert_eq!((told.digest, told.observed_generation), (None, 2));
 }
 
-/// The server image holds the builtin voices, so a new one is inspected, while the voice serves on.
+/// The server image contains the built-in voices, so a new image is inspected while the voice stays ready.
 #[test]
 fn a_new_server_image_leaves_a_builtin_voice_ready_while_it_is_inspected() {
     let mut voice = voice();

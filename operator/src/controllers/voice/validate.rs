@@ -1,4 +1,4 @@
-//! From the object and its Jobs: what is known of the voice, and where its inspection stands. Pure.
+//! Determines from the object and its Jobs what is known of the voice and the state of its inspection. Pure.
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -19,14 +19,14 @@ use crate::{children::hex, controllers::pods, settings::ServerSettings};
 
 /// Annotation of a Job: what it inspects.
 pub const SOURCE: &str = "tts-operator.dev/source";
-/// Annotation of a Job: how many inspections of the same thing failed before it.
+/// Annotation of a Job: how many inspections of the same source failed before it.
 pub const ATTEMPT: &str = "tts-operator.dev/attempt";
 
 /// Wait before the second inspection of a source that could not be reached; doubles up to the
 /// maximum.
 const RETRY_BASE: Duration = Duration::from_secs(15);
 const RETRY_MAX: Duration = Duration::from_mins(10);
-/// Wait before a source is tried again that was found bad: somebody may have put it right.
+/// Wait before a permanently failed source is inspected again: it may have been corrected.
 const RETRY_PERMANENT: Duration = Duration::from_hours(1);
 
 /// A voice whose inspection can be run.
@@ -38,26 +38,26 @@ pub struct ValidatedVoice {
     pub source: String,
     /// Identifies what is inspected: the source, and for a builtin voice the image it is in.
     pub source_id: String,
-    /// Whether the facts in the status are those of the source.
+    /// Whether the facts in the status describe the current source.
     pub facts_hold: bool,
     pub inspection: Inspection,
-    /// Jobs that are not needed any more, by name.
+    /// Jobs that are no longer needed, by name.
     pub stale_jobs: Vec<String>,
     pub settings: Arc<ServerSettings>,
 }
 
-/// Where the inspection of the source stands.
+/// The state of the inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inspection {
-    /// The status has the facts.
+    /// The facts are in the status.
     Recorded,
-    /// A Job has to be started; earlier ones failed so many times.
+    /// A Job must be started; `attempt` earlier ones failed.
     Start { attempt: u32 },
-    /// A Job is at work; what it waits for, if it does.
+    /// A Job is running; `waiting` is what it waits for, if anything.
     Running { waiting: Option<String> },
-    /// The Job has ended and found the facts.
+    /// The Job has succeeded with these facts.
     Passed(Facts),
-    /// The Job has ended without facts; the next starts in a while.
+    /// The Job has failed; the next one starts after `retry_in`.
     Failed {
         failure: Failure,
         retry_in: Duration,
@@ -186,15 +186,15 @@ impl Ended {
         match (self.reason.as_deref(), waited_for) {
             (Some("DeadlineExceeded"), Some(waiting)) => Failure::new(
                 "InspectionTimedOut",
-                format!("the inspection did not end in time: {waiting}"),
+                format!("the inspection timed out: {waiting}"),
             ),
             (Some("DeadlineExceeded"), None) => Failure::new(
                 "InspectionTimedOut",
-                "the inspection did not end in time; look at the events of its Job and pod with kubectl describe",
+                "the inspection timed out; see the events of its Job and pod with kubectl describe",
             ),
             _ => Failure::new(
                 "NoReport",
-                "the pod of the inspection is gone, and its report with it",
+                "the pod of the inspection was deleted before its report was read",
             ),
         }
     }

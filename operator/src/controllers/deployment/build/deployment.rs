@@ -32,17 +32,17 @@ use crate::{
     },
 };
 
-/// A container that fails leaves its last log lines in the pod's status, from where they come into ours.
+/// On failure, the last log lines are the termination message, which the operator copies to the status.
 const LAST_LOG_LINES: &str = "FallbackToLogsOnError";
-/// One digest over the voices: a changed voice is a changed pod template.
+/// Combined digest of the voices: a changed voice changes the pod template.
 const VOICES_DIGEST: &str = "tts-operator.dev/voices-digest";
-/// Where downloaded voices lie in the pod.
+/// Folder of the downloaded voices in the pod.
 const VOICES_DIR: &str = "/voices";
-/// How long a terminating pod still accepts requests, so that endpoints and proxies can forget it.
+/// How long a terminating pod still accepts requests, until endpoints and proxies are updated.
 const DRAIN_DELAY_SECONDS: i64 = 5;
-/// How long requests in service may take to finish after that.
+/// How long requests in flight may take to finish after that.
 const DRAIN_TIMEOUT_SECONDS: i64 = 60;
-/// Both, and time to end the process.
+/// Both, plus time for the process to exit.
 const TERMINATION_GRACE_SECONDS: i64 = DRAIN_DELAY_SECONDS + DRAIN_TIMEOUT_SECONDS + 5;
 
 pub(super) fn build(tts: &ValidatedDeployment, served: &Served, size: &PodSize) -> Deployment {
@@ -67,7 +67,7 @@ pub(super) fn build(tts: &ValidatedDeployment, served: &Served, size: &PodSize) 
                 match_labels: Some(selector(tts)),
                 ..LabelSelector::default()
             },
-            // A pod serves before one is taken away: a rollout loses no capacity.
+            // A new pod is ready before an old one is removed: a rollout loses no capacity.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
@@ -157,7 +157,7 @@ fn server(tts: &ValidatedDeployment, served: &Served, size: &PodSize) -> Contain
         protocol: Some("TCP".to_owned()),
         ..ContainerPort::default()
     }]);
-    // Voices are loaded and each has spoken once: minutes for many large ones on a slow disk.
+    // Loading and testing all voices takes minutes for many large voices on a slow disk.
     container.startup_probe = Some(probe("/startupz", 1, 600));
     container.readiness_probe = Some(probe("/readyz", 2, 2));
     container.liveness_probe = Some(probe("/livez", 10, 3));
@@ -183,7 +183,7 @@ fn resources(size: &PodSize) -> ResourceRequirements {
     }
 }
 
-/// Downloads the voices and checks their digests before the server starts.
+/// Downloads the voices and verifies their digests before the server starts.
 fn fetch(tts: &ValidatedDeployment, downloads: &[&ReadyVoice]) -> Container {
     let mut args = vec![
         "fetch".to_owned(),
@@ -226,7 +226,7 @@ fn voices_mount() -> VolumeMount {
     }
 }
 
-/// The sizes are known from the inspection; twice that leaves room for a file being replaced.
+/// The sizes are known from the inspection; twice the size leaves room to replace a file.
 fn voices_volume(downloads: &[&ReadyVoice]) -> Volume {
     let bytes: u64 = downloads.iter().map(|voice| voice.size_bytes).sum();
     let limit = tts_crds::quantity::Quantity::from_bytes_in_mebi(bytes.saturating_mul(2));
@@ -254,7 +254,7 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
     }
 }
 
-/// Preferred, not required: on a single node all pods still run.
+/// Preferred, not required: all pods still run on a single node.
 fn spread(tts: &ValidatedDeployment, topology_key: &str) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         max_skew: 1,

@@ -1,4 +1,4 @@
-//! [`ValidatedDeployment`] in, Kubernetes objects out: no I/O and no way to fail.
+//! [`ValidatedDeployment`] in, Kubernetes objects out: no I/O, cannot fail.
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
@@ -27,12 +27,12 @@ const SERVICE_PORT: i32 = 80;
 /// Name of the port in both.
 const PORT_NAME: &str = "http";
 
-/// Everything the deployment asks for.
+/// The desired objects of the deployment.
 pub struct Resources {
     pub service_account: ServiceAccount,
     pub service: Service,
     pub pod_disruption_budget: PodDisruptionBudget,
-    /// `None` while a voice is missing or not ready: what runs is left as it is.
+    /// `None` while a voice is missing or not ready: running pods are not changed.
     pub workload: Option<Workload>,
 }
 

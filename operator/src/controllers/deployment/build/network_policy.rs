@@ -1,5 +1,5 @@
-//! Who the pods may talk to: everybody may reach the endpoint, the pods reach nobody, unless they
-//! download voices when they start.
+//! Network access of the pods: all ingress to the endpoint, no egress unless the pods download
+//! voices at startup.
 use k8s_openapi::{
     api::networking::v1::{
         NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort,

@@ -1,4 +1,4 @@
-//! How many pods a drain of nodes may take at once.
+//! How many pods node drains may evict at once.
 use k8s_openapi::{
     api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
@@ -10,13 +10,13 @@ pub(super) fn build(tts: &ValidatedDeployment) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: metadata(tts),
         spec: Some(PodDisruptionBudgetSpec {
-            // Not minAvailable: with one replica that would block every drain for ever.
+            // Not minAvailable: with one replica it would block every drain forever.
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(LabelSelector {
                 match_labels: Some(selector(tts)),
                 ..LabelSelector::default()
             }),
-            // A pod that does not serve protects nobody.
+            // Evicting a pod that does not serve does no harm.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),

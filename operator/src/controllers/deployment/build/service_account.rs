@@ -1,4 +1,4 @@
-//! The identity of the pods: it has no rights and no token.
+//! The identity of the pods, without permissions and without a token.
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::{ValidatedDeployment, metadata};

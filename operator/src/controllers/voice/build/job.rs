@@ -24,15 +24,15 @@ use crate::{
 
 /// Where the files are downloaded to.
 const WORK_DIR: &str = "/work";
-/// The kubelet reads the result here; it takes 4 KiB.
+/// The kubelet reads the result from here; at most 4 KiB.
 const TERMINATION_LOG: &str = "/dev/termination-log";
-/// Longest inspection, the pull of the image and the downloads included.
+/// Time limit of an inspection, including the image pull and the downloads.
 const DEADLINE_SECONDS: i64 = 1_800;
-/// A Job that nobody deletes goes by itself: an operator that was removed cannot do it.
+/// Finished Jobs are deleted after this time even if the operator was uninstalled.
 const TTL_SECONDS: i32 = 24 * 3_600;
-/// Largest voice with its files, on the node's disk.
+/// Maximum size of a voice's files on the node's disk.
 const MAX_FILES: &str = "8Gi";
-/// Most memory of an inspection: the largest voices that run on CPU stay below it.
+/// Memory limit of an inspection: the largest voices that run on CPU stay below it.
 const MAX_MEMORY: &str = "4Gi";
 
 pub(super) fn build(voice: &ValidatedVoice, attempt: u32) -> Job {
@@ -52,7 +52,7 @@ pub(super) fn build(voice: &ValidatedVoice, attempt: u32) -> Job {
     Job {
         metadata,
         spec: Some(JobSpec {
-            // The operator decides about another try: it knows which failures can pass.
+            // The operator decides about another attempt: it knows which failures are temporary.
             backoff_limit: Some(0),
             active_deadline_seconds: Some(DEADLINE_SECONDS),
             ttl_seconds_after_finished: Some(TTL_SECONDS),

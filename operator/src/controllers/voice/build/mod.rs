@@ -1,11 +1,11 @@
-//! [`ValidatedVoice`] in, Kubernetes objects out: no I/O and no way to fail.
+//! [`ValidatedVoice`] in, Kubernetes objects out: no I/O, cannot fail.
 use k8s_openapi::api::batch::v1::Job;
 
 use super::validate::{Inspection, ValidatedVoice};
 
 mod job;
 
-/// Everything the voice asks for.
+/// The desired objects of the voice.
 pub struct Resources {
     /// The Job to start, if one is needed.
     pub job: Option<Job>,
