@@ -26,29 +26,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve OpenAI's speech API.
+    /// Serve the OpenAI-compatible speech API.
     Serve(Serve),
-    /// Say a text into a WAV file; opens no socket and writes no other file.
+    /// Synthesize a text to a WAV file; opens no socket and writes no other file.
     Say {
         /// The text; `-` reads standard input.
         text: String,
         /// The WAV file; `-` writes to standard output.
         #[arg(short, long, default_value = "out.wav")]
         output: PathBuf,
-        /// `builtin:NAME`, or a folder with a voice's files.
+        /// `builtin:NAME`, or a folder with the files of a voice.
         #[arg(long, default_value = "builtin:rms")]
         voice: String,
         /// 0.25 (slow) to 4 (fast).
         #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f32,
     },
-    /// Fetch voices' files into a folder and verify them.
+    /// Download the files of voices into a folder and verify them.
     Fetch(Fetch),
-    /// Fetch, verify, load and hear one voice; tell about it in one JSON object.
+    /// Download, verify and load one voice, test that it produces audio, and print a JSON report.
     ///
-    /// Exits with 0 if it speaks, 2 if it never will, 3 if it may later.
+    /// Exit status: 0 usable, 2 permanently unusable, 3 temporary failure.
     Inspect(Inspect),
-    /// Speak through an endpoint and check what comes.
+    /// Request speech from an endpoint and verify the audio.
     #[command(hide = true)]
     Probe {
         #[arg(long)]
@@ -64,16 +64,16 @@ enum Command {
     Voices,
 }
 
-/// What fetching needs beside the source. Proxies come from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+/// Download options. Proxies come from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 #[derive(clap::Args)]
 struct FetchOptions {
-    /// Also fetch over plain http, and follow redirects to it.
+    /// Allow plain http URLs, and redirects to them.
     #[arg(long)]
     allow_http: bool,
-    /// Most bytes that one voice's files may have together.
+    /// Maximum total size of the files of one voice, in bytes.
     #[arg(long, default_value_t = 4 * 1024 * 1024 * 1024)]
     max_voice_bytes: u64,
-    /// Certificates (PEM) of authorities to trust beside the system's.
+    /// CA certificates (PEM) to trust in addition to the system's.
     #[arg(long, env = "TTS_CA_PEM", hide_env_values = true, value_name = "PEM")]
     ca_pem: Option<String>,
     #[command(flatten)]
@@ -82,10 +82,10 @@ struct FetchOptions {
 
 #[derive(clap::Args)]
 struct Fetch {
-    /// The folder; each voice gets one of its own below it.
+    /// The folder; the files of each voice are written to a subfolder with its name.
     #[arg(long)]
     to: PathBuf,
-    /// NAME=SOURCE with the JSON of a `TtsVoice`'s source; may be repeated.
+    /// NAME=SOURCE, where SOURCE is the JSON of `spec.source` of a `TtsVoice`; can be repeated.
     #[arg(long = "voice", value_name = "NAME=SOURCE", required = true)]
     voices: Vec<String>,
     #[command(flatten)]
@@ -94,13 +94,13 @@ struct Fetch {
 
 #[derive(clap::Args)]
 struct Inspect {
-    /// NAME=SOURCE with the JSON of a `TtsVoice`'s source.
+    /// NAME=SOURCE, where SOURCE is the JSON of `spec.source` of a `TtsVoice`.
     #[arg(long, value_name = "NAME=SOURCE")]
     voice: String,
-    /// The folder to fetch into.
+    /// The folder to download to.
     #[arg(long)]
     work_dir: PathBuf,
-    /// Where to write the report, beside standard output.
+    /// File to write the report to, in addition to standard output.
     #[arg(long)]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -109,45 +109,45 @@ struct Inspect {
 
 #[derive(clap::Args)]
 struct Serve {
-    /// Where to listen: host:port, or :port for every address.
+    /// Listen address: host:port, or :port for all addresses.
     #[arg(long, default_value = ":8000")]
     listen: String,
-    /// NAME=builtin:rms or NAME=/folder/with/the/files; may be repeated. Without it: rms=builtin:rms.
+    /// NAME=builtin:rms or NAME=/folder/with/the/files; can be repeated. Default: rms=builtin:rms.
     #[arg(long = "voice", value_name = "NAME=LOCATION", value_parser = named_location)]
     voices: Vec<(String, VoiceLocation)>,
-    /// The voice for requests that name none, or one of OpenAI's. Without it: the first.
+    /// The voice for requests that name no voice, or an OpenAI voice. Default: the first voice.
     #[arg(long, value_name = "NAME")]
     default_voice: Option<String>,
-    /// Runs at once; each worker is a thread with its own sessions. Without it: one a CPU of the container's limit, at
+    /// Concurrent runs; each worker is a thread with its own sessions. Default: one per CPU of the container's limit, at
     /// most 8.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
-    /// Threads that one run uses.
+    /// Threads per run.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     intra_threads: u16,
-    /// Requests that may wait for a worker; further ones get 429.
+    /// Requests that may wait for a worker; further requests are answered with 429.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(0..=4096))]
     queue: u16,
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_input_characters: u32,
     #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u32).range(1..=7200))]
     max_audio_seconds: u32,
-    /// How long SIGTERM keeps accepting, so that endpoints and load balancers can take this pod out.
+    /// How long to accept new connections after SIGTERM, until endpoints and load balancers are updated.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     drain_delay: Duration,
-    /// How long running requests may take after that.
+    /// How long requests in flight may take to finish after that.
     #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
     drain_timeout: Duration,
-    /// A request's body must be here within this time.
+    /// Time limit to receive the body of a request.
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     body_timeout: Duration,
-    /// A request's head must be here within this time.
+    /// Time limit to receive the head of a request.
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     header_timeout: Duration,
-    /// A client that takes nothing of its answer for this long is cut off.
+    /// Close the connection if the client reads nothing of the response for this long.
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     write_timeout: Duration,
-    /// How long a connection is kept between requests.
+    /// How long an idle connection is kept open between requests.
     #[arg(long, default_value = "90s", value_parser = humantime::parse_duration)]
     keep_alive: Duration,
     #[arg(long, default_value_t = 1024 * 1024)]
@@ -178,7 +178,7 @@ fn named_location(text: &str) -> Result<(String, VoiceLocation), String> {
         Some((name, place)) if !name.is_empty() && !place.is_empty() => {
             Ok((name.to_owned(), location(place)))
         }
-        _ => Err("write NAME=builtin:rms or NAME=/folder".to_owned()),
+        _ => Err("use NAME=builtin:rms or NAME=/folder".to_owned()),
     }
 }
 
@@ -225,7 +225,7 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(http::serve(config));
-    // Do not wait for workers: what they still speak has no listener any more.
+    // Do not wait for workers: no client is waiting for their runs any more.
     runtime.shutdown_background();
     Ok(result?)
 }
@@ -245,7 +245,7 @@ fn fetch(arguments: &Fetch) -> Result<(), Box<dyn std::error::Error>> {
             let NamedSource { name, source } = NamedSource::parse(voice, options.allow_http)?;
             let Source::Files(files) = source else {
                 return Err(format!(
-                    "voice {name} is builtin: there is nothing to fetch, leave it out"
+                    "voice {name} is builtin: there is nothing to download, remove it"
                 )
                 .into());
             };
@@ -308,7 +308,7 @@ fn main() -> ExitCode {
             Err(error) => error,
         };
         eprintln!(
-            "tts-server: can't start itself again with {NO_TELEMETRY}=1: {error}; set the variable yourself"
+            "tts-server: cannot restart with {NO_TELEMETRY}=1: {error}; set the variable before starting it"
         );
         return ExitCode::FAILURE;
     }

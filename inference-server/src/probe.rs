@@ -1,5 +1,5 @@
-//! `tts-server probe`: speaks through a deployment's endpoint and checks what comes. For the chart's `helm test`, whose
-//! pod has no shell.
+//! `tts-server probe`: requests speech from a deployment's endpoint and verifies the audio. For the chart's `helm test`,
+//! whose pod has no shell.
 
 use std::time::{Duration, Instant};
 
@@ -13,21 +13,21 @@ const QUIETEST: f64 = 0.005;
 /// Why the probe failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    #[error("the HTTP client can't be set up: {0}")]
+    #[error("cannot set up the HTTP client: {0}")]
     Client(reqwest::Error),
-    #[error("{url} answered {status}: {body}")]
+    #[error("{url} returned {status}: {body}")]
     Refused {
         url: String,
         status: u16,
         body: String,
     },
-    #[error("{url} did not speak within {} seconds; last: {last}", timeout.as_secs())]
+    #[error("{url} returned no speech within {} seconds; last error: {last}", timeout.as_secs())]
     TimedOut {
         url: String,
         timeout: Duration,
         last: String,
     },
-    #[error("what {url} sent is no speech: {reason}")]
+    #[error("the response of {url} is not speech: {reason}")]
     NoSpeech { url: String, reason: String },
 }
 
@@ -40,7 +40,7 @@ pub struct Heard {
     pub rms: f64,
 }
 
-/// Asks until it speaks or the time is over. Refusals that a repetition does not change end it at once.
+/// Retries until speech is returned or the timeout expires. Errors that a retry cannot change end it at once.
 pub async fn probe(
     url: &str,
     text: &str,
@@ -94,7 +94,7 @@ async fn attempt(
     match (status, bytes) {
         (200, Ok(bytes)) => Ok(Ok(bytes.to_vec())),
         (200, Err(error)) => Ok(Err(root_cause(&error))),
-        (429 | 500.., _) => Ok(Err(format!("it answered {status}"))),
+        (429 | 500.., _) => Ok(Err(format!("it returned {status}"))),
         (_, bytes) => Err(ProbeError::Refused {
             url: url.to_owned(),
             status,
@@ -121,13 +121,13 @@ fn check(wav: &[u8]) -> Result<Heard, String> {
             .map_or(0, u32::from_le_bytes)
     };
     if wav.len() < 44 || &wav[..4] != b"RIFF" || &wav[8..12] != b"WAVE" || &wav[36..40] != b"data" {
-        return Err("it is no WAV".to_owned());
+        return Err("it is not a WAV file".to_owned());
     }
     let sample_rate = number(24);
     let samples = &wav[44..];
     if number(40) != u32::MAX && usize::try_from(number(40)) != Ok(samples.len()) {
         return Err(format!(
-            "the WAV says {} bytes of samples, but {} came",
+            "the WAV header says {} bytes of samples, but {} were received",
             number(40),
             samples.len()
         ));

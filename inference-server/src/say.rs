@@ -9,16 +9,16 @@ use crate::{
     voices::{Speaker, Voice, VoiceError, VoiceLocation},
 };
 
-/// Why nothing was said.
+/// Why no speech was written.
 #[derive(Debug, thiserror::Error)]
 pub enum SayError {
-    #[error("standard input can't be read as UTF-8 text: {0}")]
+    #[error("cannot read standard input as UTF-8 text: {0}")]
     Input(std::io::Error),
     #[error(transparent)]
     Text(#[from] TextError),
     #[error(transparent)]
     Voice(#[from] VoiceError),
-    #[error("{path} can't be written: {error}")]
+    #[error("cannot write {path}: {error}")]
     Output { path: String, error: std::io::Error },
 }
 

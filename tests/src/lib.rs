@@ -159,7 +159,7 @@ impl Server {
                 "the server ended:\n{}",
                 server.log()
             );
-            server.log().contains("every voice has spoken")
+            server.log().contains("every voice produced audio")
         });
         let log = server.log();
         let (_, rest) = log.split_once("address=").unwrap();

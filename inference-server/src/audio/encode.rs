@@ -11,7 +11,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What there is, for messages.
+    /// Supported formats, for messages.
     pub const NAMES: &str = "wav, pcm";
 
     pub fn from_name(name: &str) -> Option<Self> {
@@ -39,7 +39,7 @@ impl fmt::Display for Format {
     }
 }
 
-const BYTES_A_SAMPLE: u32 = 2;
+const BYTES_PER_SAMPLE: u32 = 2;
 
 /// A WAV header for this many bytes of samples; none: a stream whose length is not known yet.
 ///
@@ -61,7 +61,7 @@ pub fn wav_header(sample_rate: u32, data_bytes: Option<u32>) -> [u8; 44] {
     put(&1_u16.to_le_bytes());
     put(&1_u16.to_le_bytes());
     put(&sample_rate.to_le_bytes());
-    put(&(sample_rate * BYTES_A_SAMPLE).to_le_bytes());
+    put(&(sample_rate * BYTES_PER_SAMPLE).to_le_bytes());
     put(&2_u16.to_le_bytes());
     put(&16_u16.to_le_bytes());
     put(b"data");

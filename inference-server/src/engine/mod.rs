@@ -1,4 +1,4 @@
-//! ONNX Runtime: one environment a process, sessions that a thread owns.
+//! ONNX Runtime: one environment per process, and sessions that are each owned by one thread.
 
 pub mod environment;
 pub mod session;
@@ -9,18 +9,20 @@ pub use session::Session;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error(
-        "ONNX Runtime (libonnxruntime.so) is not at {looked}; run `make setup`, or set ORT_DYLIB_PATH to the file"
+        "ONNX Runtime (libonnxruntime.so) not found at {looked}; run `make setup`, or set ORT_DYLIB_PATH to the file"
     )]
     NoLibrary { looked: String },
-    #[error("ONNX Runtime at {path} can't be loaded: {message}")]
+    #[error("cannot load ONNX Runtime from {path}: {message}")]
     BadLibrary { path: String, message: String },
-    #[error("ONNX Runtime can't start: {message}")]
+    #[error("cannot start ONNX Runtime: {message}")]
     Start { message: String },
-    #[error("the model can't be loaded: {message}; is the file complete, and is it an ONNX model?")]
+    #[error(
+        "cannot load the model: {message}; check that the file is complete and is an ONNX model"
+    )]
     CorruptModel { message: String },
-    #[error("the model's run failed: {message}")]
+    #[error("the model run failed: {message}")]
     Run { message: String },
-    #[error("the run was stopped because nobody waits for it any more")]
+    #[error("the run was cancelled")]
     Cancelled,
 }
 

@@ -153,7 +153,7 @@ impl Session {
             .map_err(failed)?;
         let Some(value) = outputs.get(output) else {
             return Err(EngineError::Run {
-                message: format!("there is no output named {output:?}"),
+                message: format!("the model has no output named {output:?}"),
             });
         };
         let (_, samples) = value.try_extract_tensor::<f32>().map_err(failed)?;

@@ -8,7 +8,7 @@ use crate::engine::session::TensorInfo;
 /// Why a graph is not one that the server runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the model's graph is of no family that this server runs: {difference}; expected a Piper voice \
+    "the model belongs to no supported family: {difference}; expected a Piper voice \
      (inputs input, input_lengths, scales and, with several speakers, sid; output output)"
 )]
 pub struct UnknownFamily {
@@ -41,7 +41,7 @@ fn check(infos: &[TensorInfo], wanted: Wanted) -> Result<(), UnknownFamily> {
                 .collect();
             format!("it has no tensor named {name}, only {}", names.join(", "))
         }
-        Some(None) => format!("{name} is no tensor"),
+        Some(None) => format!("{name} is not a tensor"),
         Some(Some((found, _))) if found != element => {
             format!("{name} holds {found} instead of {element}")
         }

@@ -16,13 +16,13 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("TTS_CA_PEM holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
+    #[error("TTS_CA_PEM contains no PEM certificate (-----BEGIN CERTIFICATE-----)")]
     NoCertificate,
-    #[error("TTS_CA_PEM holds a certificate that can't be used: {0}")]
+    #[error("TTS_CA_PEM contains an invalid certificate: {0}")]
     BadCertificate(String),
-    #[error("TLS can't be set up: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Tls(rustls::Error),
-    #[error("the HTTP client can't be set up (is a proxy variable wrong?): {0}")]
+    #[error("cannot set up the HTTP client (check the proxy variables): {0}")]
     Http(reqwest::Error),
 }
 

@@ -55,7 +55,7 @@ pub async fn ensure(
     if let Some((sha256, size)) = digest_of(target)
         && sha256 == file.sha256
     {
-        tracing::info!(path = file.path, size, "already there");
+        tracing::info!(path = file.path, size, "already present");
         return Ok(FetchedFile {
             path: file.path.clone(),
             sha256,
@@ -70,7 +70,7 @@ pub async fn ensure(
                 let Some(pause) = pauses.next() else {
                     return Err(error);
                 };
-                tracing::warn!(%error, ?pause, "trying again");
+                tracing::warn!(%error, ?pause, "retrying");
                 tokio::time::sleep(*pause).await;
             }
             Err(error) => return Err(error),
@@ -173,11 +173,13 @@ async fn attempt(
 
 fn hint(status: u16) -> &'static str {
     match status {
-        401 | 403 => "; the server wants credentials, which are not sent: is the file public?",
-        404 | 410 => "; there is no such file: is the url right?",
-        407 => "; the proxy wants credentials: put them into the proxy's url",
-        429 => "; it is asked too often",
-        500.. => "; the server has a problem of its own",
+        401 | 403 => {
+            "; the server requires credentials, which are not supported: make the file public"
+        }
+        404 | 410 => "; file not found: check the url",
+        407 => "; the proxy requires credentials: add them to the proxy url",
+        429 => "; rate limited",
+        500.. => "; server error",
         _ => "",
     }
 }

@@ -13,7 +13,7 @@ use crate::voices::manifest::SourceFile;
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error(
-        "{path}: the host of {url} has no address: {cause}; is the name right, and does DNS work from here?"
+        "{path}: cannot resolve the host of {url}: {cause}; check the host name and the DNS configuration"
     )]
     Dns {
         path: String,
@@ -21,53 +21,52 @@ pub enum FetchError {
         cause: String,
     },
     #[error(
-        "{path}: the certificate of {url} is not trusted: {cause}; if a private authority signed it, give its certificate \
-         in the CA setting (TTS_CA_PEM)"
+        "{path}: the certificate of {url} is not trusted: {cause}; if a private authority signed it, add its certificate \
+         to the CA setting (TTS_CA_PEM)"
     )]
     Tls {
         path: String,
         url: String,
         cause: String,
     },
-    #[error("{path}: {url} can't be reached: {cause}")]
+    #[error("{path}: cannot connect to {url}: {cause}")]
     Connect {
         path: String,
         url: String,
         cause: String,
     },
-    #[error("{path}: {url} did not answer in time: {cause}")]
+    #[error("{path}: timed out waiting for {url}: {cause}")]
     Timeout {
         path: String,
         url: String,
         cause: String,
     },
-    #[error("{path}: {url} answered {status}{hint}")]
+    #[error("{path}: {url} returned {status}{hint}")]
     Status {
         path: String,
         url: String,
         status: u16,
         hint: &'static str,
     },
-    #[error("{path}: {url} leads to {target}, which is plain http; only https is followed")]
+    #[error(
+        "{path}: {url} redirects to {target}, which is plain http; only redirects to https are followed"
+    )]
     RedirectToHttp {
         path: String,
         url: String,
         target: String,
     },
-    #[error(
-        "{path}: {url} leads on and on; more than {} redirects are not followed",
-        client::MOST_REDIRECTS
-    )]
+    #[error("{path}: {url} redirects more than {} times", client::MOST_REDIRECTS)]
     TooManyRedirects { path: String, url: String },
-    #[error("{path}: the transfer from {url} broke off: {cause}")]
+    #[error("{path}: the transfer from {url} was interrupted: {cause}")]
     Broken {
         path: String,
         url: String,
         cause: String,
     },
     #[error(
-        "{path}: expected sha256 {expected}, got {found} ({size} bytes); check the sha256 in the voice's source, or whether \
-         the file at the url was changed"
+        "{path}: expected sha256 {expected}, got {found} ({size} bytes); check the sha256 in the voice's source, and whether \
+         the file at the url has changed"
     )]
     DigestMismatch {
         path: String,
@@ -75,9 +74,9 @@ pub enum FetchError {
         found: String,
         size: u64,
     },
-    #[error("{path}: the voice's files are over {limit} bytes together, which is the limit")]
+    #[error("{path}: the voice's files exceed the limit of {limit} bytes in total")]
     TooLarge { path: String, limit: u64 },
-    #[error("{path} can't be written: {cause}")]
+    #[error("cannot write {path}: {cause}")]
     Write { path: String, cause: String },
 }
 
@@ -102,7 +101,7 @@ pub struct FetchedFile {
     pub size: u64,
 }
 
-/// Puts a voice's files into a folder. What is already there with the right digest is kept.
+/// Downloads a voice's files into a folder. Existing files with the right digest are kept.
 pub async fn fetch_voice(
     client: &Fetcher,
     files: &[SourceFile],

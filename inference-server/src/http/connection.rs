@@ -56,9 +56,9 @@ struct Activity {
 }
 
 #[derive(Clone, Debug)]
-struct Watch(Arc<Mutex<Activity>>);
+struct ActivityTracker(Arc<Mutex<Activity>>);
 
-impl Watch {
+impl ActivityTracker {
     fn new() -> Self {
         Self(Arc::new(Mutex::new(Activity {
             phase: Phase::Fresh,
@@ -123,13 +123,13 @@ enum Verdict {
     Cut(&'static str),
 }
 
-/// A socket that tells the watch what happens on it.
-struct Watched {
+/// A socket whose reads and writes are recorded by the tracker.
+struct TrackedSocket {
     socket: TcpStream,
-    watch: Watch,
+    tracker: ActivityTracker,
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for TrackedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -138,20 +138,20 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.watch.bytes_came();
+            self.tracker.bytes_came();
         }
         result
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for TrackedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.watch.wrote(result.is_pending());
+        self.tracker.wrote(result.is_pending());
         result
     }
 
@@ -173,18 +173,18 @@ impl AsyncWrite for Watched {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
-        self.watch.wrote(result.is_pending());
+        self.tracker.wrote(result.is_pending());
         result
     }
 }
 
-/// An answer's body that tells the watch when it is over.
-struct WatchedBody {
+/// A response body that tells the tracker when it ends.
+struct TrackedBody {
     body: Body,
-    watch: Watch,
+    tracker: ActivityTracker,
 }
 
-impl HttpBody for WatchedBody {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -204,9 +204,9 @@ impl HttpBody for WatchedBody {
     }
 }
 
-impl Drop for WatchedBody {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
-        self.watch.enter(Phase::Idle);
+        self.tracker.enter(Phase::Idle);
     }
 }
 
@@ -214,23 +214,23 @@ impl Drop for WatchedBody {
 pub async fn serve(socket: TcpStream, router: Router, limits: Limits, lifecycle: Lifecycle) {
     // Small answers must not wait for the acknowledgement of the one before.
     let _ = socket.set_nodelay(true);
-    let watch = Watch::new();
+    let tracker = ActivityTracker::new();
     let service = service_fn(|request: http::Request<Incoming>| {
-        watch.enter(Phase::Serving);
+        tracker.enter(Phase::Serving);
         let router = router.clone();
-        let watch = watch.clone();
+        let tracker = tracker.clone();
         async move {
             let response: Response = router.oneshot(request.map(Body::new)).await?;
-            Ok::<_, std::convert::Infallible>(response.map(|body| WatchedBody { body, watch }))
+            Ok::<_, std::convert::Infallible>(response.map(|body| TrackedBody { body, tracker }))
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .serve_connection(
-            TokioIo::new(Watched {
+            TokioIo::new(TrackedSocket {
                 socket,
-                watch: watch.clone(),
+                tracker: tracker.clone(),
             }),
             service,
         );
@@ -239,7 +239,7 @@ pub async fn serve(socket: TcpStream, router: Router, limits: Limits, lifecycle:
     let mut closing_since = None;
     let mut closed = false;
     loop {
-        let look_again = match watch.look(&limits) {
+        let look_again = match tracker.look(&limits) {
             Verdict::Look(when) => when,
             Verdict::Cut(why) => {
                 tracing::debug!(why, "connection cut");
@@ -253,7 +253,7 @@ pub async fn serve(socket: TcpStream, router: Router, limits: Limits, lifecycle:
         };
         if let Some(since) = closing_since
             && !closed
-            && (watch.activity().phase != Phase::Fresh || Instant::now() >= since + LAST_CALL)
+            && (tracker.activity().phase != Phase::Fresh || Instant::now() >= since + LAST_CALL)
         {
             connection.as_mut().graceful_shutdown();
             closed = true;

@@ -15,18 +15,18 @@ use crate::{
     scheduler::{Spoken, Ticket},
 };
 
-/// Bytes a frame: the next one is only made when the connection took the last, so that a slow reader's audio waits here,
-/// where its place in the queue is still counted.
+/// Bytes per frame. The next one is created only when the connection has taken the last, so that a slow client's audio is
+/// buffered here, where the request still counts against the queue.
 const FRAME_BYTES: usize = 64 * 1024;
 
-/// Why a delivery broke off.
+/// Why a delivery was aborted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("the worker that spoke this request is gone")]
+    #[error("the worker for this request stopped unexpectedly")]
     WorkerLost,
-    #[error("the text became more than {limit} seconds of audio; send it in parts")]
+    #[error("the text produced more than {limit} seconds of audio; split it into several requests")]
     TooLong { limit: u64 },
 }
 
@@ -176,7 +176,7 @@ impl Delivery {
                     Ok(data) => delivery.put(data),
                     Err(error) => {
                         delivery.metrics.aborted_streams.inc();
-                        tracing::error!(%error, runs = delivery.runs, "the answer was broken off");
+                        tracing::error!(%error, runs = delivery.runs, "response aborted");
                         return Err(error);
                     }
                 }

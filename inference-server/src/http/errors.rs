@@ -11,19 +11,19 @@ use super::speech::RequestError;
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// An answer that is no audio.
+/// An error response.
 #[derive(Debug)]
 pub struct ApiError {
     pub status: StatusCode,
     pub message: String,
     pub param: Option<&'static str>,
     pub code: &'static str,
-    /// When to come back; none: it is pointless.
+    /// When to retry; `None` if a retry cannot succeed.
     pub retry_after: Option<Duration>,
 }
 
 impl ApiError {
-    /// A request that is wrong: it would be wrong again.
+    /// An invalid request; a retry cannot succeed.
     pub fn invalid(
         code: &'static str,
         param: Option<&'static str>,
@@ -44,7 +44,7 @@ impl ApiError {
         self
     }
 
-    /// A state of the server that passes.
+    /// A temporary state of the server.
     pub fn unavailable(
         code: &'static str,
         message: impl Into<String>,
@@ -105,7 +105,7 @@ pub async fn no_such_path(uri: http::Uri) -> ApiError {
     ApiError::invalid(
         "unknown_url",
         None,
-        format!("there is nothing at {}; POST /v1/audio/speech speaks, GET /v1/audio/voices lists the voices", uri.path()),
+        format!("unknown path {}; use POST /v1/audio/speech to synthesize speech, GET /v1/audio/voices to list the voices", uri.path()),
     )
     .with_status(StatusCode::NOT_FOUND)
 }
@@ -116,7 +116,7 @@ pub async fn no_such_method(method: http::Method, uri: http::Uri) -> ApiError {
         "method_not_allowed",
         None,
         format!(
-            "{} does not take {method}; the Allow header names what it takes",
+            "{} does not support {method}; the Allow header lists the supported methods",
             uri.path()
         ),
     )

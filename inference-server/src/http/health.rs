@@ -1,5 +1,5 @@
-//! Probes. Alive: the workers' threads are there. Started: each voice was loaded and has spoken. Ready: started, and not
-//! draining. A full queue does not make a pod unready: its clients would all move to the next one, and so on.
+//! Probes. Alive: no worker thread has stopped. Started: each voice is loaded and has produced audio. Ready: started and not
+//! draining. A full queue does not make a pod unready: all its clients would overload the next pod.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -11,7 +11,7 @@ pub async fn live(State(app): State<App>) -> (StatusCode, String) {
         0 => (StatusCode::OK, "alive\n".to_owned()),
         lost => (
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("{lost} of {} workers are lost\n", app.workers),
+            format!("{lost} of {} workers stopped unexpectedly\n", app.workers),
         ),
     }
 }

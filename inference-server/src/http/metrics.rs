@@ -81,14 +81,14 @@ impl Metrics {
                 IntCounterVec::new(
                     Opts::new(
                         "tts_requests_total",
-                        "API requests answered, by status code; 499 when the client left.",
+                        "API requests answered, by status code; 499 if the client disconnected.",
                     ),
                     &["code"],
                 )?,
             )?,
             inflight: gauge(
                 "tts_inflight",
-                "Speech requests taken in and not yet delivered: waiting, in service, being sent.",
+                "Speech requests in flight: queued, in service, or being sent.",
             )?,
             queue_depth: gauge("tts_queue_depth", "Speech requests that wait for a worker.")?,
             queue_wait: histogram(
@@ -103,7 +103,7 @@ impl Metrics {
             )?,
             real_time_factor: histogram(
                 "tts_real_time_factor",
-                "Seconds of service per second of audio, a run; below 1 is faster than real time.",
+                "Seconds of service per second of audio, per run; below 1 is faster than real time.",
                 &REAL_TIME_FACTORS,
             )?,
             audio_seconds: register(
@@ -112,22 +112,22 @@ impl Metrics {
             )?,
             cancelled: counter(
                 "tts_cancelled_total",
-                "Speech requests whose client left before all was delivered.",
+                "Speech requests whose client disconnected before the response was complete.",
             )?,
             aborted_streams: counter(
                 "tts_aborted_streams_total",
-                "Answers that were broken off after they had begun, because a run failed.",
+                "Responses that were aborted after they had begun, because a run failed.",
             )?,
             ignored_fields: counter(
                 "tts_ignored_fields_total",
-                "Unknown request fields that were passed over.",
+                "Unknown request fields that were ignored.",
             )?,
             voice_loaded: register(
                 &registry,
                 IntGaugeVec::new(
                     Opts::new(
                         "tts_voice_loaded",
-                        "Whether a voice is loaded and has spoken.",
+                        "Whether a voice is loaded and has produced audio.",
                     ),
                     &["voice"],
                 )?,

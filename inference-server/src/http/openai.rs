@@ -31,7 +31,7 @@ pub async fn speech(State(app): State<App>, request: Request) -> Result<Response
     if app.lifecycle.stage() == Stage::Starting {
         return Err(ApiError::unavailable(
             "starting",
-            "the voices are being loaded; try again",
+            "the voices are still loading; retry",
             Duration::from_secs(1),
         ));
     }
@@ -119,7 +119,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::invalid(
         "unsupported_media_type",
         None,
-        format!("the body must be JSON: send Content-Type: application/json (it is {found})"),
+        format!("the body must be JSON: send Content-Type: application/json (received: {found})"),
     )
     .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
@@ -132,7 +132,7 @@ async fn read_body(body: Body, limits: Limits) -> Result<Bytes, ApiError> {
             "body_timeout",
             None,
             format!(
-                "the body did not come within {} seconds",
+                "the body was not received within {} seconds",
                 limits.body_timeout.as_secs_f32()
             ),
         )
@@ -143,13 +143,13 @@ async fn read_body(body: Body, limits: Limits) -> Result<Bytes, ApiError> {
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::invalid(
             "body_too_large",
             None,
-            format!("the body is over {limit} bytes; send the text in parts"),
+            format!("the body exceeds {limit} bytes; split the text into several requests"),
         )
         .with_status(StatusCode::PAYLOAD_TOO_LARGE)),
         Err(error) => Err(ApiError::invalid(
             "body_unreadable",
             None,
-            format!("the body did not come whole: {error}"),
+            format!("the body could not be read completely: {error}"),
         )),
     }
 }
@@ -176,7 +176,7 @@ fn failed(error: DeliveryError) -> ApiError {
             ApiError::unavailable("stopped", error.to_string(), Duration::from_secs(1))
         }
         DeliveryError::Engine(error) => {
-            tracing::error!(%error, "speaking failed");
+            tracing::error!(%error, "synthesis failed");
             ApiError {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 message: error.to_string(),

@@ -1,4 +1,4 @@
-//! The server's life: listen, load, serve, drain.
+//! The server's lifecycle: listen, load, serve, drain.
 
 use std::{
     io,
@@ -33,7 +33,7 @@ use crate::{
     voices::{Voice, VoiceError, VoiceLocation},
 };
 
-/// Everything that `serve` is told.
+/// Configuration of `serve`.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
     /// `host:port`; `:port` is every address of the machine.
@@ -54,9 +54,9 @@ pub struct ServeConfig {
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("{listen:?} is no address to listen on; write host:port, or :port for every address")]
+    #[error("{listen:?} is not a listen address; use host:port, or :port for all addresses")]
     BadAddress { listen: String },
-    #[error("can't listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}")]
     Listen {
         address: SocketAddr,
         error: io::Error,
@@ -65,13 +65,13 @@ pub enum ServeError {
     Voice { name: String, error: VoiceError },
     #[error("two voices are named {name}; give each its own name")]
     SameName { name: String },
-    #[error("the default voice {name:?} is none of the voices: {known}")]
+    #[error("the default voice {name:?} is not one of the served voices: {known}")]
     NoDefault { name: String, known: String },
     #[error(transparent)]
     Workers(#[from] StartError),
-    #[error("the metrics can't be set up: {0}")]
+    #[error("cannot set up the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    #[error("signals can't be received: {0}")]
+    #[error("cannot install the signal handlers: {0}")]
     Signals(io::Error),
 }
 
@@ -81,7 +81,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let voices = read_voices(&config)?;
     let default_voice = default_voice(&config)?;
-    let listener = listen(&config.listen)?;
+    let listener = open_listener(&config.listen)?;
     let lifecycle = Lifecycle::default();
     let scheduler = Scheduler::new(config.workers, config.queue);
     let metrics = Metrics::new()?;
@@ -117,7 +117,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
             Ok((socket, _)) => socket,
             // A client that left between its connect and our accept, or file descriptors that ran out.
             Err(error) => {
-                tracing::warn!(%error, "a connection can't be accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 return;
             }
         };
@@ -127,7 +127,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
             let Ok(_room) = room.try_acquire() else {
                 tracing::warn!(
                     limit = limits.max_connections,
-                    "too many connections: one was refused"
+                    "too many connections: rejected one"
                 );
                 return;
             };
@@ -172,7 +172,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     {
         tracing::warn!(
             connections = connections.len(),
-            "drain timeout: open connections are cut"
+            "drain timeout: closing open connections"
         );
     }
     scheduler.close();
@@ -189,7 +189,7 @@ async fn next(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     accepted
 }
 
-/// Starts the workers; every voice has spoken when it returns.
+/// Starts the workers; when it returns, every voice has produced audio.
 fn load(
     scheduler: &Scheduler,
     voices: &[Voice],
@@ -208,7 +208,7 @@ fn load(
         metrics.set_loaded(&voice.name, true);
     }
     lifecycle.advance(Stage::Ready);
-    tracing::info!("ready: every voice has spoken");
+    tracing::info!("ready: every voice produced audio");
     Ok(())
 }
 
@@ -248,7 +248,7 @@ fn default_voice(config: &ServeConfig) -> Result<usize, ServeError> {
 }
 
 /// `:port` listens on both address families where there is IPv6, else on IPv4.
-fn listen(listen: &str) -> Result<TcpListener, ServeError> {
+fn open_listener(listen: &str) -> Result<TcpListener, ServeError> {
     let bad = || ServeError::BadAddress {
         listen: listen.to_owned(),
     };

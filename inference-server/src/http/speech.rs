@@ -10,19 +10,19 @@ use crate::{
     text::{self, Reading, TextError},
 };
 
-/// OpenAI's model names, which stand for whatever this deployment serves.
+/// OpenAI's model names, which are accepted for any voice.
 pub const MODEL_ALIASES: [&str; 3] = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"];
-/// OpenAI's voice names, which stand for the default voice.
+/// OpenAI's voice names, which select the default voice.
 pub const VOICE_ALIASES: [&str; 13] = [
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
     "shimmer", "verse",
 ];
 const SPEED: RangeInclusive<f64> = 0.25..=4.0;
-/// Names of unknown fields are told back: only so many, only so long.
+/// Limits for the names of unknown fields in a warning.
 const MOST_NAMES: usize = 8;
 const LONGEST_NAME: usize = 40;
 
-/// Why a speech request is refused.
+/// Why a speech request is rejected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RequestError {
     #[error("the body is not valid JSON: {0}")]
@@ -41,20 +41,20 @@ pub enum RequestError {
     },
     #[error("{0}")]
     Text(#[from] TextError),
-    #[error("input has {found} characters, the limit is {limit}; send it in parts")]
+    #[error("input has {found} characters, the limit is {limit}; split it into several requests")]
     TooManyCharacters { found: usize, limit: usize },
     #[error(
-        "input would be about {found} seconds of audio at this speed, the limit is {limit}; send it in parts"
+        "input would produce about {found} seconds of audio at this speed, the limit is {limit}; split it into several requests"
     )]
     TooMuchAudio { found: u64, limit: u64 },
     #[error(
-        "there is no voice {found:?}; voices here: {known} (and OpenAI's names, which stand for the default voice)"
+        "unknown voice {found:?}; available voices: {known} (OpenAI's voice names select the default voice)"
     )]
     UnknownVoice { found: String, known: String },
-    #[error("there is no model {found:?}; models here: {known}")]
+    #[error("unknown model {found:?}; available models: {known}")]
     UnknownModel { found: String, known: String },
     #[error(
-        "response_format {found:?} is not supported yet; formats here: {}",
+        "response_format {found:?} is not supported yet; supported formats: {}",
         Format::NAMES
     )]
     UnsupportedFormat { found: String },
@@ -65,7 +65,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The field that is wrong.
+    /// The invalid field.
     pub fn param(&self) -> Option<&'static str> {
         match self {
             Self::BadJson(_) | Self::NotAnObject => None,
@@ -109,7 +109,7 @@ impl RequestError {
     }
 }
 
-/// The names that requests may use, and the limits they meet.
+/// The names that requests may use, and their limits.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Served voices, in order.
@@ -126,9 +126,9 @@ pub struct SpeechRequest {
     pub reading: Reading,
     pub format: Format,
     pub speed: f32,
-    /// What was passed over, a sentence each.
+    /// What was ignored or skipped, one sentence each.
     pub warnings: Vec<String>,
-    /// Fields that were passed over.
+    /// Number of ignored fields.
     pub ignored_fields: usize,
 }
 
@@ -143,7 +143,7 @@ const KNOWN_FIELDS: [&str; 7] = [
 ];
 
 /// Seconds of speech a symbol takes at speed 1, measured with the builtin voice, with room above.
-const SECONDS_A_SYMBOL: f64 = 0.08;
+const SECONDS_PER_SYMBOL: f64 = 0.08;
 
 impl SpeechRequest {
     /// Reads a request's body.
@@ -171,7 +171,7 @@ impl SpeechRequest {
             });
         }
         if string(&fields, "instructions")?.is_some_and(|instructions| !instructions.is_empty()) {
-            warnings.push("instructions are ignored: this voice can't follow them".to_owned());
+            warnings.push("instructions are ignored: this voice does not support them".to_owned());
         }
         let ignored_fields = ignored(&fields, &mut warnings);
         #[expect(clippy::cast_possible_truncation, reason = "between 0.25 and 4")]
@@ -185,7 +185,7 @@ impl SpeechRequest {
                 .map(|sign| format!("U+{:04X}", u32::from(*sign)))
                 .collect();
             warnings.push(format!(
-                "characters that say nothing were passed over: {}",
+                "skipped characters with no spoken form: {}",
                 codes.join(" ")
             ));
         }
@@ -195,7 +195,7 @@ impl SpeechRequest {
             clippy::cast_sign_loss,
             reason = "an estimate of a few thousand seconds at most"
         )]
-        let seconds = (reading.symbols() as f64 * SECONDS_A_SYMBOL / speed).ceil() as u64;
+        let seconds = (reading.symbols() as f64 * SECONDS_PER_SYMBOL / speed).ceil() as u64;
         if seconds > rules.max_audio_seconds {
             return Err(RequestError::TooMuchAudio {
                 found: seconds,
@@ -264,7 +264,7 @@ fn voice(fields: &Map<String, Value>, rules: &Rules) -> Result<usize, RequestErr
             Some(string(voice, "id")?.ok_or(RequestError::WrongType {
                 field: "voice",
                 expected: "a string or an object with an id",
-                found: "an object without",
+                found: "an object without id",
             })?)
         }
         _ => string(fields, "voice")?,
@@ -300,7 +300,7 @@ fn speed(fields: &Map<String, Value>) -> Result<f64, RequestError> {
 fn format(fields: &Map<String, Value>, warnings: &mut Vec<String>) -> Result<Format, RequestError> {
     match string(fields, "response_format")? {
         None => {
-            warnings.push("response_format was not given: the answer is wav (OpenAI's default, mp3, is not supported yet)".to_owned());
+            warnings.push("response_format is not set: the response is wav (OpenAI's default, mp3, is not supported yet)".to_owned());
             Ok(Format::Wav)
         }
         Some(name) => Format::from_name(name).ok_or_else(|| RequestError::UnsupportedFormat {
@@ -309,7 +309,7 @@ fn format(fields: &Map<String, Value>, warnings: &mut Vec<String>) -> Result<For
     }
 }
 
-/// Newer clients and gateways send more fields: they are named in a warning and let through.
+/// Newer clients and gateways send more fields: they are ignored and named in a warning.
 fn ignored(fields: &Map<String, Value>, warnings: &mut Vec<String>) -> usize {
     let unknown: Vec<_> = fields
         .keys()
@@ -327,7 +327,7 @@ fn ignored(fields: &Map<String, Value>, warnings: &mut Vec<String>) -> usize {
             ""
         };
         warnings.push(format!(
-            "unknown fields were ignored: {}{more}",
+            "ignored unknown fields: {}{more}",
             names.join(", ")
         ));
     }

@@ -1,4 +1,4 @@
-//! `tts-server inspect`: fetches, verifies, loads, speaks one sentence, and tells what it found in one JSON object.
+//! `tts-server inspect`: downloads, verifies and loads a voice, synthesizes test speech, and reports the result as one JSON object.
 
 pub mod report;
 
@@ -22,7 +22,7 @@ use report::{Failure, Reason, Report, Success};
 /// A sentence takes a second on a slow core. A model that needs minutes can't be served.
 const LONGEST_TEST: Duration = Duration::from_mins(2);
 
-/// Why a voice was not accepted.
+/// Why a voice failed its inspection.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     #[error(transparent)]
@@ -33,7 +33,7 @@ pub enum InspectError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Voice(#[from] VoiceError),
-    #[error("the model did not speak a sentence within {} seconds", LONGEST_TEST.as_secs())]
+    #[error("the model did not synthesize the test sentence within {} seconds", LONGEST_TEST.as_secs())]
     TooSlow,
 }
 
@@ -76,7 +76,7 @@ impl InspectError {
         }
     }
 
-    /// Whether the same source may be fine later.
+    /// Whether the failure is temporary.
     pub fn may_pass(&self) -> bool {
         matches!(self.reason(), Reason::Unreachable | Reason::Failed)
     }
@@ -103,7 +103,7 @@ pub async fn inspect(
     // Loading and speaking block; nothing else runs here meanwhile.
     let voice = Voice::read(&named.name, &location)?;
     let mut speaker = Speaker::load(&voice, SessionOptions { intra_threads: 1 })?;
-    listen(&mut speaker)?;
+    test_speech(&mut speaker)?;
     let config = &voice.config;
     Ok(Success {
         digest: digest(&files),
@@ -133,8 +133,8 @@ fn builtin_files(name: &str) -> Result<Vec<FetchedFile>, VoiceError> {
     ])
 }
 
-/// Lets the voice prove itself, with a limit on the time.
-fn listen(speaker: &mut Speaker) -> Result<(), InspectError> {
+/// Synthesizes test speech, with a time limit.
+fn test_speech(speaker: &mut Speaker) -> Result<(), InspectError> {
     let cancel = Arc::new(Cancel::new()?);
     let (over, ended) = mpsc::channel::<()>();
     let watchdog = Arc::clone(&cancel);

@@ -8,7 +8,7 @@ use crate::{families::Family, fetch::FetchedFile};
 const LONGEST: usize = 4000;
 const SCHEMA_VERSION: u32 = 1;
 
-/// Why a voice was not accepted; the condition's reason in its status.
+/// Why a voice failed its inspection; the reason of the condition in its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum Reason {
     Unreachable,
@@ -22,7 +22,7 @@ pub enum Reason {
     Failed,
 }
 
-/// A voice that speaks.
+/// A voice that produces audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Success {
     pub digest: String,
@@ -36,14 +36,14 @@ pub struct Success {
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// A voice that does not.
+/// A voice that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub reason: Reason,
     pub message: String,
 }
 
-/// What an inspection tells.
+/// The report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     Success(Success),

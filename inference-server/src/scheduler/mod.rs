@@ -55,10 +55,10 @@ struct Job {
     queue_wait: Option<Duration>,
 }
 
-/// Why a request was not taken.
+/// Why a request was not admitted.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
-    #[error("all workers are busy and {waiting} requests wait; try again in {} ms", retry_after.as_millis())]
+    #[error("all workers are busy and {waiting} requests are queued; retry in {} ms", retry_after.as_millis())]
     QueueFull {
         waiting: usize,
         retry_after: Duration,
@@ -67,7 +67,7 @@ pub enum SchedulerError {
     Engine(#[from] EngineError),
 }
 
-/// The door to the workers.
+/// Admits requests to the queue of the workers.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
     queue: Arc<Queue>,
@@ -81,7 +81,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes a request in, or refuses it at once. Dropping the ticket takes it out again, wherever it is.
+    /// Admits a request or rejects it at once. Dropping the ticket cancels the request.
     pub fn submit(
         &self,
         voice: usize,
@@ -121,7 +121,7 @@ impl Scheduler {
         self.queue.waiting()
     }
 
-    /// Workers whose thread ended although nobody asked it to.
+    /// Number of workers whose thread stopped unexpectedly.
     pub fn lost_workers(&self) -> usize {
         self.queue.lost_workers()
     }

@@ -9,7 +9,7 @@ use std::{
 use super::{Job, RUNS_AHEAD, SchedulerError, lock};
 
 /// Service time of one symbol before any was measured: slow on purpose, so that the first advice is not too short.
-const FIRST_GUESS_SECONDS_A_SYMBOL: f64 = 0.001;
+const FIRST_GUESS_SECONDS_PER_SYMBOL: f64 = 0.001;
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
@@ -22,7 +22,7 @@ struct State {
     next_id: u64,
     closed: bool,
     lost_workers: usize,
-    seconds_a_symbol: f64,
+    seconds_per_symbol: f64,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Queue {
                 next_id: 0,
                 closed: false,
                 lost_workers: 0,
-                seconds_a_symbol: FIRST_GUESS_SECONDS_A_SYMBOL,
+                seconds_per_symbol: FIRST_GUESS_SECONDS_PER_SYMBOL,
             }),
             arrived: Condvar::new(),
             workers: workers.max(1),
@@ -111,7 +111,7 @@ impl Queue {
             .map(|run| run.symbols.len())
             .sum();
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let seconds = state.seconds_a_symbol * symbols as f64 / self.workers as f64;
+        let seconds = state.seconds_per_symbol * symbols as f64 / self.workers as f64;
         Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_RETRY.as_secs_f64())).max(SHORTEST_RETRY)
     }
 
@@ -148,7 +148,7 @@ impl Queue {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = service.as_secs_f64() / symbols as f64;
         let mut state = lock(&self.state);
-        state.seconds_a_symbol = 0.9 * state.seconds_a_symbol + 0.1 * seconds;
+        state.seconds_per_symbol = 0.9 * state.seconds_per_symbol + 0.1 * seconds;
     }
 
     pub(super) fn lose_worker(&self) {

@@ -1,4 +1,4 @@
-//! Workers: threads that own one session a voice.
+//! Workers: threads that own one session per voice.
 
 use std::{
     sync::{Arc, atomic::Ordering, mpsc},
@@ -20,28 +20,28 @@ use crate::{
 pub enum StartError {
     #[error("voice {name}: {error}")]
     Voice { name: String, error: VoiceError },
-    #[error("a worker thread can't be started: {0}")]
+    #[error("cannot start a worker thread: {0}")]
     Thread(std::io::Error),
-    #[error("a worker ended while it loaded the voices")]
+    #[error("a worker stopped while loading the voices")]
     Lost,
 }
 
-/// Starts the workers and waits until each has loaded every voice and spoken a sentence with it.
+/// Starts the workers and waits until each has loaded every voice and produced audio with it.
 pub fn start(
     scheduler: &Scheduler,
     voices: &[Voice],
     workers: usize,
     options: SessionOptions,
 ) -> Result<(), StartError> {
-    let (report, reports) = mpsc::channel();
+    let (loaded_sender, loaded_receiver) = mpsc::channel();
     for number in 0..workers.max(1) {
         let queue = Arc::clone(&scheduler.queue);
         let voices = voices.to_vec();
-        let report = report.clone();
+        let loaded_sender = loaded_sender.clone();
         thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
-                let _watch = Watch {
+                let _guard = PanicGuard {
                     queue: Arc::clone(&queue),
                 };
                 let loaded = load(&voices, options);
@@ -50,29 +50,29 @@ pub fn start(
                     Err(error) => (Vec::new(), Err(error)),
                 };
                 let failed = result.is_err();
-                if report.send(result).is_err() || failed {
+                if loaded_sender.send(result).is_err() || failed {
                     return;
                 }
-                drop(report);
+                drop(loaded_sender);
                 while let Some(job) = queue.pop() {
                     serve(&mut speakers, job, &queue);
                 }
             })
             .map_err(StartError::Thread)?;
     }
-    drop(report);
+    drop(loaded_sender);
     for _ in 0..workers.max(1) {
-        reports.recv().map_err(|_| StartError::Lost)??;
+        loaded_receiver.recv().map_err(|_| StartError::Lost)??;
     }
     Ok(())
 }
 
-/// Counts a worker that ends by a panic: the process then says that it is not alive.
-struct Watch {
+/// Counts a worker that panicked: the process then fails its liveness probe.
+struct PanicGuard {
     queue: Arc<Queue>,
 }
 
-impl Drop for Watch {
+impl Drop for PanicGuard {
     fn drop(&mut self) {
         if thread::panicking() {
             self.queue.lose_worker();
@@ -96,7 +96,7 @@ fn load(voices: &[Voice], options: SessionOptions) -> Result<Vec<Speaker>, Start
         .collect()
 }
 
-/// Speaks a job's next run and gives the job back; drops it when it failed or nobody listens.
+/// Synthesizes a job's next run and requeues the job; drops it if it failed or was cancelled.
 fn serve(speakers: &mut [Speaker], mut job: Job, queue: &Queue) {
     let queue_wait = *job
         .queue_wait

@@ -19,25 +19,25 @@ pub enum TextError {
     #[error("the text is empty; send at least one word")]
     Empty,
     #[error(
-        "the text holds nothing that can be spoken, only punctuation, symbols or emoji; send at least one word"
+        "the text has nothing to speak, only punctuation, symbols or emoji; send at least one word"
     )]
     NothingToSay,
     #[error(
-        "the text holds a NUL character at character {position}, which no text should; was it read from a binary file?"
+        "the text contains a NUL character at character {position}; check that it was not read from a binary file"
     )]
     Nul { position: usize },
     #[error(
-        "this voice reads English and does not know the letter {letter:?} (character {position}); \
-         leave it out or write it in Latin letters"
+        "this voice supports English only, not the letter {letter:?} (character {position}); \
+         remove it or write it in Latin letters"
     )]
     UnknownLetter { letter: char, position: usize },
 }
 
-/// A text, ready to be spoken: one entry a run of the model.
+/// A text, ready for synthesis: one entry per run of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     pub runs: Vec<Run>,
-    /// Characters that say nothing (emoji, box drawings, …), each once, in order.
+    /// Skipped characters with no spoken form (emoji, box drawings, …), each once, in order.
     pub passed_over: Vec<char>,
 }
 

@@ -17,10 +17,10 @@ const SAMPLE_RATE: RangeInclusive<u32> = 8_000..=48_000;
 const LARGEST_ID: i64 = 65_535;
 const MOST_SPEAKERS: u32 = 10_000;
 
-/// Why a configuration is refused.
+/// Why a configuration is rejected.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    #[error("the voice's configuration is not the JSON of a Piper voice: {0}")]
+    #[error("the voice's configuration is not valid JSON of a Piper voice: {0}")]
     NotJson(String),
     #[error(
         "the voice's configuration has {key} = {value}, which is out of range: expected {expected}"
@@ -31,13 +31,12 @@ pub enum ConfigError {
         expected: String,
     },
     #[error(
-        "the voice's phoneme_type is {found:?}, which needs a phonemiser that this version does not have; it speaks voices \
-         whose phoneme_id_map holds the builtin voice's alphabet (ARPAbet in lower case, such as ax, ah1, hh)"
+        "the voice's phoneme_type is {found:?}, which needs a phonemizer that this version does not have; it supports voices \
+         whose phoneme_id_map contains the built-in voice's alphabet (ARPAbet in lower case, such as ax, ah1, hh)"
     )]
     UnsupportedPhonemes { found: String },
     #[error(
-        "the voice's phoneme_id_map lacks {missing} of the {} symbols of the alphabet that this version drives, {first:?} \
-         among them",
+        "the voice's phoneme_id_map lacks {missing} of the {} symbols that this version requires, such as {first:?}",
         NAMES.len() + 4
     )]
     IncompleteAlphabet { missing: usize, first: String },
@@ -50,7 +49,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Whether the voice is well made, only not for this version.
+    /// Whether the voice is valid but not supported by this version.
     pub fn is_unsupported(&self) -> bool {
         matches!(
             self,

@@ -10,12 +10,12 @@ const LONGEST_PATH: usize = 255;
 const LONGEST_URL: usize = 1024;
 const LONGEST_NAME: usize = 253;
 
-/// Why a source is refused before anything is fetched.
+/// Why a source is rejected before anything is fetched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     #[error("{0:?} is not NAME=SOURCE, such as rms={{\"builtin\":{{\"name\":\"rms\"}}}}")]
     NotNamed(String),
-    #[error("{0:?} is no name of a voice: use lower-case letters, digits, '-' and '.'")]
+    #[error("{0:?} is not a valid voice name: use lower-case letters, digits, '-' and '.'")]
     BadName(String),
     #[error("the source is not JSON of the expected shape: {0}")]
     NotJson(String),
@@ -23,9 +23,9 @@ pub enum ManifestError {
     NotOneKind,
     #[error("the source lists {0} files; it must be 1 to {MOST_FILES}")]
     BadCount(usize),
-    #[error("{path:?} is no path for a file: {reason}")]
+    #[error("{path:?} is not a valid file path: {reason}")]
     BadPath { path: String, reason: &'static str },
-    #[error("{path}: the url is refused: {reason}")]
+    #[error("{path}: the url is not allowed: {reason}")]
     BadUrl { path: String, reason: String },
     #[error("{path}: sha256 must be 64 hexadecimal digits")]
     BadDigest { path: String },
@@ -134,12 +134,13 @@ fn parse_file(file: RawFile, allow_http: bool) -> Result<SourceFile, ManifestErr
         "http" if allow_http => {}
         "http" => {
             return Err(bad_url(
-                "plain http is refused; use https (or let the operator allow http)".to_owned(),
+                "plain http is disabled; use https (or configure the operator to allow http)"
+                    .to_owned(),
             ));
         }
         other => {
             return Err(bad_url(format!(
-                "{other} is no scheme that is fetched; use https"
+                "the scheme {other} is not supported; use https"
             )));
         }
     }
@@ -184,7 +185,7 @@ fn check_apart(files: &[SourceFile]) -> Result<(), ManifestError> {
         if !seen.insert(file.path.as_str()) {
             return Err(ManifestError::BadPath {
                 path: file.path.clone(),
-                reason: "two files have it",
+                reason: "two files have the same path",
             });
         }
     }
@@ -193,7 +194,7 @@ fn check_apart(files: &[SourceFile]) -> Result<(), ManifestError> {
         if seen.iter().any(|other| other.starts_with(&folder)) {
             return Err(ManifestError::BadPath {
                 path: file.path.clone(),
-                reason: "it is a file, but another file lies below it",
+                reason: "it is a file, but the path of another file uses it as a folder",
             });
         }
     }

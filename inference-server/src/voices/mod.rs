@@ -11,19 +11,19 @@ use std::path::PathBuf;
 pub use config::VoiceConfig;
 pub use speaker::Speaker;
 
-/// Why a voice can't be used.
+/// Why a voice cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum VoiceError {
-    #[error("there is no builtin voice named {name:?}; builtin voices: {}", builtin::NAMES.join(", "))]
+    #[error("unknown built-in voice {name:?}; built-in voices: {}", builtin::NAMES.join(", "))]
     UnknownBuiltin { name: String },
     #[error("{path}: {message}")]
     Unreadable { path: String, message: String },
     #[error(
-        "{folder} holds no model: a voice is one file NAME.onnx with its NAME.onnx.json beside it"
+        "{folder} contains no model: a voice is one file NAME.onnx with NAME.onnx.json next to it"
     )]
     NoModel { folder: String },
     #[error(
-        "{folder} holds {count} models ({first}, {second}, …): a voice is one NAME.onnx with its NAME.onnx.json"
+        "{folder} contains {count} models ({first}, {second}, …): a voice is one NAME.onnx with NAME.onnx.json"
     )]
     SeveralModels {
         folder: String,
@@ -31,7 +31,7 @@ pub enum VoiceError {
         first: String,
         second: String,
     },
-    #[error("{path} is missing: a Piper voice needs its configuration beside the model")]
+    #[error("{path} is missing: a Piper voice needs its configuration next to the model")]
     NoConfig { path: String },
     #[error(transparent)]
     Config(#[from] config::ConfigError),
@@ -41,7 +41,7 @@ pub enum VoiceError {
     Signature(String),
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
-    #[error("the voice spoke a test sentence badly: {0}")]
+    #[error("the voice failed the test sentence: {0}")]
     BadSpeech(String),
 }
 

@@ -16,11 +16,11 @@ pub struct Speaker {
     voice: Voice,
     session: Session,
     family: Family,
-    /// Which of the model's speakers speaks, where it has several.
+    /// Id of the model's speaker, if it has several.
     id: Option<i64>,
 }
 
-/// Sentence that a voice says before it counts as loaded.
+/// Sentence that a voice must synthesize before it counts as loaded.
 pub const TEST_SENTENCE: &str = "The quick brown fox jumps over the lazy dog.";
 
 impl Speaker {
@@ -63,19 +63,19 @@ impl Speaker {
         let samples = input.tensors(|inputs| session.run(inputs, "output", cancel))?;
         if samples.is_empty() {
             return Err(EngineError::Run {
-                message: "the model gave no samples".to_owned(),
+                message: "the model returned no samples".to_owned(),
             });
         }
         if let Some(place) = samples.iter().position(|sample| !sample.is_finite()) {
             return Err(EngineError::Run {
-                message: format!("the model's sample {place} is not a number"),
+                message: format!("sample {place} of the model's output is not finite"),
             });
         }
         Ok(samples)
     }
 
-    /// Speaks the test sentence and listens whether there is a sound; then the longest run that a request can cause, with
-    /// every symbol in it: an id that the model does not have, or too little memory, shows now and not in service.
+    /// Synthesizes the test sentence and verifies that it is not silent; then the longest run that a request can cause, with
+    /// every symbol in it: an id that the model does not have, or too little memory, fails now and not in service.
     pub fn prove(&mut self, cancel: &Cancel) -> Result<(), VoiceError> {
         let reading = text::read(TEST_SENTENCE, MAX_RUN_SYMBOLS)
             .map_err(|error| VoiceError::BadSpeech(error.to_string()))?;
@@ -87,7 +87,7 @@ impl Speaker {
                 .fold(loudest, |loudest, sample| loudest.max(sample.abs()));
         }
         if loudest < 0.001 {
-            return Err(VoiceError::BadSpeech("it is silent".to_owned()));
+            return Err(VoiceError::BadSpeech("the audio is silent".to_owned()));
         }
         let all: Vec<Symbol> = Symbol::all().cycle().take(MAX_RUN_SYMBOLS).collect();
         self.speak(&all, 1.0, cancel)?;
