@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Kubernetes for tests and the demo, in network, mount and process namespaces of its own. README.md says more.
+# A real Kubernetes cluster for the tests and the demo, in its own network, mount and process namespaces. See README.md.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../../scripts/lib.sh"
@@ -17,14 +17,16 @@ source "$here/lib/stop.sh"
 
 usage() {
     cat <<'USAGE'
-usage: cluster.sh up   [--name NAME] [--node=real|none]   start one; prints the line `export KUBECONFIG=…`
-       cluster.sh down [--name NAME|--all|--all-clones]   stop one, all of this clone, or all that share the cache
+usage: cluster.sh up   [--name NAME] [--node=real|none]   start a cluster; print an `export KUBECONFIG=…` line
+       cluster.sh down [--name NAME|--all|--all-clones]   stop one cluster, all of this clone, or of all clones
        cluster.sh status                                  list the clusters of this clone
-       cluster.sh load [--name NAME] ARCHIVE...           import OCI image archives into its node
-       cluster.sh enter [--name NAME] COMMAND...          run a command in its network namespace
-       cluster.sh kubeconfig [--name NAME]                the path of the administrator's kubeconfig
---node=none is the API server and the controller manager alone: enough for admission and server-side apply, up in
-seconds, and without containerd or runc. The name is `node` or `api` unless given; both can run at the same time.
+       cluster.sh load [--name NAME] ARCHIVE...           import OCI image archives into the node
+       cluster.sh enter [--name NAME] COMMAND...          run a command in the cluster's network namespace
+       cluster.sh kubeconfig [--name NAME]                print the path of the administrator's kubeconfig
+--node=none starts the API server and the controller manager only, without containerd and runc: enough for admission and
+server-side apply. NAME defaults to `node`, or to `api` with --node=none. Several clusters can run at the same time.
+TTS_CLUSTER_NETWORK names a private IPv4 range of /19 or larger to use, for example 10.200.0.0/16; by default a free one
+is chosen.
 USAGE
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# init.sh STATE: the first process of an instance's namespaces. It starts the parts in order, says when the cluster is
-# ready, and ends the whole instance as soon as one part ends.
+# init.sh STATE: the first process of an instance's namespaces. It starts the parts in order, reports when the
+# cluster is ready, and ends the whole instance as soon as one part ends.
 set -euo pipefail
 STATE=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,7 +26,7 @@ main() {
     fi
     await "the API server to be ready" api_server_is_ready
     elapsed "API server ready"
-    # Both would exit when they meet an API server that still installs its own objects.
+    # Both exit when the API server has not created its own objects yet.
     start_controller_manager
     if [[ $NODE == real ]]; then
         start_scheduler
@@ -35,9 +35,9 @@ main() {
         part coredns "$COREDNS" -conf "$STATE/conf/Corefile"
         "$KUBEONE" kubectl apply --filename "$STATE/conf/dns.yaml" >/dev/null
     fi
-    # No pod can be made in a namespace before its default service account is there.
+    # No pod can be created in a namespace without its default service account.
     await "the default service account" "$KUBEONE" kubectl get serviceaccount default
-    elapsed "controller manager at work"
+    elapsed "controller manager ready"
     if [[ $NODE == real ]]; then
         await "the node to be ready" node_is_ready
         elapsed "node ready"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The node: containerd, the kubelet, and what they expect of the machine.
+# The node: containerd, the kubelet, and what they require of the machine.
 
-# The mount namespace is our own and private; nothing here is seen by the host.
+# The mount namespace is private: the host does not see these mounts.
 prepare_mounts() {
     # The kubelet and the CNI library share mounts with the containers they start.
     mount --make-rshared /
@@ -11,7 +11,7 @@ prepare_mounts() {
     cover_var_lib
     mkdir -p /run/netns /run/lock
 
-    # The kubelet sets these for the whole machine: show it files that say so already.
+    # The kubelet sets these for the whole machine: it gets files that already contain these values.
     local value setting file
     mkdir "$STATE/sysctl"
     for value in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1 \

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Parts are the long-running programs of an instance; each has a log of its own.
+# Parts are the long-running programs of an instance; each has its own log.
 
 declare -A PARTS=()
 STARTED_MS=$(date +%s%3N)
@@ -14,7 +14,7 @@ part() {
     PARTS[$!]=$name
 }
 
-# await WHAT COMMAND...: until the command succeeds; a part that ends meanwhile ends the instance.
+# await WHAT COMMAND...: until the command succeeds; a part that ends in the meantime ends the instance.
 # The deadline belongs to the script that started the instance.
 await() {
     local pid what=$1

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A running cluster is an instance with a name, which belongs to a clone. Its folder holds all of it: keys, etcd's data,
+# A cluster is an instance with a name; it belongs to a clone. Its folder holds all of its state: keys, etcd's data,
 # containers, logs.
 
 instance_state() { printf '%s/%s\n' "$CLUSTERS" "$1"; }
@@ -16,7 +16,7 @@ instance_supervisor() {
     printf '%s\n' "$pid"
 }
 
-# instance_init NAME: the first process inside the namespaces, as the host sees it
+# instance_init NAME: the process id, as the host sees it, of the first process in the namespaces
 instance_init() {
     local supervisor
     supervisor=$(instance_supervisor "$1") && pgrep --parent "$supervisor"
@@ -44,13 +44,13 @@ list_instances() {
         if instance_is_ready "$name"; then
             say "$name: running, export KUBECONFIG=$(instance_kubeconfig "$name")"
         else
-            say "$name: left over by a crash; \`cluster.sh down --name $name\` cleans up, and so does the next start"
+            say "$name: left over by a crash; \`cluster.sh down --name $name\` and the next start clean up"
         fi
     done
 }
 
 require_running() {
-    instance_is_ready "$1" || fail "no cluster '$1' is running" "start one with: make cluster-up"
+    instance_is_ready "$1" || fail "no cluster '$1' is running" "start it with: make cluster-up"
 }
 
 # load_images NAME ARCHIVE...
@@ -65,7 +65,7 @@ load_images() {
         "$(go_tool_dir containerd)/ctr" --address "$state/containerd/containerd.sock" --namespace k8s.io \
             images import "$archive" &>"$state/log/import.log" || {
             cat "$state/log/import.log" >&2
-            fail "containerd could not import $archive" "its own log is $state/log/containerd.log"
+            fail "containerd could not import $archive" "containerd's log is $state/log/containerd.log"
         }
     done
 }

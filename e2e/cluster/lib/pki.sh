@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Keys, certificates and kubeconfigs of an instance: made anew at each start (a third of a second), gone with it.
+# Keys, certificates and kubeconfigs of an instance: created at each start (a third of a second) and removed with the instance.
 
 # create_pki FOLDER API_ADDRESS FIRST_SERVICE_ADDRESS
 create_pki() (

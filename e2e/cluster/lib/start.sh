@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # Starting an instance: the folder, the keys, the namespaces, the link to the host, and waiting until it is ready.
 
-# How long a start may take on a busy machine; usually it is 4 to 8 seconds.
+# How long a start may take on a busy machine; the usual time is 4 to 8 seconds.
 START_DEADLINE_SECONDS=120
 
-# start_instance NAME real|none: text goes to stderr, the `export` line alone to stdout
+# start_instance NAME real|none: messages go to stderr, the `export` line to stdout
 start_instance() {
     local name=$1 node=$2 start=$SECONDS
     check_cluster_network
@@ -12,7 +12,7 @@ start_instance() {
     mkdir -p "$CLUSTERS"
     lock_machine
     if instance_is_ready "$name"; then
-        say "the cluster '$name' is already running (end it with: e2e/cluster/cluster.sh down --name $name)" >&2
+        say "the cluster '$name' is already running (stop it with: e2e/cluster/cluster.sh down --name $name)" >&2
     else
         stop_instance "$name"
         boot "$name" "$node"
@@ -71,10 +71,10 @@ start_failed() {
     cp -r "$state/log" "$kept"
     stop_instance "$1"
     release_cgroups
-    fail "the cluster '$1' did not start; the logs of its parts are in $kept"
+    fail "the cluster '$1' did not start; its logs are in $kept"
 }
 
-# write_settings STATE NAME NETWORK NODE: what the scripts inside the namespaces, and a later stop, have to know
+# write_settings STATE NAME NETWORK NODE: for the scripts inside the namespaces and for a later stop
 write_settings() {
     local state=$1 network=$3
     cat >"$state/settings" <<SETTINGS
@@ -96,7 +96,7 @@ PAUSE_IMAGE=$(image_archive tts-pause)
 SETTINGS
 }
 
-# render_configuration STATE: the files of conf/ with the instance's settings put in
+# render_configuration STATE: the files of conf/ with the instance's settings filled in
 render_configuration() (
     local state=$1 template script
     script="s#@STATE@#$state#g;$(sed -E 's|^([A-Z_]+)=(.*)$|s#@\1@#\2#g|' "$state/settings" | paste -sd';')"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Stopping an instance, running or crashed: afterwards the host is as it was before the start.
+# Stops an instance, running or crashed, and leaves the host as it was before the start.
 
 # stop_instances NAME|*
 stop_instances() {
@@ -41,7 +41,7 @@ stop_instance() {
         disconnect_host "$interface"
     fi
     remove_cgroups "$name"
-    # The kernel lets go of the mounts a moment after the last process.
+    # The kernel releases the mounts shortly after the last process has ended.
     local attempt
     for attempt in {1..50}; do
         if rm -rf --one-file-system "$state" 2>/dev/null; then break; fi
