@@ -6,6 +6,7 @@ unexport TEXT
 export TTS_PUSH_REGISTRY := $(value REGISTRY)
 export TTS_PUSH_TAGS := $(value TAGS)
 unexport REGISTRY TAGS
+export TTS_DEMO_ON := $(CLUSTER)
 export CARGO_TARGET_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tts-operator/target
 .DEFAULT_GOAL := help
 .PHONY: help setup build check test demo images push cluster-up cluster-down crds clean clean-cache
@@ -22,10 +23,10 @@ build: ## bin/tts-operator, bin/tts-server and bin/kubectl
 check: ## formatting, lints, unit tests
 	@scripts/check.sh
 
-test: ## everything, on a throwaway cluster or on the one that KUBECONFIG names
+test: ## everything, on a throwaway cluster or on the one of TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT
 	@scripts/test.sh
 
-demo: ## from nothing to hello.wav; TEXT="…" says what is spoken
+demo: ## from nothing to hello.wav; TEXT="…" says what is spoken, CLUSTER=kind uses kind
 	@scripts/demo.sh
 
 images: ## the container images; prints name, digest and size of each

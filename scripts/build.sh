@@ -4,7 +4,6 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
 source "$here/go-tools.sh"
-source "$here/cluster-in-use.sh"
 source "$here/install/onnxruntime.sh"
 
 "$here/setup" build

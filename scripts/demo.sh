@@ -1,27 +1,37 @@
 #!/usr/bin/env bash
-# From a fresh clone to hello.wav: builds everything, starts a throwaway cluster (or takes the one that KUBECONFIG
-# names), installs the operator, applies docs/examples/quickstart.yaml and asks the Service to speak.
+# From a fresh clone to hello.wav: builds everything, starts a throwaway cluster (or a kind cluster, or uses the one that
+# TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT name), installs the operator, applies docs/examples/quickstart.yaml and asks the
+# Service to speak. `demo.sh remove` undoes a demo on a cluster of yours.
 # The text is in TTS_DEMO_TEXT; it is never part of a command.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
-source "$here/cluster-in-use.sh"
+source "$here/images/bring.sh"
+source "$here/cluster/in-use.sh"
+source "$here/cluster/kind.sh"
+source "$here/cluster/own.sh"
 
 WAV=$PWD/hello.wav
+# Names everything that the demo makes in a cluster that is not its own.
+export DEMO=tts-operator-demo
+# The throwaway cluster's name; `make test` runs a demo on one of its own.
+THROWAWAY=${TTS_DEMO_CLUSTER:-node}
+SYSTEM=tts-system
 NAMESPACE=default
 TUNNEL=
+CLAIMED=
 export TTS_DEMO_TEXT=${TTS_DEMO_TEXT:-The quick brown fox jumps over the lazy dog.}
 
 main() {
     local start=$SECONDS
     cd "$REPO"
-    announce_cluster
-    "$here/setup" demo
-    "$here/build.sh"
+    select_cluster "$DEMO" "$THROWAWAY"
+    exit_on_signals finish
+    interruptible "$here/setup" demo
+    interruptible "$here/build.sh"
     step "Images"
-    "$here/images.sh" build
+    interruptible "$here/images.sh" build
     provide_cluster
-    trap finish EXIT
     install_operator
     deploy_voice
     step "Asking the Service to speak"
@@ -29,46 +39,59 @@ main() {
     show "$((SECONDS - start))"
 }
 
-announce_cluster() {
-    if uses_throwaway; then
-        say "A throwaway Kubernetes is used; set KUBECONFIG to use a cluster of yours."
-    else
-        say "The cluster of KUBECONFIG=$KUBECONFIG is used. The operator goes to the namespace tts-system and" \
-            "the objects rms and greeter to the namespace $NAMESPACE; they stay there."
-        # Says early when there is no way to bring images there.
-        if [[ -x bin/kubectl ]]; then image_way >/dev/null; fi
-    fi
-}
-
-# Without KUBECONFIG each demo starts from nothing, so that it shows what it says.
+# provide_cluster: each demo starts from nothing, so that it shows what it says
 provide_cluster() {
-    if [[ -n ${KUBECONFIG:-} ]]; then
-        kubectl get --raw /readyz >/dev/null || fail "the cluster of KUBECONFIG=$KUBECONFIG does not answer" \
-            "unset KUBECONFIG to use a throwaway one"
-        return
-    fi
-    step "Throwaway cluster"
-    e2e/cluster/cluster.sh down --name node
-    e2e/cluster/cluster.sh up --name node >/dev/null
-    export KUBECONFIG=$THROWAWAY_KUBECONFIG
+    case $CLUSTER_WAY in
+    throwaway)
+        step "Throwaway cluster"
+        e2e/cluster/cluster.sh down --name "$THROWAWAY"
+        e2e/cluster/cluster.sh up --name "$THROWAWAY" >/dev/null
+        ;;
+    kind)
+        step "kind cluster"
+        start_kind "$DEMO"
+        ;;
+    own)
+        claim_cluster "$DEMO"
+        CLAIMED=yes
+        SYSTEM=$DEMO
+        NAMESPACE=$DEMO
+        ;;
+    esac
 }
 
 install_operator() {
     local registry tag
     step "Images to the cluster's nodes"
-    read -r registry tag < <("$here/images.sh" load)
+    read -r registry tag < <("$here/images.sh" load "$THROWAWAY")
     [[ -n ${tag:-} ]] || fail "the images did not get to the cluster"
     step "Installing the CRDs and the operator"
-    kubectl apply --server-side --force-conflicts --filename crds/yaml
-    kubectl wait --for=condition=Established --timeout=30s --filename crds/yaml >/dev/null
-    sed -E "s#localhost/(tts-[a-z]+):dev#$registry/\\1:$tag#g" deploy/install.yaml | kubectl apply --filename -
-    kubectl --namespace tts-system rollout status deployment/tts-operator --timeout=120s
+    render "$registry" "$tag" | kubectl apply --server-side --filename -
+    interruptible kubectl wait --for=condition=Established --timeout=30s --filename crds/yaml >/dev/null
+    interruptible kubectl --namespace "$SYSTEM" rollout status --timeout=120s \
+        "deployment/$(kubectl --namespace "$SYSTEM" get deployments --selector app.kubernetes.io/name=tts-operator --output 'jsonpath={.items[0].metadata.name}')"
+}
+
+# render REGISTRY TAG: deploy/install.yaml and the CRDs as they are, or under the demo's names and with its label
+render() {
+    local folder
+    folder=$(mktemp -d)
+    sed -E "s#localhost/(tts-[a-z]+):dev#$1/\\1:$2#g" deploy/install.yaml >"$folder/install.yaml"
+    cp crds/yaml/*.yaml "$folder/"
+    if [[ $CLUSTER_WAY == own ]]; then
+        (cd "$folder" && printf 'resources:\n%s\nnamespace: %s\nnameSuffix: -demo\nlabels: [{pairs: {%s: %s}}]\n' \
+            "$(printf -- '- %s\n' *.yaml)" "$DEMO" "$RUN_LABEL" "$TTS_RUN_ID" >kustomization.yaml)
+        kubectl kustomize "$folder"
+    else
+        for file in "$folder"/*.yaml; do cat "$file" && printf -- '---\n'; done
+    fi
+    rm -rf "$folder"
 }
 
 deploy_voice() {
     step "Applying docs/examples/quickstart.yaml"
     kubectl --namespace "$NAMESPACE" apply --filename docs/examples/quickstart.yaml
-    kubectl --namespace "$NAMESPACE" wait --for=condition=Ready ttsdeployment/greeter --timeout=180s
+    interruptible kubectl --namespace "$NAMESPACE" wait --for=condition=Ready ttsdeployment/greeter --timeout=180s
 }
 
 speak() {
@@ -76,7 +99,7 @@ speak() {
     endpoint=$(kubectl --namespace "$NAMESPACE" get ttsdeployment greeter --output 'jsonpath={.status.endpoint}')
     url=$endpoint/v1/audio/speech
     # The Service's name is known inside the cluster only; from here its address is, or a tunnel to it.
-    if uses_throwaway; then
+    if [[ $CLUSTER_WAY == throwaway ]]; then
         connect=(--connect-to "::$(kubectl --namespace "$NAMESPACE" get service greeter --output 'jsonpath={.spec.clusterIP}'):")
     else
         open_tunnel
@@ -138,34 +161,58 @@ show() {
     say "The endpoint is $(kubectl --namespace "$NAMESPACE" get ttsdeployment greeter --output 'jsonpath={.status.endpoint}')," \
         "for programs in the cluster. Spoken in $1 s, and written to"
     say "    $WAV"
-    if uses_throwaway; then
+    case $CLUSTER_WAY in
+    throwaway)
         say "The cluster stays up: export KUBECONFIG=$KUBECONFIG"
         say "Stop it with: make cluster-down"
-    else
-        say "Remove it with: kubectl delete -f docs/examples/quickstart.yaml -f deploy/install.yaml -f crds/yaml"
+        ;;
+    kind)
+        say "The cluster stays up: export KUBECONFIG=$KUBECONFIG"
+        say "Delete it with: kind delete cluster --name $DEMO"
+        ;;
+    own)
+        say "Everything that the demo made stays, in the namespace $DEMO and as cluster-wide objects with the label"
+        say "$RUN_LABEL=$TTS_RUN_ID. Remove it, and nothing else, with the same environment and: scripts/demo.sh remove"
+        ;;
+    esac
+}
+
+# finish: a demo on a cluster of yours that did not succeed leaves nothing there
+finish() {
+    [[ -z $TUNNEL ]] || kill "$TUNNEL" 2>/dev/null || true
+    ((EXIT_STATUS != 0)) || return 0
+    ((EXIT_STATUS >= 128)) || explain
+    if [[ -n $CLAIMED ]]; then
+        step "Removing what the demo made"
+        remove_run "$DEMO"
     fi
 }
 
-finish() {
-    local status=$?
-    [[ -z $TUNNEL ]] || kill "$TUNNEL" 2>/dev/null || true
-    ((status == 0)) || explain
+remove() {
+    [[ $(cluster_way) == own ]] || fail "set TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT to the cluster that the demo is on" \
+        "a throwaway cluster is stopped with make cluster-down, a kind cluster with: kind delete cluster --name $DEMO"
+    reach_own_cluster "$DEMO"
+    is_own_run "$DEMO" || fail "the cluster of the context '$TTS_E2E_CONTEXT' has no demo that this user made"
+    remove_run "$DEMO"
 }
 
 # explain: what a person would ask for next when something did not work
 explain() {
     {
+        [[ -s $KUBECONFIG ]] || return 0
         printf '\n==> The demo failed. What the cluster says:\n'
         kubectl get pods --all-namespaces --output wide
         kubectl --namespace "$NAMESPACE" describe ttsvoices,ttsdeployments
         kubectl get events --all-namespaces --sort-by=.lastTimestamp | tail -n 30
         printf '\n--- the operator\n'
-        kubectl --namespace tts-system logs deployment/tts-operator --tail=30
+        kubectl --namespace "$SYSTEM" logs --selector app.kubernetes.io/name=tts-operator --tail=30
         printf '\n--- the server\n'
         kubectl --namespace "$NAMESPACE" logs deployment/greeter --all-containers --tail=30
     } >&2 || true
 }
 
-kubectl() { "$REPO/bin/kubectl" "$@"; }
-
-main
+case ${1:-} in
+'') main ;;
+remove) remove ;;
+*) fail "usage: demo.sh [remove]" ;;
+esac

@@ -9,12 +9,13 @@ source "$here/images/builder.sh"
 source "$here/images/base.sh"
 source "$here/images/archives.sh"
 source "$here/images/push.sh"
-source "$here/cluster-in-use.sh"
+source "$here/images/bring.sh"
+source "$here/cluster/in-use.sh"
 
 usage() {
     cat <<'USAGE'
 usage: images.sh build [NAME...]   build what has changed; prints name, digest and unpacked size of each
-       images.sh load              bring them to the cluster in use; prints `registry tag` to name them by
+       images.sh load NAME         bring them to the cluster in use (the throwaway one is NAME); prints `registry tag`
 NAME is tts-operator, tts-server or tts-pause (the throwaway cluster's sandbox); the first two unless given.
 TARGETARCH=arm64 builds for the other processor, from binaries in bin/arm64.
 USAGE
@@ -27,6 +28,6 @@ build)
     for name in "$@"; do build_image "$name"; done
     for name in "$@"; do print_image "$name"; done
     ;;
-load) bring_images ;;
+load) bring_images "${2:-node}" ;;
 *) usage >&2 && exit 2 ;;
 esac

@@ -93,3 +93,30 @@ machine_arch() {
     *) fail "this machine is $(uname -m); amd64 is needed" ;;
     esac
 }
+
+# interruptible COMMAND...: bash runs a trap only when the command in the foreground has ended; this way at once
+interruptible() {
+    local status=0
+    "$@" &
+    INTERRUPTIBLE_PID=$!
+    wait "$INTERRUPTIBLE_PID" || status=$?
+    INTERRUPTIBLE_PID=
+    return $status
+}
+
+# exit_on_signals CLEAN_UP: runs it exactly once at the end, however the script ends
+exit_on_signals() {
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    # shellcheck disable=SC2064 # the name is known now
+    trap "stop_interruptible; $1" EXIT
+}
+
+stop_interruptible() {
+    EXIT_STATUS=$?
+    # A second signal does not cut the clean-up short.
+    trap '' INT TERM HUP
+    [[ -n ${INTERRUPTIBLE_PID:-} ]] || return 0
+    kill -TERM "$INTERRUPTIBLE_PID" 2>/dev/null || true
+    wait "$INTERRUPTIBLE_PID" 2>/dev/null || true
+}

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Everything: the checks, the generated files, the images, all tests on a real cluster. Reports are in target/reports.
-# The cluster is a throwaway one, stopped at the end, or the one that KUBECONFIG names.
+# The cluster is a throwaway one, stopped at the end, or the one that TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT name.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
 source "$here/go-tools.sh"
-source "$here/cluster-in-use.sh"
+source "$here/images/bring.sh"
+source "$here/cluster/in-use.sh"
+source "$here/cluster/own.sh"
 source "$here/install/packages.sh"
 source "$here/install/onnxruntime.sh"
 source "$here/install/python.sh"
@@ -15,6 +17,9 @@ source "$here/test/coverage.sh"
 
 # Not the name of the demo's cluster: that one stays up.
 CLUSTER='test'
+# Names everything that the tests make in a cluster of yours.
+PURPOSE=tts-operator-e2e
+CLAIMED=
 REPORTS=$REPO/target/reports
 
 main() {
@@ -23,16 +28,11 @@ main() {
     mkdir -p "$REPORTS"
     : "${CARGO_TARGET_DIR:=$CACHE/target}"
     export CARGO_TARGET_DIR
-    if uses_throwaway; then
-        unset KUBECONFIG
-        say "A throwaway Kubernetes is used; set KUBECONFIG to test on a cluster of yours."
-    else
-        say "The cluster of KUBECONFIG=$KUBECONFIG is tested on; the operator goes to its namespace tts-system."
-    fi
-    "$here/setup" test
-    "$here/build.sh"
+    select_cluster "$PURPOSE" "$CLUSTER"
+    exit_on_signals finish
+    interruptible "$here/setup" test
+    interruptible "$here/build.sh"
     set_environment
-    trap finish EXIT
 
     run_step format-and-lints "$here/check.sh" --without-tests
     run_step generated-files generated_files_are_current
@@ -40,11 +40,16 @@ main() {
     run_step images "$here/images.sh" build
     if uses_throwaway; then
         run_step throwaway-cluster e2e/cluster/test.sh
+        run_step cluster-of-the-user "$here/test/own-cluster.sh"
+        run_step demo-on-kind "$here/test/kind.sh"
         start_cluster
+    else
+        claim_cluster "$PURPOSE"
+        CLAIMED=yes
     fi
     if step_passed images; then
         step "Images to the cluster's nodes"
-        read -r TTS_IMAGE_REGISTRY TTS_IMAGE_TAG < <("$here/images.sh" load)
+        read -r TTS_IMAGE_REGISTRY TTS_IMAGE_TAG < <("$here/images.sh" load "$CLUSTER")
         export TTS_IMAGE_REGISTRY TTS_IMAGE_TAG
     fi
     run_tests
@@ -87,15 +92,13 @@ start_cluster() {
     step "Throwaway cluster"
     e2e/cluster/cluster.sh down --name "$CLUSTER"
     e2e/cluster/cluster.sh up --name "$CLUSTER" >/dev/null
-    KUBECONFIG=$CLUSTERS/$CLUSTER/admin.kubeconfig
-    export KUBECONFIG
 }
 
 run_tests() {
     step "All tests"
     local status=0 results=target/nextest/ci/junit.xml
     rm -f "$results"
-    cargo nextest run --locked --workspace --profile ci || status=$?
+    interruptible cargo nextest run --locked --workspace --profile ci || status=$?
     if [[ -f $results ]]; then
         mv "$results" "$REPORTS/tests.xml"
     else
@@ -104,7 +107,11 @@ run_tests() {
 }
 
 finish() {
-    local status=$?
+    local status=$EXIT_STATUS
+    if [[ -n $CLAIMED ]]; then
+        step "Removing what the tests made"
+        remove_run "$PURPOSE"
+    fi
     if uses_throwaway && [[ -d $CLUSTERS/$CLUSTER ]]; then
         cp -r "$CLUSTERS/$CLUSTER/log" "$REPORTS/cluster-log" 2>/dev/null || true
         e2e/cluster/cluster.sh down --name "$CLUSTER"

@@ -1,5 +1,7 @@
 //! A certificate authority that only this suite trusts.
-use std::{net::IpAddr, path::Path};
+use std::{
+    fs::OpenOptions, io::Write as _, net::IpAddr, os::unix::fs::OpenOptionsExt as _, path::Path,
+};
 
 use anyhow::{Context as _, Result};
 use rcgen::{
@@ -21,7 +23,7 @@ impl Authority {
             (folder.join("authority.key"), folder.join("authority.pem"));
         if !certificate_file.exists() {
             let key = KeyPair::generate()?;
-            std::fs::write(&key_file, key.serialize_pem())?;
+            write_private(&key_file, &key.serialize_pem())?;
             std::fs::write(&certificate_file, parameters()?.self_signed(&key)?.pem())?;
         }
         let read = |path: &Path| {
@@ -47,6 +49,19 @@ impl Authority {
             .map_err(|error| anyhow::anyhow!("{error}"))?;
         Ok((certificate.der().clone(), der))
     }
+}
+
+/// Readable by this user alone.
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(text.as_bytes())?;
+    Ok(())
 }
 
 fn parameters() -> Result<CertificateParams> {

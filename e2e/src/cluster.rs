@@ -13,7 +13,7 @@ use crate::{
     digest::sha256,
 };
 
-/// Name of the throwaway cluster that `make cluster-up` starts; others are named by their KUBECONFIG.
+/// Name of the throwaway cluster that `make cluster-up` starts.
 const NAME: &str = "node";
 const KUBECONFIG: &str = "admin.kubeconfig";
 
@@ -36,19 +36,14 @@ impl Cluster {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
 
-        let throwaway = clusters()?;
-        let kubeconfig = env::var_os("KUBECONFIG")
-            .filter(|value| !value.is_empty())
-            .map_or_else(|| throwaway.join(NAME).join(KUBECONFIG), PathBuf::from);
-        // `make cluster-up` prints a line that sets KUBECONFIG: that is still the throwaway cluster.
+        let kubeconfig = kubeconfig()?;
         let state = kubeconfig
             .parent()
-            .filter(|state| state.parent() == Some(&throwaway) && kubeconfig.ends_with(KUBECONFIG))
+            .filter(|folder| folder.join("settings").is_file())
             .map(Path::to_owned);
         ensure!(
             kubeconfig.is_file(),
-            "there is no cluster to test against: {} does not exist. Start one with `make cluster-up`, \
-             or let KUBECONFIG name the configuration of yours",
+            "there is no cluster to test against: {} does not exist. Start one with `make cluster-up`",
             kubeconfig.display()
         );
         let config = Config::from_custom_kubeconfig(
@@ -71,8 +66,7 @@ impl Cluster {
         let registry = match &state {
             Some(_) => "localhost".to_owned(),
             None => env::var("TTS_IMAGE_REGISTRY").context(
-                "KUBECONFIG names a cluster of yours: let TTS_IMAGE_REGISTRY name the registry that it pulls from \
-                 and that has the images tts-operator:dev and tts-server:dev (see README.md)",
+                "TTS_IMAGE_REGISTRY is not set: `make test` sets it after it has brought the images to the cluster",
             )?,
         };
         Ok(Self {
@@ -87,7 +81,16 @@ impl Cluster {
     }
 
     pub fn helm(&self) -> Result<Program> {
-        Ok(helm()?.env("KUBECONFIG", &self.kubeconfig))
+        // Each of these would send helm to another cluster, or to releases kept elsewhere.
+        let redirections = [
+            "HELM_DRIVER",
+            "HELM_KUBEAPISERVER",
+            "HELM_KUBECONTEXT",
+            "HELM_KUBETOKEN",
+            "HELM_NAMESPACE",
+        ];
+        let helm = redirections.into_iter().fold(helm()?, Program::env_remove);
+        Ok(helm.env("KUBECONFIG", &self.kubeconfig))
     }
 
     /// Whether this is a throwaway cluster of `make cluster-up`, not one of the user's.
@@ -127,6 +130,20 @@ impl Cluster {
         socket.connect((host, server.port_u16().unwrap_or(443)))?;
         Ok(socket.local_addr()?.ip())
     }
+}
+
+/// The kubeconfig of this run: the one that `make test` made, or else that of this clone's throwaway cluster.
+/// The ambient `KUBECONFIG` is never used.
+fn kubeconfig() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("TTS_RUN_KUBECONFIG").filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(path));
+    }
+    ensure!(
+        env::var_os("TTS_E2E_KUBECONFIG").is_none(),
+        "TTS_E2E_KUBECONFIG names a cluster of yours: run `make test`, which checks that the cluster may be used and \
+         removes what the tests made"
+    );
+    Ok(clusters()?.join(NAME).join(KUBECONFIG))
 }
 
 /// Helm without a cluster: lint and template.

@@ -50,6 +50,7 @@ pub struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    removed: Vec<OsString>,
 }
 
 impl Program {
@@ -58,6 +59,7 @@ impl Program {
             path: path.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            removed: Vec::new(),
         }
     }
 
@@ -70,6 +72,13 @@ impl Program {
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Without this variable of the environment.
+    #[must_use]
+    pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
+        self.removed.push(name.into());
         self
     }
 
@@ -86,6 +95,9 @@ impl Program {
             .args(arguments)
             .envs(self.environment.iter().cloned())
             .kill_on_drop(true);
+        for name in &self.removed {
+            command.env_remove(name);
+        }
         command
     }
 

@@ -1,5 +1,5 @@
 //! What the end-to-end tests share. The tests run against a real Kubernetes: the throwaway cluster of
-//! `make cluster-up`, or the one that `KUBECONFIG` names.
+//! `make cluster-up`, or the one that `TTS_E2E_KUBECONFIG` and `TTS_E2E_CONTEXT` name to `make test`.
 pub mod audit;
 pub mod authority;
 pub mod children;

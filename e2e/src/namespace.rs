@@ -23,7 +23,9 @@ use crate::{Cluster, command::Output, conditions::Conditioned, eventually, opera
 pub const READY: Duration = Duration::from_mins(3);
 
 /// What the names of tests' namespaces start with.
-const PREFIX: &str = "e2e-";
+const PREFIX: &str = "tts-operator-e2e-";
+/// By this label `make test` finds the namespaces of a run that was killed.
+const RUN_LABEL: &str = "tts-operator.dev/run";
 
 pub struct Namespace {
     pub cluster: Cluster,
@@ -48,10 +50,7 @@ pub async fn with_namespace(
             &CoreNamespace {
                 metadata: ObjectMeta {
                     name: Some(namespace.name.clone()),
-                    labels: Some(BTreeMap::from([(
-                        "pod-security.kubernetes.io/enforce".to_owned(),
-                        "restricted".to_owned(),
-                    )])),
+                    labels: Some(labels()),
                     ..ObjectMeta::default()
                 },
                 ..CoreNamespace::default()
@@ -83,6 +82,17 @@ pub async fn with_namespace(
         .await
         .context("cannot delete the namespace");
     result.and(deleted.map(|_| ()))
+}
+
+fn labels() -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([(
+        "pod-security.kubernetes.io/enforce".to_owned(),
+        "restricted".to_owned(),
+    )]);
+    if let Ok(run) = std::env::var("TTS_RUN_ID") {
+        labels.insert(RUN_LABEL.to_owned(), run);
+    }
+    labels
 }
 
 impl Namespace {

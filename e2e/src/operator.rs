@@ -12,11 +12,12 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 
 use crate::{Cluster, authority::Authority, cluster, digest::sha256, eventually};
 
-pub const NAMESPACE: &str = "tts-system";
-pub const RELEASE: &str = "tts-operator";
-pub const CRDS_RELEASE: &str = "tts-operator-crds";
-/// Who the operator is to the API server.
-pub const USER: &str = "system:serviceaccount:tts-system:tts-operator";
+// Names of the suite's own: on a cluster of the user's, `make test` refuses where anything of these names exists.
+pub const NAMESPACE: &str = "tts-operator-e2e";
+pub const RELEASE: &str = "tts-operator-e2e";
+pub const CRDS_RELEASE: &str = "tts-operator-e2e-crds";
+/// The user that the API server knows the operator as.
+pub const USER: &str = "system:serviceaccount:tts-operator-e2e:tts-operator-e2e";
 const LEASE: &str = "tts-operator";
 /// A killed leader's lease has to expire first.
 pub const TAKE_OVER: Duration = Duration::from_mins(1);
@@ -158,20 +159,24 @@ async fn install_kinds(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Installs or upgrades a chart as a release of its name. Taken over and forced: `make demo` may have applied
-/// the same objects with kubectl.
-pub fn upgrade(chart: &str) -> Vec<String> {
+/// Helm's arguments to install or upgrade the release, from the chart in this repository.
+pub fn upgrade(release: &str) -> Vec<String> {
+    let chart = match release {
+        CRDS_RELEASE => "tts-operator-crds",
+        _ => "tts-operator",
+    };
+    upgrade_from(release, &cluster::repository().join("charts").join(chart))
+}
+
+/// Helm's arguments to install or upgrade the release from a chart in `folder`. Nothing is taken over from another
+/// owner, except the CRDs by the release that left them there.
+pub fn upgrade_from(release: &str, folder: &Path) -> Vec<String> {
     [
         "upgrade",
-        chart,
-        &cluster::repository()
-            .join("charts")
-            .join(chart)
-            .to_string_lossy(),
+        release,
+        &folder.to_string_lossy(),
         "--install",
         "--create-namespace",
-        "--take-ownership",
-        "--force-conflicts",
         "--wait",
         "--timeout=3m",
         &format!("--namespace={NAMESPACE}"),

@@ -2,8 +2,9 @@
 # The program that builds images: docker, podman or buildah, the first whose engine works.
 
 # choose_builder: sets BUILDER. A docker client is often there without an engine, so each is asked for its engine.
+# TTS_BUILDER names the one to use.
 choose_builder() {
-    for BUILDER in docker podman buildah; do
+    for BUILDER in ${TTS_BUILDER:-docker podman buildah}; do
         if have "$BUILDER" && timeout 20 "$BUILDER" info >/dev/null 2>&1; then
             [[ $BUILDER != buildah ]] || buildah_command
             return

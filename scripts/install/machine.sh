@@ -49,12 +49,12 @@ check_disk() {
 check_namespaces() {
     if ((EUID != 0)); then
         fail "a throwaway cluster needs root, for namespaces of its own; you are $(id -un)" \
-            "run it as root (sudo -E make …), or set KUBECONFIG to a cluster you have: images then go to the registry" \
-            "that TTS_IMAGE_REGISTRY names, or into kind when the current context is kind-…"
+            "run it as root (sudo -E make …), or set TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT to a cluster you have: images" \
+            "then go to the registry that TTS_IMAGE_REGISTRY names, or into kind when the context is kind-…"
     fi
     if have unshare && ! unshare --net --mount --pid --fork --mount-proc true 2>/dev/null; then
         fail "a throwaway cluster needs namespaces, and this machine lets nobody make them (a container: --privileged)" \
-            "or set KUBECONFIG to a cluster you have: images then go to the registry that TTS_IMAGE_REGISTRY names," \
-            "or into kind when the current context is kind-…"
+            "or set TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT to a cluster you have: images then go to the registry that" \
+            "TTS_IMAGE_REGISTRY names, or into kind when the context is kind-…"
     fi
 }
