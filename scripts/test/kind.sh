@@ -4,6 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../lib.sh"
 source "$here/../go-tools.sh"
+source "$here/../install/onnxruntime.sh"
 source "$here/../images/base.sh"
 source "$here/../images/archives.sh"
 source "$here/../images/bring.sh"
