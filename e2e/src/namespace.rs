@@ -22,6 +22,9 @@ use crate::{Cluster, command::Output, conditions::Conditioned, eventually, opera
 /// Long enough for a voice's inspection and a pod's start on a machine that is busy with other tests.
 pub const READY: Duration = Duration::from_mins(3);
 
+/// The label of a namespace that holds its pods to a Pod Security standard.
+pub const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+
 /// What the names of tests' namespaces start with.
 const PREFIX: &str = "tts-operator-e2e-";
 /// By this label `make test` finds the namespaces of a run that was killed.
@@ -85,10 +88,7 @@ pub async fn with_namespace(
 }
 
 fn labels() -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::from([(
-        "pod-security.kubernetes.io/enforce".to_owned(),
-        "restricted".to_owned(),
-    )]);
+    let mut labels = BTreeMap::from([(ENFORCE.to_owned(), "restricted".to_owned())]);
     if let Ok(run) = std::env::var("TTS_RUN_ID") {
         labels.insert(RUN_LABEL.to_owned(), run);
     }

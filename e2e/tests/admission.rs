@@ -7,7 +7,7 @@ use kube::Api;
 use tts_e2e::{
     Cluster,
     cluster::repository,
-    namespace::contains_all,
+    namespace::{ENFORCE, contains_all},
     operator::Kinds,
     with_namespace,
     yaml::{deployment, deployment_of, voice},
@@ -199,33 +199,74 @@ async fn the_examples_are_taken() -> Result<()> {
     .await
 }
 
-/// What `kubectl apply -f deploy/install.yaml` sends passes admission, in a namespace held to the restricted standard.
+/// What `kubectl apply -f deploy/install.yaml` sends passes admission, and its pods are admitted to a namespace that
+/// enforces the restricted Pod Security standard.
 #[tokio::test]
 async fn the_install_manifest_is_taken() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _kinds = Kinds::installed(&cluster).await?;
-    let manifest = repository()
-        .join("deploy/install.yaml")
-        .display()
-        .to_string();
-    let output = cluster
-        .kubectl
-        .run([
-            "apply",
-            "--dry-run=server",
-            "--server-side",
-            "--force-conflicts",
-            "--filename",
-            &manifest,
-        ])
-        .await?;
-    anyhow::ensure!(
-        !output.stderr.contains("would violate PodSecurity"),
-        "{}",
-        output.stderr
-    );
-    output.ok()?;
-    Ok(())
+    let manifest = std::fs::read_to_string(repository().join("deploy/install.yaml"))?;
+    let own = manifest
+        .split("\n---\n")
+        .map(serde_saphyr::from_str::<serde_json::Value>)
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let of_kind = |kind: &str| {
+        own.iter()
+            .find(|object| object["kind"] == kind)
+            .with_context(|| format!("the manifest holds no {kind}"))
+    };
+    let label = &of_kind("Namespace")?["metadata"]["labels"][ENFORCE];
+    anyhow::ensure!(label == "restricted", "the namespace enforces {label}");
+    let template = &of_kind("Deployment")?["spec"]["template"];
+
+    with_namespace(&cluster, "manifest", async |namespace| {
+        // The namespace itself would be made first; a dry run makes nothing.
+        let objects = manifest
+            .split("\n---\n")
+            .filter(|object| !object.contains("\nkind: Namespace\n"))
+            .collect::<Vec<_>>()
+            .join("\n---\n");
+        let objects = objects.replace(
+            "namespace: tts-system",
+            &format!("namespace: {}", namespace.name),
+        );
+        let taken = cluster
+            .kubectl
+            .run_with(
+                &objects,
+                "apply --dry-run=server --server-side --force-conflicts -f -".split(' '),
+            )
+            .await?
+            .ok()?;
+        contains_all(
+            &taken,
+            &[
+                "deployment.apps/",
+                "serviceaccount/",
+                "clusterrole.rbac.authorization.k8s.io/",
+            ],
+        )?;
+
+        // A Deployment is taken whatever its pods are; only a pod is held to the standard.
+        let mut pod = template.clone();
+        pod["apiVersion"] = "v1".into();
+        pod["kind"] = "Pod".into();
+        pod["metadata"]["name"] = "operator".into();
+        // The service account was only made for a dry run.
+        pod["spec"]["serviceAccountName"] = "default".into();
+        namespace
+            .kubectl_with(&pod.to_string(), "apply --dry-run=server -f -")
+            .await?
+            .ok()?;
+        // The same pod with more privileges is refused: the standard is enforced here.
+        pod["spec"]["hostNetwork"] = true.into();
+        let refusal = namespace.refusal(&pod.to_string()).await?;
+        contains_all(
+            &refusal,
+            &["violates PodSecurity", "restricted", "host namespaces"],
+        )
+    })
+    .await
 }
 
 #[tokio::test]

@@ -78,7 +78,12 @@ async fn an_edit_of_a_child_is_reverted() -> Result<()> {
         ] {
             let before = field(namespace, object, path).await?;
             // Strategic merge, as `kubectl edit` sends it. One argument, because values hold no space.
-            namespace.kubectl(&format!("patch {object} --type=strategic --patch {edit}")).await?.ok()?;
+            // kubectl prints what the API server made of it: an edit without effect would leave nothing to revert.
+            let edited = namespace
+                .kubectl(&format!("patch {object} --type=strategic --patch {edit} --output=jsonpath={{{path}}}"))
+                .await?
+                .ok()?;
+            ensure!(edited != before, "{edit} changed nothing of {object}: {path} is {before}");
             eventually(&format!("{object} {path} is {before} again"), SOON, async || {
                 let now = field(namespace, object, path).await?;
                 ensure!(now == before, "it is {now}");
