@@ -24,11 +24,12 @@ REPORTS=$REPO/target/reports
 
 main() {
     cd "$REPO"
+    # First: a run that is refused leaves the reports of the last one.
+    select_cluster "$PURPOSE" "$CLUSTER"
     rm -rf "$REPORTS"
     mkdir -p "$REPORTS"
     : "${CARGO_TARGET_DIR:=$CACHE/target}"
     export CARGO_TARGET_DIR
-    select_cluster "$PURPOSE" "$CLUSTER"
     exit_on_signals finish
     interruptible "$here/setup" test
     interruptible "$here/build.sh"
