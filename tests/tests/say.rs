@@ -193,10 +193,10 @@ fn say_reads_standard_input_and_writes_standard_output() {
 fn say_tells_what_is_wrong() {
     for (arguments, wanted) in [
         (vec!["say", ""], "the text is empty"),
-        (vec!["say", "?!"], "nothing that can be spoken"),
+        (vec!["say", "?!"], "nothing to speak"),
         (
             vec!["say", "Hi", "--voice", "builtin:nobody"],
-            "no builtin voice named \"nobody\"",
+            "unknown built-in voice \"nobody\"",
         ),
         (vec!["say", "Hi", "--voice", "/nonexistent"], "/nonexistent"),
         (vec!["say", "Hi", "--speed", "0"], "speed"),
