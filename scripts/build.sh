@@ -5,6 +5,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
 source "$here/go-tools.sh"
 source "$here/install/onnxruntime.sh"
+source "$here/programs.sh"
 
 "$here/setup" build
 
@@ -12,14 +13,7 @@ cd "$REPO"
 : "${CARGO_TARGET_DIR:=$CACHE/target}"
 export CARGO_TARGET_DIR
 step "Building tts-operator and tts-server (3 to 6 minutes the first time)"
-cargo build --release --locked --package tts-operator --package tts-server --bins
-
-mkdir -p bin
-# Only what changed is touched: the images are keyed by content, and a running program keeps its file.
-for program in tts-operator tts-server; do
-    cmp --silent "$CARGO_TARGET_DIR/release/$program" "bin/$program" ||
-        install -m 755 "$CARGO_TARGET_DIR/release/$program" "bin/$program"
-done
+with_lock "$CARGO_TARGET_DIR/.programs.lock" "it builds in $CARGO_TARGET_DIR" build_programs
 library=$(onnxruntime_dir "$(machine_arch)")/libonnxruntime.so.$ONNXRUNTIME_VERSION
 cmp --silent "$library" "bin/$(basename "$library")" || cp "$library" bin/
 

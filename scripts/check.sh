@@ -22,6 +22,7 @@ cargo fmt --all --check
 step "Shell scripts"
 "$here/lint-shell.sh"
 e2e/cluster/unit-test.sh
+"$here/test/two-clones.sh"
 step "Lints"
 cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
 [[ ${1:-} != --without-tests ]] || exit 0

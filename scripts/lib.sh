@@ -85,6 +85,22 @@ install_folder() {
     mv -T "$partial" "$target"
 }
 
+# with_lock FILE WHAT COMMAND...: one at a time, also among clones; WHAT is what another run would be doing
+with_lock() {
+    local lock=$1 what=$2
+    shift 2
+    mkdir -p "$(dirname "$lock")"
+    local descriptor
+    exec {descriptor}>"$lock"
+    # macOS has no flock.
+    if have flock && ! flock --nonblock "$descriptor"; then
+        step "Waiting for another run: $what"
+        flock "$descriptor"
+    fi
+    "$@"
+    exec {descriptor}>&-
+}
+
 # machine_arch: amd64 or arm64, the way OCI images and Debian name it.
 machine_arch() {
     case $(uname -m) in

@@ -54,7 +54,13 @@ build_image() {
     if [[ $name != tts-pause ]]; then provide_base; fi
     if [[ $name == tts-server ]]; then install_onnxruntime "$TARGETARCH"; fi
     mkdir -p "$CACHE/images"
-    with_progress "Image $name with $BUILDER (3 to 30 s)" build_archive "$name" "$archive"
+    # Clones share the builder's store, where the image has the same name for all of them.
+    with_lock "$CACHE/images/.lock" "it builds an image" build_archive_once "$name" "$archive"
+}
+
+build_archive_once() {
+    # Another clone with the same content may have built it meanwhile.
+    [[ -f $2 ]] || with_progress "Image $1 with $BUILDER (3 to 30 s)" build_archive "$1" "$2"
 }
 
 # build_archive NAME ARCHIVE
