@@ -2,10 +2,19 @@
 # Sourced by every script of this repository: where things lie, and how a script talks to a person.
 # shellcheck disable=SC2034 # variables are for the scripts that source this
 
+if ((BASH_VERSINFO[0] < 5)); then
+    printf 'error: bash 5 or newer is needed; this is %s\n       macOS: brew install bash\n' "$BASH_VERSION" >&2
+    exit 1
+fi
+# macOS has the same under another name.
+command -v sha256sum >/dev/null 2>&1 || sha256sum() { shasum --algorithm 256; }
+
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 # All that is slow to make lies outside the clone, so that a second clone of the same machine starts warm.
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/tts-operator
+# For the tests in Rust.
+export TTS_CACHE=$CACHE
 
 # Clusters belong to a clone: another clone's are never stopped or used.
 CLONE_ID=$(printf '%s' "$REPO" | sha256sum | cut -c1-8)
@@ -82,7 +91,7 @@ install_folder() {
         return 1
     fi
     rm -rf "$target"
-    mv -T "$partial" "$target"
+    mv "$partial" "$target"
 }
 
 # with_lock FILE WHAT COMMAND...: one at a time, also among clones; WHAT is what another run would be doing

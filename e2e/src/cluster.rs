@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config, config::KubeConfigOptions, config::Kubeconfig};
 
@@ -148,7 +148,7 @@ fn kubeconfig() -> Result<PathBuf> {
 
 /// Helm without a cluster: lint and template.
 pub fn helm() -> Result<Program> {
-    let tools = cache()?.join("tools");
+    let tools = tts_tests::cache().join("tools");
     let mut built: Vec<PathBuf> = std::fs::read_dir(&tools)
         .into_iter()
         .flatten()
@@ -166,24 +166,12 @@ pub fn helm() -> Result<Program> {
         .with_context(|| format!("no helm in {} or PATH: run `make setup`", tools.display()))
 }
 
-/// The folder in which what is slow to make outlives the clone.
-pub fn cache() -> Result<PathBuf> {
-    let base = match env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
-        Some(cache) => PathBuf::from(cache),
-        None => match env::var_os("HOME") {
-            Some(home) => PathBuf::from(home).join(".cache"),
-            None => bail!("neither XDG_CACHE_HOME nor HOME is set"),
-        },
-    };
-    Ok(base.join("tts-operator"))
-}
-
 /// The folder of this clone's throwaway clusters, named by the first eight hexadecimal digits of the SHA-256 of the
 /// clone's path.
 fn clusters() -> Result<PathBuf> {
     let clone = repository().canonicalize()?;
     let id = sha256(clone.as_os_str().as_encoded_bytes());
-    Ok(cache()?.join("cluster").join(&id[..8]))
+    Ok(tts_tests::cache().join("cluster").join(&id[..8]))
 }
 
 /// Root of the repository that these tests were built from.

@@ -265,7 +265,7 @@ async fn installed(cluster: &Cluster, marker: &Path) -> Result<bool> {
 
 /// What the tests remember about this cluster from one test binary to the next.
 pub fn folder(cluster: &Cluster) -> Result<PathBuf> {
-    let folder = cluster::cache()?.join("e2e").join(&cluster.uid);
+    let folder = tts_tests::cache().join("e2e").join(&cluster.uid);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)

@@ -39,7 +39,7 @@ pub fn python() -> Result<Program> {
     if let Some(named) = env::var_os("TTS_E2E_PYTHON") {
         return Ok(Program::new(PathBuf::from(named)));
     }
-    let environments = std::fs::read_dir(cluster::cache()?)
+    let environments = std::fs::read_dir(tts_tests::cache())
         .into_iter()
         .flatten()
         .flatten()

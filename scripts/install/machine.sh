@@ -24,6 +24,15 @@ check_machine() {
     ((${#missing[@]} == 0)) || fail "this machine lacks something:" "${missing[@]/#/- }"
 }
 
+# check_tools: what `make check` needs; less than the rest, and not only on Linux
+check_tools() {
+    local missing=()
+    check_version Rust "$MINIMUM_RUST" "$(tool_version rustc --version)" "https://rustup.rs, then: rustup update stable"
+    check_version Python "$MINIMUM_PYTHON" "$(tool_version python3 --version)" "your distribution's package python3"
+    have cc || missing+=("There is no C compiler; one is needed (Debian: gcc and libc6-dev; macOS: xcode-select --install).")
+    ((${#missing[@]} == 0)) || fail "this machine lacks something:" "${missing[@]/#/- }"
+}
+
 # tool_version COMMAND...: the first dotted number it prints, or nothing
 tool_version() { "$@" 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1 || true; }
 
@@ -45,16 +54,13 @@ check_disk() {
         missing+=("$free_gb GB are free for $CACHE; $need GB are needed (XDG_CACHE_HOME moves it).")
 }
 
-# check_namespaces: before minutes of building a cluster that could not start
-check_namespaces() {
-    if ((EUID != 0)); then
-        fail "a throwaway cluster needs root, for namespaces of its own; you are $(id -un)" \
-            "run it as root (sudo -E make …), or set TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT to a cluster you have: images" \
-            "then go to the registry that TTS_IMAGE_REGISTRY names, or into kind when the context is kind-…"
-    fi
-    if have unshare && ! unshare --net --mount --pid --fork --mount-proc true 2>/dev/null; then
-        fail "a throwaway cluster needs namespaces, and this machine lets nobody make them (a container: --privileged)" \
-            "or set TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT to a cluster you have: images then go to the registry that" \
-            "TTS_IMAGE_REGISTRY names, or into kind when the context is kind-…"
-    fi
+# check_privileges: before minutes of building for a cluster that could not start
+check_privileges() {
+    uses_throwaway || return 0
+    local instead="or use a cluster of yours (README.md, \"Tests and demo on your own cluster\")"
+    "$REPO/scripts/as-root.sh" --check "A throwaway cluster" || fail "no throwaway cluster can be started" "$instead"
+    have unshare || return 0
+    "$REPO/scripts/as-root.sh" unshare --net --mount --pid --fork --mount-proc true 2>/dev/null ||
+        fail "a throwaway cluster needs namespaces, and this machine does not allow them (a container: --privileged)" \
+            "$instead"
 }

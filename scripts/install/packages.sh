@@ -18,8 +18,8 @@ package_is_there() {
     esac
 }
 
-# require_packages NAME...: installs the missing ones. No version is named: Debian's mirrors keep only the newest of a
-# release, and nothing here depends on one.
+# require_packages NAME...: installs the missing ones, unless that is declined. No version is named: Debian's mirrors keep
+# only the newest of a release, and nothing here depends on one.
 require_packages() {
     local name missing=()
     for name in "$@"; do
@@ -28,17 +28,35 @@ require_packages() {
     ((${#missing[@]} > 0)) || return 0
     have apt-get || fail "missing: ${missing[*]} (Debian's names), and there is no apt-get to install them with" \
         "install them with this system's package manager, then run this again"
-    ((EUID == 0)) || fail "missing packages: ${missing[*]}" "install them with: sudo apt-get install ${missing[*]}"
+    apt_is_allowed "${missing[@]}"
     with_progress "Packages ${missing[*]} (up to a minute)" apt_install "${missing[@]}"
     for name in "${missing[@]}"; do
         package_is_there "$name" || fail "the package $name is installed, and what it is wanted for is not there"
     done
 }
 
+# apt_is_allowed NAME...: says what would be installed; a person at a terminal is asked, TTS_APT=yes or no answers
+apt_is_allowed() {
+    local by_hand="install them yourself: sudo apt-get install --no-install-recommends $*" answer=${TTS_APT:-}
+    say "Missing Debian packages: $*. They are installed with apt-get; no package is removed. TTS_APT=no declines."
+    if [[ -z $answer && -t 0 && -t 2 ]]; then
+        read -r -p "Install them now? [Y/n] " answer || answer=no
+    fi
+    case ${answer,,} in
+    '' | y | yes) ;;
+    n | no) fail "declined to install: $*" "$by_hand" ;;
+    *) fail "TTS_APT is '$answer'; it is yes or no" ;;
+    esac
+    ((EUID == 0)) || have sudo || fail "missing packages: $*; apt-get needs root, and there is no sudo here" "$by_hand"
+    "$REPO/scripts/as-root.sh" --check "Installing packages"
+}
+
 apt_install() {
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends "$@"
+    apt_get update --quiet=2 && apt_get install --quiet=2 --yes --no-install-recommends --no-remove "$@"
 }
+
+apt_get() { "$REPO/scripts/as-root.sh" apt-get "$@"; }
 
 any_builder_works() { (choose_builder) 2>/dev/null; }
 
@@ -60,7 +78,7 @@ unpack_promtool() {
     chmod 755 "$scratch"
     (
         cd "$scratch" &&
-            { apt-get download --quiet=2 prometheus || { apt-get update --quiet=2 && apt-get download --quiet=2 prometheus; }; } &&
+            { apt-get download --quiet=2 prometheus || { apt_get update --quiet=2 && apt-get download --quiet=2 prometheus; }; } &&
             dpkg-deb --extract prometheus_*.deb . && mv usr/bin/promtool "$target/"
     ) || status=$?
     rm -rf "$scratch"

@@ -1,36 +1,46 @@
 # shellcheck shell=bash
-# Line coverage of the unit tests, with what rustup brings. Only our own crates are compiled for it: cargo keeps what a
-# workspace wrapper compiles apart, and takes the dependencies from the ordinary build.
+# Unit tests, and the lines that they cover. They run once: compiled with instrumentation where llvm-cov is there to read
+# what they record. Only our own crates are compiled for it: cargo keeps what a workspace wrapper compiles apart, and
+# takes the dependencies from the ordinary build.
 
-measure_coverage() {
-    local tools profiles target
-    tools=$(rustc --print sysroot)/lib/rustlib/$(rustc --version --verbose | sed -n 's/^host: //p')/bin
-    if [[ ! -x $tools/llvm-profdata ]] && ! rustup component add llvm-tools >/dev/null 2>&1; then
-        say "coverage is not measured: rustup cannot add its component llvm-tools here"
+PROFILES=$REPO/target/coverage-profiles
+
+run_unit_tests() {
+    step "Unit tests"
+    rm -rf "$PROFILES"
+    if ! llvm_tools_dir >/dev/null; then
+        run_nextest unit --lib --bins
         return
     fi
-    target=$REPORTS/coverage
-    profiles=$(mktemp -d)
-    mkdir -p "$target"
-    export RUSTC_WORKSPACE_WRAPPER=$REPO/scripts/test/instrumented-rustc.sh LLVM_PROFILE_FILE=$profiles/%4m.profraw
-    # Whether the tests pass has been said by the run before; here a failed one only covers less.
-    cargo test --locked --workspace --lib --bins --no-fail-fast >"$target/tests.log" 2>&1 || true
-    compgen -G "$profiles/*.profraw" >/dev/null || { tail -n 30 "$target/tests.log" && return 1; }
-    local objects=() binary
-    while read -r binary; do objects+=(--object "$binary"); done < <(
-        cargo test --locked --workspace --lib --bins --no-run --quiet --message-format=json |
-            python3 -c 'import json, sys
-for line in sys.stdin:
-    message = json.loads(line)
-    if message.get("executable") and message["profile"]["test"]:
-        print(message["executable"])'
+    mkdir -p "$PROFILES"
+    (
+        export RUSTC_WORKSPACE_WRAPPER=$REPO/scripts/test/coverage-rustc.sh LLVM_PROFILE_FILE=$PROFILES/%4m.profraw
+        run_nextest unit --lib --bins
+        cargo nextest list --locked --workspace --lib --bins --list-type binaries-only --message-format json \
+            >"$PROFILES/binaries.json" 2>/dev/null
     )
-    unset RUSTC_WORKSPACE_WRAPPER LLVM_PROFILE_FILE
-    "$tools/llvm-profdata" merge --sparse "$profiles"/*.profraw --output "$profiles/all.profdata" || return
-    rm "$profiles"/*.profraw
-    local sources=(--instr-profile "$profiles/all.profdata" --ignore-filename-regex '(/registry/|/rustc/|/tests?(/|\.rs$))')
-    "$tools/llvm-cov" report "${objects[@]:1}" "${sources[@]}" >"$target/summary.txt" &&
-        "$tools/llvm-cov" export --format lcov "${objects[@]:1}" "${sources[@]}" >"$target/lcov.info" || return
-    rm -rf "$profiles"
-    say "lines covered by unit tests: $(awk '/^TOTAL/ { print $10 }' "$target/summary.txt") (target/reports/coverage)"
+}
+
+# measure_coverage: fails when fewer lines are covered than scripts/test/coverage-baseline.json allows
+measure_coverage() {
+    local tools target=$REPORTS/coverage objects=() binary
+    tools=$(llvm_tools_dir) || {
+        skip_step "there is no llvm-cov for this compiler; install it with: rustup component add llvm-tools"
+        return
+    }
+    compgen -G "$PROFILES/*.profraw" >/dev/null || {
+        say "the unit tests recorded nothing"
+        return 1
+    }
+    mkdir -p "$target"
+    while read -r binary; do objects+=(--object "$binary"); done < <(
+        python3 -c 'import json, sys
+for binary in json.load(sys.stdin)["rust-binaries"].values(): print(binary["binary-path"])' <"$PROFILES/binaries.json"
+    )
+    "$tools/llvm-profdata" merge --sparse "$PROFILES"/*.profraw --output "$PROFILES/all.profdata" || return
+    local sources=(--instr-profile "$PROFILES/all.profdata" --ignore-filename-regex '(/registry/|/rustc/|/tests?(/|\.rs$))')
+    "$tools/llvm-cov" export --summary-only "${objects[@]:1}" "${sources[@]}" >"$target/summary.json" || return
+    "$tools/llvm-cov" show --format=html --output-dir="$target/html" "${objects[@]:1}" "${sources[@]}" || return
+    rm -rf "$PROFILES"
+    python3 scripts/test/coverage.py "$target/summary.json" "$target/lines.json"
 }

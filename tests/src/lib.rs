@@ -39,11 +39,16 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// Where `make setup` puts tools.
-fn cache() -> PathBuf {
-    std::env::var_os("XDG_CACHE_HOME")
+/// The folder in which what is slow to make outlives the clone, as `scripts/lib.sh` names it; the second form is for
+/// tests that are run by hand. Empty where no home folder is known.
+pub fn cache() -> PathBuf {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(cache) = named("TTS_CACHE") {
+        return PathBuf::from(cache);
+    }
+    named("XDG_CACHE_HOME")
         .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .or_else(|| Some(PathBuf::from(named("HOME")?).join(".cache")))
         .unwrap_or_default()
         .join("tts-operator")
 }

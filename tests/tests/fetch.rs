@@ -14,7 +14,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -459,7 +458,6 @@ async fn what_can_pass_is_tried_again_and_what_cannot_is_not() {
     let web =
         Web::plain(|_| [("/busy".to_owned(), status("503 Service Unavailable"))].into()).await;
     let folder = tempfile::tempdir().unwrap();
-    let started = Instant::now();
     for (path, attempts, wanted) in [("/gone", 1, "404"), ("/busy", 4, "503")] {
         let before = web.requests.load(Ordering::SeqCst);
         let source = one_file(&web.url(path), &"0".repeat(64));
@@ -493,7 +491,6 @@ async fn what_can_pass_is_tried_again_and_what_cannot_is_not() {
         report["message"].as_str().unwrap().contains("refused"),
         "{report}"
     );
-    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]

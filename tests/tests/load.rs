@@ -63,14 +63,9 @@ async fn a_full_queue_answers_429_at_once_and_says_when_to_come_back() {
     for _ in 0..2 {
         holders.push(speak(&client, &server, &long_text()).send().await.unwrap());
     }
-    let started = Instant::now();
+    // A request that waited for a place would be answered with 200.
     let refused = speak(&client, &server, "Hello.").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
     let seconds: u64 = refused.headers()["retry-after"]
         .to_str()
         .unwrap()
@@ -151,11 +146,6 @@ async fn a_client_that_leaves_frees_its_place_and_stops_its_run() {
     drop(body);
     metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
     println!("place free {:?} after the client left", left.elapsed());
-    assert!(
-        left.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        left.elapsed()
-    );
     let text = metrics(&server).await;
     assert!((metric(&text, "tts_cancelled_total") - 1.0).abs() < f64::EPSILON);
     // The text is four minutes: it was not spoken to its end.
@@ -293,18 +283,20 @@ async fn drain_finishes_what_runs_and_loses_no_request() {
 
 #[tokio::test]
 async fn drain_ends_at_its_timeout() {
-    let mut server = Server::start(&["--drain-delay", "0s", "--drain-timeout", "1s"]);
+    // Nothing but the drain's timeout ends an answer that nobody reads.
+    let mut server = Server::start(&[
+        "--drain-delay",
+        "0s",
+        "--drain-timeout",
+        "1s",
+        "--write-timeout",
+        "10m",
+    ]);
     let stuck = speak(&client(), &server, &long_text())
         .send()
         .await
         .unwrap();
-    let started = Instant::now();
     server.terminate();
     assert_eq!(server.wait(), Some(0));
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
     assert!(stuck.bytes().await.is_err(), "a cut answer looked whole");
 }

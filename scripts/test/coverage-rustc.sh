@@ -1,0 +1,4 @@
+#!/bin/sh
+# What cargo calls instead of rustc for our own crates while coverage is measured. Names stay uncompressed: not every
+# build of llvm-cov can read compressed ones.
+exec "$@" -C instrument-coverage -C llvm-args=-enable-name-compression=false
