@@ -9,7 +9,7 @@ unexport REGISTRY TAGS
 export TTS_DEMO_ON := $(CLUSTER)
 export CARGO_TARGET_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tts-operator/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo images push cluster-up cluster-down crds clean clean-cache
+.PHONY: help setup build check test test-long demo images push cluster-up cluster-down crds clean clean-cache
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -25,6 +25,9 @@ check: ## formatting, lints, unit tests
 
 test: ## everything, on a throwaway cluster or on the one of TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT
 	@scripts/test.sh
+
+test-long: ## run what is too slow for make test; records the result in docs/test-long.md
+	@scripts/test-long.sh
 
 demo: ## from nothing to hello.wav; TEXT="…" says what is spoken, CLUSTER=kind uses kind
 	@scripts/demo.sh

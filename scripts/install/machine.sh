@@ -57,7 +57,7 @@ check_disk() {
 # check_privileges: before minutes of building for a cluster that could not start
 check_privileges() {
     uses_throwaway || return 0
-    local instead="or use a cluster of yours (README.md, \"Tests and demo on your own cluster\")"
+    local instead="use a cluster of yours instead (README.md, \"Tests and demo on your own cluster\")"
     "$REPO/scripts/as-root.sh" --check "A throwaway cluster" || fail "no throwaway cluster can be started" "$instead"
     have unshare || return 0
     "$REPO/scripts/as-root.sh" unshare --net --mount --pid --fork --mount-proc true 2>/dev/null ||

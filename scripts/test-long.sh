@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# What is too slow for `make test`, run by hand: the planner's validation grid, the fuzz targets for ten minutes each, the
+# benchmarks with measurements. Writes docs/test-long.md; commit it.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/lib.sh"
+source "$here/install/packages.sh"
+source "$here/install/onnxruntime.sh"
+source "$here/install/cargo-tools.sh"
+source "$here/test/steps.sh"
+source "$here/test/smoke.sh"
+
+# Seconds per fuzz target.
+: "${TTS_LONG_FUZZ_SECONDS:=600}"
+REPORTS=$REPO/target/reports-long
+
+main() {
+    [[ $TTS_LONG_FUZZ_SECONDS =~ ^[1-9][0-9]*$ ]] ||
+        fail "TTS_LONG_FUZZ_SECONDS is '$TTS_LONG_FUZZ_SECONDS'; it is a number of seconds"
+    cd "$REPO"
+    : "${CARGO_TARGET_DIR:=$CACHE/target}"
+    export CARGO_TARGET_DIR ORT_DISABLE_TELEMETRY=1
+    rm -rf "$REPORTS"
+    mkdir -p "$REPORTS"
+    install_onnxruntime "$(host_onnxruntime)"
+    ORT_DYLIB_PATH=$(host_onnxruntime_library)
+    PATH=$(cargo_tool_dir cargo-fuzz "$CARGO_FUZZ_VERSION")/bin:$PATH
+    export ORT_DYLIB_PATH PATH
+
+    run_step planner-grid cargo run --locked --release --package tts-planner --example validate
+    run_step fuzz run_fuzz_targets "$TTS_LONG_FUZZ_SECONDS"
+    run_step benches cargo bench --locked --workspace --bench '*'
+    write_record >docs/test-long.md
+    python3 "$here/test/summary.py" "$REPORTS"
+}
+
+write_record() {
+    cat <<RECORD
+# The long tests
+
+\`make test-long\` runs what is too slow for \`make test\`; nothing runs it by itself. It writes this page, which is committed.
+\`make test\` runs the fuzz targets for 10 s and the benchmarks once, without measuring.
+
+Last run: $(date -u +%Y-%m-%d), commit $(git rev-parse --short=12 HEAD)$(git diff --quiet HEAD -- . ':!docs/test-long.md' || printf ' with uncommitted changes'), on $(getconf _NPROCESSORS_ONLN) CPUs.
+
+| step | result | seconds | reason |
+|---|---|---|---|
+$(awk -F '\t' '{ printf "| %s | %s | %s | %s |\n", $1, $3, $2, $4 }' "$REPORTS/steps.tsv")
+RECORD
+}
+
+main
