@@ -4,16 +4,25 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
 source "$here/go-tools.sh"
+source "$here/cargo-target.sh"
 source "$here/install/onnxruntime.sh"
-source "$here/programs.sh"
+
+build_programs() {
+    local program
+    cargo build --release --locked --package tts-operator --package tts-server --bins || return
+    mkdir -p bin
+    # Only what changed is touched: the images are keyed by content, and a running program keeps its file.
+    for program in tts-operator tts-server; do
+        cmp --silent "$CARGO_TARGET_DIR/release/$program" "bin/$program" ||
+            install -m 755 "$CARGO_TARGET_DIR/release/$program" "bin/$program" || return
+    done
+}
 
 "$here/setup" build
 
 cd "$REPO"
-: "${CARGO_TARGET_DIR:=$CACHE/target}"
-export CARGO_TARGET_DIR
 step "Building tts-operator and tts-server (3 to 6 minutes the first time)"
-with_lock "$CARGO_TARGET_DIR/.programs.lock" "it builds in $CARGO_TARGET_DIR" build_programs
+with_cargo_target build_programs
 library=$(onnxruntime_dir "$(machine_arch)")/libonnxruntime.so.$ONNXRUNTIME_VERSION
 cmp --silent "$library" "bin/$(basename "$library")" || cp "$library" bin/
 

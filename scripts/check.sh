@@ -4,27 +4,28 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
+source "$here/cargo-target.sh"
 source "$here/install/machine.sh"
 source "$here/install/packages.sh"
 source "$here/install/onnxruntime.sh"
 
 main() {
     cd "$REPO"
-    : "${CARGO_TARGET_DIR:=$CACHE/target}"
-    export CARGO_TARGET_DIR ORT_DISABLE_TELEMETRY=1
+    export ORT_DISABLE_TELEMETRY=1
     check_tools
     step "Formatting"
     cargo fmt --all --check
     step "Shell scripts"
     lint_shell "$@"
+    "$here/test/two-clones.sh"
     # The cgroups and networks of the throwaway cluster are Linux's.
     if [[ $(uname -s) == Linux ]]; then e2e/cluster/unit-test.sh; fi
     step "Lints"
-    cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
+    with_cargo_target cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
     [[ ${1:-} != --without-tests ]] || return 0
     step "Unit tests"
     provide_onnxruntime
-    cargo test --locked --workspace --lib --bins --quiet
+    with_cargo_target cargo test --locked --workspace --lib --bins --quiet
 }
 
 # The full run installs shellcheck; here a machine without it still checks the rest.

@@ -4,10 +4,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
 source "$here/go-tools.sh"
+source "$here/cargo-target.sh"
 
 cd "$REPO"
-: "${CARGO_TARGET_DIR:=$CACHE/target}"
-export CARGO_TARGET_DIR
-cargo run --locked --quiet --package tts-operator --bin tts-operator -- crds --output crds/yaml
+with_cargo_target cargo run --locked --quiet --package tts-operator --bin tts-operator -- crds --output crds/yaml
 install_go_tool helm
 HELM=$(go_tool_dir helm)/helm charts/generate.sh

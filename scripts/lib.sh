@@ -126,7 +126,7 @@ interruptible() {
     INTERRUPTIBLE_PID=$!
     wait "$INTERRUPTIBLE_PID" || status=$?
     INTERRUPTIBLE_PID=
-    return $status
+    return "$status"
 }
 
 # exit_on_signals CLEAN_UP: runs it exactly once at the end, however the script ends

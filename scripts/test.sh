@@ -5,6 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
 source "$here/go-tools.sh"
+source "$here/cargo-target.sh"
 source "$here/images/bring.sh"
 source "$here/cluster/in-use.sh"
 source "$here/cluster/own.sh"

@@ -22,6 +22,8 @@ use_kubeconfig() {
     unset HELM_DRIVER HELM_KUBEAPISERVER HELM_KUBEASGROUPS HELM_KUBEASUSER HELM_KUBECAFILE HELM_KUBECONTEXT \
         HELM_KUBEINSECURE_SKIP_TLS_VERIFY HELM_KUBETLS_SERVER_NAME HELM_KUBETOKEN HELM_NAMESPACE
     export TTS_RUN_KUBECONFIG=$1 KUBECONFIG=$1
+    # Not in ~/.kube, which belongs to the user.
+    export KUBECACHEDIR=$CACHE/kubectl
 }
 
 # select_cluster PURPOSE THROWAWAY_NAME: PURPOSE (tts-operator-demo or tts-operator-e2e) names everything that the run makes in a cluster

@@ -12,7 +12,7 @@ run_nextest() {
     local name=$1 status=0 results=$REPO/target/nextest/ci/junit.xml
     shift
     rm -f "$results"
-    cargo nextest run --locked --workspace --profile ci "$@" || status=$?
+    interruptible with_cargo_target cargo nextest run --locked --workspace --profile ci "$@" || status=$?
     if [[ -f $results ]]; then
         mv "$results" "$REPORTS/tests-$name.xml"
     else

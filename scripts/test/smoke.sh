@@ -4,16 +4,16 @@
 # The demo's cluster in a test run: a cluster that a person's demo left up is not replaced.
 DEMO_CLUSTER=cidemo
 
-run_doctests() { cargo test --locked --workspace --doc --quiet; }
+run_doctests() { with_cargo_target cargo test --locked --workspace --doc --quiet; }
 
 # Without `--bench` criterion runs each benchmark once and measures nothing.
-run_benches_once() { cargo test --locked --workspace --bench '*' --quiet; }
+run_benches_once() { with_cargo_target cargo test --locked --workspace --bench '*' --quiet; }
 
 # run_fuzz_targets SECONDS: each target for so long
 run_fuzz_targets() {
     local seconds=$1 target corpus status=0
     if ! can_fuzz; then
-        cargo test --locked --package tts-planner --test profile --quiet || return
+        with_cargo_target cargo test --locked --package tts-planner --test profile --quiet || return
         skip_step "fuzz targets need a nightly compiler and cargo-fuzz; the tests that do the same on stable passed"
         return
     fi

@@ -1,46 +1,45 @@
 #!/usr/bin/env bash
-# Two clones that build at the same time in one cargo target: each gets its own programs. A stand-in for cargo writes
-# the clone's name as the program.
+# Two clones that share cargo's target folder and build at the same time: each gets its own program. The clones are small
+# stand-ins with this repository's scripts.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../lib.sh"
+source "$here/expect.sh"
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-mkdir -p "$folder"/{fakes,first,second,target/release}
+FOLDER=$(mktemp -d)
+trap 'rm -rf "$FOLDER"' EXIT
+export CARGO_TARGET_DIR=$FOLDER/target
 
-# The first clone's stand-in returns when the second has written its programs or waits for the lock.
-cat >"$folder/fakes/cargo" <<'FAKE'
-#!/usr/bin/env bash
-clone=$(basename "$PWD")
-for program in tts-operator tts-server; do echo "$clone" >"$CARGO_TARGET_DIR/release/$program"; done
-touch "../$clone.built"
-[[ $clone == first ]] || exit 0
-until [[ -e ../second.built ]] || grep -q Waiting ../second.log; do
-    ((SECONDS < 20)) || exit 1
-done
-FAKE
-chmod +x "$folder/fakes/cargo"
+make_clone() {
+    local clone=$FOLDER/$1
+    mkdir -p "$clone/scripts" "$clone/program/src" "$clone/bin"
+    cp "$REPO/scripts/lib.sh" "$REPO/scripts/cargo-target.sh" "$clone/scripts/"
+    printf '[workspace]\nmembers = ["program"]\nresolver = "3"\n' >"$clone/Cargo.toml"
+    printf '[package]\nname = "tts-program"\nversion = "0.1.0"\nedition = "2024"\n' >"$clone/program/Cargo.toml"
+    printf 'fn main() { println!("%s"); }\n' "$1" >"$clone/program/src/main.rs"
+    # Older than any build, as in a clone that was made yesterday.
+    find "$clone" -type f -exec touch --date=yesterday {} +
+}
 
-build() (
-    cd "$folder/$1"
-    source "$here/../programs.sh"
-    export PATH=$folder/fakes:$PATH CARGO_TARGET_DIR=$folder/target
-    with_lock "$CARGO_TARGET_DIR/.programs.lock" "it builds in $CARGO_TARGET_DIR" build_programs
+build_in() (
+    cd "$FOLDER/$1"
+    # shellcheck disable=SC1091 # a copy of a script that is checked by itself
+    source scripts/lib.sh
+    # shellcheck disable=SC1091
+    source scripts/cargo-target.sh
+    with_cargo_target build_program
 )
 
-: >"$folder/second.log"
-build first &
-first=$!
-until [[ -e $folder/first.built ]]; do
-    ((SECONDS < 20)) || fail "the first clone did not build"
-done
-build second >"$folder/second.log"
-wait "$first"
-for clone in first second; do
-    for program in tts-operator tts-server; do
-        [[ $(cat "$folder/$clone/bin/$program") == "$clone" ]] ||
-            fail "the $program of the clone '$clone' is that of '$(cat "$folder/$clone/bin/$program")'"
+build_program() { cargo build --quiet --offline && cp "$FOLDER/target/debug/tts-program" bin/; }
+
+make_clone first
+make_clone second
+for round in 1 2; do
+    build_in first &
+    first=$!
+    build_in second &
+    wait "$first" "$!"
+    for clone in first second; do
+        expect "round $round: the $clone clone has its own program" test "$("$FOLDER/$clone/bin/tts-program")" = "$clone"
     done
 done
-say "ok: two clones that build at the same time get their own programs"
