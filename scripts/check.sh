@@ -17,9 +17,13 @@ main() {
     cargo fmt --all --check
     step "Shell scripts"
     lint_shell "$@"
-    "$here/test/two-clones.sh"
-    # The cgroups and networks of the throwaway cluster are Linux's.
-    if [[ $(uname -s) == Linux ]]; then e2e/cluster/unit-test.sh; fi
+    python3 "$here/test/archives.py"
+    # These need GNU's tools, and the cluster's logic is about Linux.
+    if [[ $(uname -s) == Linux ]]; then
+        "$here/test/two-clones.sh"
+        "$here/test/builder.sh"
+        e2e/cluster/unit-test.sh
+    fi
     step "Lints"
     with_cargo_target cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
     [[ ${1:-} != --without-tests ]] || return 0

@@ -5,13 +5,19 @@
 # TTS_BUILDER names the one to use.
 choose_builder() {
     for BUILDER in ${TTS_BUILDER:-docker podman buildah}; do
-        if have "$BUILDER" && timeout 20 "$BUILDER" info >/dev/null 2>&1; then
+        if builder_works; then
             [[ $BUILDER != buildah ]] || buildah_command
             return
         fi
     done
     fail "no program that builds images works here: tried docker, podman and buildah" \
-        "start one, or install buildah with: apt-get install buildah"
+        "start one, or install buildah with: apt-get install buildah" "(docker needs its buildx plugin)"
+}
+
+# Docker without BuildKit cannot build our Containerfiles: the plugin is a package of its own.
+builder_works() {
+    have "$BUILDER" && timeout 20 "$BUILDER" info >/dev/null 2>&1 || return
+    [[ $BUILDER != docker ]] || docker buildx version >/dev/null 2>&1
 }
 
 # buildah keeps its images in the cache folder. chroot needs no user namespace; vfs, which copies a whole image for each

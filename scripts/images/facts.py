@@ -19,16 +19,35 @@ def unpacked_size(layer) -> int:
         return sum(file.size for file in files if file.isreg())
 
 
+def oci_image(archive: tarfile.TarFile) -> tuple[str, list]:
+    """The manifest's digest and the layers."""
+    index = json.load(archive.extractfile("index.json"))
+    descriptor = index["manifests"][0]
+    manifest = json.load(blob(archive, descriptor["digest"]))
+    while "manifests" in manifest:  # an index of platforms: the archive holds one
+        descriptor = manifest["manifests"][0]
+        manifest = json.load(blob(archive, descriptor["digest"]))
+    return descriptor["digest"], [blob(archive, layer["digest"]) for layer in manifest["layers"]]
+
+
+def docker_image(archive: tarfile.TarFile) -> tuple[str, list]:
+    """`docker save` before Docker 25: there is no manifest yet, so the digest is that of the configuration (the image ID)."""
+    (image,) = json.load(archive.extractfile("manifest.json"))
+    config = image["Config"].removeprefix("blobs/sha256/").removesuffix(".json")
+    return f"sha256:{config}", [archive.extractfile(layer) for layer in image["Layers"]]
+
+
 def main() -> None:
     with tarfile.open(sys.argv[1]) as archive:
-        index = json.load(archive.extractfile("index.json"))
-        descriptor = index["manifests"][0]
-        manifest = json.load(blob(archive, descriptor["digest"]))
-        while "manifests" in manifest:  # an index of platforms: the archive holds one
-            descriptor = manifest["manifests"][0]
-            manifest = json.load(blob(archive, descriptor["digest"]))
-        size = sum(unpacked_size(blob(archive, layer["digest"])) for layer in manifest["layers"])
-    print(descriptor["digest"], size)
+        names = archive.getnames()
+        if "index.json" in names:
+            digest, layers = oci_image(archive)
+        elif "manifest.json" in names:
+            digest, layers = docker_image(archive)
+        else:
+            sys.exit(f"error: {sys.argv[1]} has neither index.json nor manifest.json: it is no archive of an image")
+        size = sum(unpacked_size(layer) for layer in layers)
+    print(digest, size)
 
 
 main()
