@@ -30,7 +30,17 @@ is chosen.
 USAGE
 }
 
+# needs_root COMMAND: with nothing to stop, `down` needs nothing
+needs_root() {
+    case $1 in
+    up | load | enter) ((EUID != 0)) ;;
+    down) ((EUID != 0)) && compgen -G "$CACHE/cluster/*/*/" >/dev/null ;;
+    *) return 1 ;;
+    esac
+}
+
 main() {
+    if needs_root "${1:-}"; then exec "$REPO/scripts/as-root.sh" "$here/cluster.sh" "$@"; fi
     local command=${1:-} name='' node=real all_clones=''
     shift || true
     while (($# > 0)); do
