@@ -20,13 +20,15 @@ SYSTEM=tts-system
 NAMESPACE=default
 TUNNEL=
 CLAIMED=
+# Whether a failure has anything to explain: a refused run has not touched a cluster.
+STARTED=
 export TTS_DEMO_TEXT=${TTS_DEMO_TEXT:-The quick brown fox jumps over the lazy dog.}
 
 main() {
     local start=$SECONDS
     cd "$REPO"
-    select_cluster "$DEMO" "$THROWAWAY"
     exit_on_signals finish
+    select_cluster "$DEMO" "$THROWAWAY"
     interruptible "$here/setup" demo
     interruptible "$here/build.sh"
     step "Images"
@@ -41,6 +43,7 @@ main() {
 
 # provide_cluster: each demo starts from nothing, so that it shows what it says
 provide_cluster() {
+    STARTED=yes
     case $CLUSTER_WAY in
     throwaway)
         step "Throwaway cluster"
@@ -180,17 +183,20 @@ show() {
 # finish: a demo on a cluster of yours that did not succeed leaves nothing there
 finish() {
     [[ -z $TUNNEL ]] || kill "$TUNNEL" 2>/dev/null || true
-    ((EXIT_STATUS != 0)) || return 0
-    ((EXIT_STATUS >= 128)) || explain
-    if [[ -n $CLAIMED ]]; then
-        step "Removing what the demo made"
-        remove_run "$DEMO"
+    if ((EXIT_STATUS != 0)); then
+        [[ -z $STARTED ]] || ((EXIT_STATUS >= 128)) || explain
+        if [[ -n $CLAIMED ]]; then
+            step "Removing what the demo made"
+            remove_run "$DEMO"
+        fi
     fi
+    forget_context
 }
 
 remove() {
     [[ $(cluster_way) == own ]] || fail "set TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT to the cluster that the demo is on" \
         "a throwaway cluster is stopped with make cluster-down, a kind cluster with: kind delete cluster --name $DEMO"
+    trap forget_context EXIT
     reach_own_cluster "$DEMO"
     is_own_run "$DEMO" || fail "the cluster of the context '$TTS_E2E_CONTEXT' has no demo that this user made"
     remove_run "$DEMO"
@@ -199,7 +205,6 @@ remove() {
 # explain: what a person would ask for next when something did not work
 explain() {
     {
-        [[ -s $KUBECONFIG ]] || return 0
         printf '\n==> The demo failed. What the cluster says:\n'
         kubectl get pods --all-namespaces --output wide
         kubectl --namespace "$NAMESPACE" describe ttsvoices,ttsdeployments

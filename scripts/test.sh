@@ -25,17 +25,19 @@ CLUSTER='test'
 # Names everything that the tests make in a cluster of yours.
 PURPOSE=tts-operator-e2e
 CLAIMED=
+STARTED=
 REPORTS=$REPO/target/reports
 
 main() {
     cd "$REPO"
+    exit_on_signals finish
     # First: a run that is refused leaves the reports of the last one.
     select_cluster "$PURPOSE" "$CLUSTER"
+    STARTED=yes
     rm -rf "$REPORTS"
     mkdir -p "$REPORTS"
     : "${CARGO_TARGET_DIR:=$CACHE/target}"
     export CARGO_TARGET_DIR
-    exit_on_signals finish
     interruptible "$here/setup" test
     interruptible "$here/build.sh"
     set_environment
@@ -90,6 +92,8 @@ finish() {
         step "Removing what the tests made"
         remove_run "$PURPOSE"
     fi
+    forget_context
+    [[ -n $STARTED ]] || return 0
     if uses_throwaway && [[ -d $CLUSTERS/$CLUSTER ]]; then
         cp -r "$CLUSTERS/$CLUSTER/log" "$REPORTS/cluster-log" 2>/dev/null || true
         e2e/cluster/cluster.sh down --name "$CLUSTER"

@@ -29,9 +29,11 @@ reach_own_cluster() {
     lock_run "$1"
 }
 
-# copy_context: the one context, with its credentials, in a file that nobody else can read and nobody else changes
+# copy_context: the one context, with its credentials, in a file of this process that nobody else can read. It goes with
+# forget_context, or with the next run after a process that was killed.
 copy_context() {
-    local names copy=$CACHE/own-clusters/kubeconfig-$CLONE_ID
+    local names copy=$CACHE/own-clusters/kubeconfig-$BASHPID
+    forget_contexts_of_the_dead
     names=$(KUBECONFIG=$TTS_E2E_KUBECONFIG kubectl config get-contexts --output name 2>&1) ||
         fail "TTS_E2E_KUBECONFIG=$TTS_E2E_KUBECONFIG cannot be read: $names"
     [[ -n $names ]] || fail "TTS_E2E_KUBECONFIG=$TTS_E2E_KUBECONFIG has no context" \
@@ -42,7 +44,17 @@ copy_context() {
     rm -f "$copy"
     (umask 077 && KUBECONFIG=$TTS_E2E_KUBECONFIG kubectl config view --raw --flatten --minify \
         --context "$TTS_E2E_CONTEXT" >"$copy")
+    OWN_CONTEXT_COPY=$copy
     use_kubeconfig "$copy"
+}
+
+forget_context() { [[ -z ${OWN_CONTEXT_COPY:-} ]] || rm -f "$OWN_CONTEXT_COPY"; }
+
+forget_contexts_of_the_dead() {
+    local copy
+    for copy in "$CACHE"/own-clusters/kubeconfig-*; do
+        if [[ -f $copy ]] && ! kill -0 "${copy##*-}" 2>/dev/null; then rm -f "$copy"; fi
+    done
 }
 
 # lock_run PURPOSE: held until this process ends

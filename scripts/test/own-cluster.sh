@@ -42,7 +42,8 @@ main() {
 finish() {
     local status=$?
     "$REPO/e2e/cluster/cluster.sh" down --name "$NAME"
-    rm -rf "$FOLDER" "$CACHE/own-clusters/kubeconfig-$CLONE_ID"
+    rm -rf "$FOLDER"
+    forget_contexts_of_the_dead
     return $status
 }
 
@@ -73,6 +74,7 @@ copied_context() (
     select_cluster tts-operator-e2e none >/dev/null
     stat --format '%a' "$KUBECONFIG"
     cat "$KUBECONFIG"
+    forget_context
 )
 
 a_copy_of_one_context_is_used() {
@@ -99,7 +101,7 @@ stay() { exec sleep infinity; }
 # a_run: in the background, so in a shell of its own
 a_run() {
     trap 'exit 143' TERM
-    trap 'stop_interruptible; remove_run tts-operator-e2e' EXIT
+    trap 'stop_interruptible; remove_run tts-operator-e2e; forget_context' EXIT
     export TTS_E2E_KUBECONFIG=$USERS_KUBECONFIG TTS_E2E_CONTEXT=throwaway
     select_cluster tts-operator-e2e none
     make_things
