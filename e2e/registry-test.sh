@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The documented install on a cluster of one's own: the commands of README.md, as they stand there, against a throwaway
-# cluster and a registry in its network; then an installation that is pinned to digests.
+# cluster and a registry in its network; then an installation that is pinned to digests, and a changed image.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../scripts/lib.sh"
@@ -29,6 +29,7 @@ main() {
     start_registry
     type_readme
     install_by_digest
+    roll_out_a_changed_image
 }
 
 # The address of the API server is one that the node and the host both reach.
@@ -81,9 +82,18 @@ type_readme() {
     bash "$script" </dev/null || fail "a command of README.md does not work as it stands (see above)"
     [[ $(head -c 4 "$SCRATCH/hello.wav") == RIFF ]] || fail "curl got no WAV file"
     # Uninstalled as README.md says, nothing but the CRDs is left.
-    [[ -z $(kubectl get deployments --all-namespaces --output name) ]] || fail "the uninstallation left deployments behind"
+    # Children of deleted objects are collected a moment later.
+    await_no_deployments || fail "the uninstallation left deployments behind"
     kubectl get crd ttsvoices.tts-operator.dev >/dev/null
     grep -q 'GET.*/v2/speech/tts-server/.*containerd' "$SCRATCH/registry.log" || fail "the node pulled no image"
+}
+
+await_no_deployments() {
+    local deadline=$((SECONDS + 60))
+    until [[ -z $(kubectl get deployments --all-namespaces --output name) ]]; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.2
+    done
 }
 
 install_by_digest() {
@@ -112,6 +122,39 @@ expect_image() {
         --output 'jsonpath={range .items[*]}{.status.containerStatuses[0].imageID}{"\n"}{end}' | sort -u)
     [[ $running == "$3" ]] || fail "the pods of $2 run '$running' and not '$3'"
     say "ok: the pods of $2 run $3"
+}
+
+roll_out_a_changed_image() {
+    step "A changed image"
+    local context=$SCRATCH/changed base changed digest
+    mkdir "$context"
+    base=$(engine_load "$(image_archive tts-server)")
+    printf 'FROM %s\nLABEL changed=yes\n' "$base" >"$context/Containerfile"
+    { engine_build "$context" localhost/tts-server-changed:dev "$TARGETARCH" &&
+        engine_save localhost/tts-server-changed:dev "$context/changed.tar"; } >"$SCRATCH/changed.log" 2>&1 ||
+        fail "the changed image was not built: $(<"$SCRATCH/changed.log")"
+    digest=$(engine_push "$context/changed.tar" "$HOST/pinned/tts-server:any")
+    changed=$HOST/pinned/tts-server@$digest
+    [[ $changed != "$SERVER" ]] || fail "the changed image has the digest of the first one"
+    # The tag has moved and the installation is pinned: nothing of it follows.
+    expect_image default app.kubernetes.io/instance=greeter "$SERVER"
+    install_chart "$changed"
+    kubectl wait --for="jsonpath={.spec.template.spec.containers[0].image}=$HOST/pinned/tts-server:not-pushed@$digest" \
+        --timeout=60s deployment/greeter >/dev/null
+    kubectl rollout status --timeout=120s deployment/greeter >/dev/null
+    await_image default app.kubernetes.io/instance=greeter "$changed"
+    helm test tts-operator --namespace tts-system --timeout=4m >/dev/null
+    say "ok: helm test"
+}
+
+# await_image NAMESPACE SELECTOR NAME@DIGEST: the old pods are Running until they have drained
+await_image() {
+    local deadline=$((SECONDS + 90))
+    until (expect_image "$@") >/dev/null 2>&1; do
+        ((SECONDS < deadline)) || break
+        sleep 0.5
+    done
+    expect_image "$@"
 }
 
 finish() {

@@ -43,6 +43,7 @@ main() {
     set_environment
 
     run_step format-and-lints "$here/check.sh" --without-tests
+    run_step cache-pruning "$here/test/cache.sh"
     run_step licences check_licences
     run_step crate-advisories check_crate_advisories
     run_step go-vulnerabilities check_go_vulnerabilities
@@ -58,6 +59,7 @@ main() {
         run_step throwaway-cluster e2e/cluster/test.sh
         run_step cluster-of-the-user "$here/test/own-cluster.sh"
         run_step demo-on-kind "$here/test/kind.sh"
+        run_step documented-install e2e/registry-test.sh
         start_cluster
     else
         claim_cluster "$PURPOSE"

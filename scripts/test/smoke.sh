@@ -44,9 +44,9 @@ run_demo() {
 }
 
 install_manifest_is_installed() {
+    cd "$REPO" || return
     local on=(bin/kubectl --kubeconfig "$(e2e/cluster/cluster.sh kubeconfig --name "$DEMO_CLUSTER")")
-    cd "$REPO" &&
-        say "objects of deploy/install.yaml in the cluster:" &&
+    say "objects of deploy/install.yaml in the cluster:" &&
         "${on[@]}" get --filename deploy/install.yaml --output name &&
         "${on[@]}" --namespace tts-system rollout status deployment/tts-operator --timeout=60s &&
         [[ $("${on[@]}" get namespace tts-system --output 'jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}') == restricted ]]
