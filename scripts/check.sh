@@ -22,6 +22,7 @@ main() {
     if [[ $(uname -s) == Linux ]]; then
         "$here/test/two-clones.sh"
         "$here/test/builder.sh"
+        "$here/test/glibc.sh"
         e2e/cluster/unit-test.sh
     fi
     step "Lints"

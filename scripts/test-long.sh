@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # What is too slow for `make test`, run by hand: the planner's validation grid, the fuzz targets for ten minutes each, the
-# benchmarks with measurements. Writes docs/test-long.md; commit it.
+# benchmarks with measurements, a build with zig. Writes docs/test-long.md; commit it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
+source "$here/cargo-target.sh"
+source "$here/images/base.sh"
+source "$here/images/glibc.sh"
 source "$here/install/packages.sh"
 source "$here/install/onnxruntime.sh"
 source "$here/install/cargo-tools.sh"
@@ -29,9 +32,23 @@ main() {
 
     run_step planner-grid cargo run --locked --release --package tts-planner --example validate
     run_step fuzz run_fuzz_targets "$TTS_LONG_FUZZ_SECONDS"
+    run_step build-with-zig build_with_zig
     run_step benches cargo bench --locked --workspace --bench '*'
     write_record >docs/test-long.md
     python3 "$here/test/summary.py" "$REPORTS"
+}
+
+# The way that a host with a newer C library than the base image's takes by itself.
+build_with_zig() {
+    local program status=0
+    TTS_BUILD_WITH=zig "$here/build.sh" || return
+    for program in tts-operator tts-server; do
+        say "bin/$program asks for glibc $(highest_glibc "bin/$program"), the base has $(base_glibc)"
+        (check_glibc "bin/$program") || status=1
+    done
+    bin/tts-server say "Built with zig." --output "$REPORTS/zig.wav" || status=1
+    "$here/build.sh" || status=1
+    return $status
 }
 
 write_record() {

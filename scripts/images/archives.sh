@@ -51,16 +51,17 @@ build_image() {
         return
     fi
     choose_builder
-    if [[ $name != tts-pause ]]; then provide_base; fi
     if [[ $name == tts-server ]]; then install_onnxruntime "$TARGETARCH"; fi
     mkdir -p "$CACHE/images"
-    # Clones share the builder's store, where the image has the same name for all of them.
+    # Clones share the base and the builder's store, where the image has the same name for all of them.
     with_lock "$CACHE/images/.lock" "it builds an image" build_archive_once "$name" "$archive"
 }
 
+# build_archive_once NAME ARCHIVE: another clone with the same content may have built it meanwhile
 build_archive_once() {
-    # Another clone with the same content may have built it meanwhile.
-    [[ -f $2 ]] || with_progress "Image $1 with $BUILDER (3 to 30 s)" build_archive "$1" "$2"
+    [[ ! -f $2 ]] || return 0
+    if [[ $1 != tts-pause ]]; then provide_base; fi
+    with_progress "Image $1 with $BUILDER (3 to 30 s)" build_archive "$1" "$2"
 }
 
 # build_archive NAME ARCHIVE
@@ -93,17 +94,6 @@ prepare_context() {
         onnxruntime=$(onnxruntime_dir "$TARGETARCH")
         cp -r "$onnxruntime" "$context/$TARGETARCH/onnxruntime"
     fi
-}
-
-# check_glibc BINARY: a binary made on a newer Linux may ask for symbols that the base's C library does not have
-check_glibc() {
-    local available needed
-    available=$(base_glibc)
-    [[ -n $available ]] && have objdump || return 0
-    needed=$(objdump -T "$1" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | cut -d_ -f2 | sort -Vu | tail -n 1)
-    [[ $(printf '%s\n' "$needed" "$available" | sort -V | tail -n 1) == "$available" ]] ||
-        fail "$1 needs glibc $needed, and $BASE_IMAGE has $available" \
-            "build on a Linux as old as the base, or take a newer base: TTS_BASE_IMAGE=docker.io/library/debian:trixie-slim"
 }
 
 # print_image NAME: a line for a person
