@@ -17,6 +17,7 @@ usage() {
     cat <<'USAGE'
 usage: images.sh build [NAME...]   build what has changed; prints name, digest and unpacked size of each
        images.sh load NAME         bring them to the cluster in use (the throwaway one is NAME); prints `registry tag`
+       images.sh archive NAME      print where the image's archive is
 NAME is tts-operator, tts-server or tts-pause (the throwaway cluster's sandbox); the first two unless given.
 TARGETARCH=arm64 builds for the other processor, from binaries in bin/arm64.
 USAGE
@@ -29,6 +30,7 @@ build)
     for name in "$@"; do build_image "$name"; done
     for name in "$@"; do print_image "$name"; done
     ;;
+archive) image_archive "${2:?archive needs a name}" ;;
 load) bring_images "${2:-node}" ;;
 *) usage >&2 && exit 2 ;;
 esac

@@ -49,6 +49,7 @@ main() {
     run_step go-vulnerabilities check_go_vulnerabilities
     run_step python-vulnerabilities check_python_vulnerabilities
     require_step images "$here/images.sh" build
+    run_step image-contents image_contents
     run_unit_tests
     run_step coverage measure_coverage
     run_step doctests run_doctests
@@ -70,6 +71,14 @@ main() {
     [[ -n ${TTS_IMAGE_TAG:-} ]] || fail "the images did not get to the cluster"
     export TTS_IMAGE_REGISTRY TTS_IMAGE_TAG
     run_integration_tests
+}
+
+# Bills of materials and licences are in the images and complete.
+image_contents() {
+    local name
+    for name in tts-operator tts-server; do
+        python3 "$here/test/image_contents.py" "$name" "$("$here/images.sh" archive "$name")" || return
+    done
 }
 
 set_environment() {

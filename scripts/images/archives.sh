@@ -32,7 +32,8 @@ image_archive() {
     case $name in
     tts-pause) inputs+=("$REPO/e2e/cluster/pause/pause.c") ;;
     *)
-        inputs+=("$(image_binary "$name")" "$REPO/scripts/images/system-files.sh" "$BASE_IMAGE")
+        inputs+=("$(image_binary "$name")" "$REPO/scripts/images/system-files.sh" "$BASE_IMAGE"
+            "$REPO/scripts/images/notices.py" "$REPO/Cargo.lock")
         [[ $name != tts-server ]] || inputs+=("${ONNXRUNTIME_WHEEL_SHA256[$(wheel_arch "$TARGETARCH")]}")
         ;;
     esac
@@ -90,6 +91,10 @@ prepare_context() {
     fi
     cp "$REPO/LICENSE" "$REPO/scripts/images/system-files.sh" "$context/" &&
         install -m 755 "$(image_binary "$name")" "$context/$TARGETARCH/$name" || return
+    local others=()
+    [[ $name != tts-server ]] ||
+        others+=("onnxruntime=$ONNXRUNTIME_VERSION=MIT=pkg:pypi/onnxruntime@$ONNXRUNTIME_VERSION")
+    python3 "$REPO/scripts/images/notices.py" "$name" "$TARGETARCH" "$context" "${others[@]}" || return
     if [[ $name == tts-server ]]; then
         onnxruntime=$(onnxruntime_dir "$TARGETARCH")
         cp -r "$onnxruntime" "$context/$TARGETARCH/onnxruntime"

@@ -43,6 +43,21 @@ for package in "$@"; do
     [ -s "$target/usr/share/doc/$package/copyright" ] || { echo "$package has no copyright file" >&2 && exit 1; }
 done
 
+# What of Debian is in the image, as a bill of materials (CycloneDX).
+mkdir -p "$target/usr/share/doc/system"
+{
+    printf '{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": ['
+    separator=
+    for file in "$target"/var/lib/dpkg/status.d/*; do
+        name=$(sed -n 's/^Package: //p' "$file")
+        version=$(sed -n 's/^Version: //p' "$file")
+        printf '%s\n {"type": "library", "name": "%s", "version": "%s", "purl": "pkg:deb/debian/%s@%s?arch=%s"}' \
+            "$separator" "$name" "$version" "$name" "$version" "$(sed -n 's/^Architecture: //p' "$file")"
+        separator=,
+    done
+    printf '\n]}\n'
+} >"$target/usr/share/doc/system/sbom.cdx.json"
+
 mkdir -p "$target/etc/ssl/certs"
 cp /etc/ssl/certs/ca-certificates.crt "$target/etc/ssl/certs/"
 
