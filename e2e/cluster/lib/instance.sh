@@ -12,7 +12,7 @@ instance_supervisor() {
     local state pid
     state=$(instance_state "$1")
     pid=$(cat "$state/supervisor.pid" 2>/dev/null) || return
-    tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$state" || return
+    { tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qxF "$state" || return
     printf '%s\n' "$pid"
 }
 
