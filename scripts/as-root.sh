@@ -51,7 +51,7 @@ give_back() {
     [[ -d $CACHE ]] || return 0
     sudo find "$CACHE" -xdev -path "$CACHE/cluster" -prune -o -uid 0 -exec chown --no-dereference "$owner" {} +
     [[ -d $CACHE/cluster ]] || return 0
-    sudo chown "$owner" "$CACHE/cluster" "$CLUSTERS"
+    sudo find "$CACHE/cluster" "$CLUSTERS" -maxdepth 1 -uid 0 -exec chown --no-dereference "$owner" {} +
     for state in "$CLUSTERS"/*/; do
         [[ -d $state ]] || continue
         sudo chown "$owner" "$state"

@@ -44,8 +44,15 @@ go_tool_flags() {
     esac
 }
 
-# go_release: `1.26` of go1.26.8. A patch release is no reason to build for ten minutes.
-go_release() { go version 2>/dev/null | sed -nE 's/^go version go([0-9]+\.[0-9]+).*/\1/p'; }
+# go_release: `1.26` of go1.26.8. A patch release is no reason to build for ten minutes. TTS_GO_RELEASE is what the user's Go
+# said before a command was run as root: Go writes into the home folder of whoever asks it.
+go_release() {
+    if [[ -n ${TTS_GO_RELEASE:-} ]]; then
+        printf '%s\n' "$TTS_GO_RELEASE"
+        return
+    fi
+    go version 2>/dev/null | sed -nE 's/^go version go([0-9]+\.[0-9]+).*/\1/p'
+}
 
 # go_tool_dir NAME: where the built tool lies; the folder need not be there yet
 go_tool_dir() {

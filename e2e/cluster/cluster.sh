@@ -40,7 +40,11 @@ needs_root() {
 }
 
 main() {
-    if needs_root "${1:-}"; then exec "$REPO/scripts/as-root.sh" "$here/cluster.sh" "$@"; fi
+    if needs_root "${1:-}"; then
+        TTS_GO_RELEASE=$(go_release)
+        export TTS_GO_RELEASE
+        exec "$REPO/scripts/as-root.sh" "$here/cluster.sh" "$@"
+    fi
     local command=${1:-} name='' node=real all_clones=''
     shift || true
     while (($# > 0)); do
