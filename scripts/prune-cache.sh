@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Removes from the cache folder what this clone does not need and no clone has used for TTS_CACHE_DAYS days (14 unless
-# set): older versions of tools, older images, cargo's incremental results. A use sets the time of what is used.
+# set): older versions of tools, older images, cargo's results. A use sets the time of what is used.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
@@ -9,6 +9,8 @@ source "$here/install/onnxruntime.sh"
 source "$here/install/packages.sh"
 source "$here/install/python.sh"
 source "$here/install/cargo-tools.sh"
+source "$here/install/llvm-tools.sh"
+source "$here/install/zig.sh"
 source "$here/images/base.sh"
 source "$here/images/archives.sh"
 
@@ -21,7 +23,7 @@ main() {
     needed=$(needed_paths)
     while IFS= read -r -d '' path; do
         grep -qxF -- "${path%.facts}" <<<"$needed" || old+=("$path")
-    done < <(unused_paths)
+    done < <(unused_paths && unused_packages)
     ((${#old[@]} > 0)) || return 0
     step "Removing from the cache what was not used for $DAYS days"
     du --summarize --human-readable --total -- "${old[@]}" | sed 's/^/    /'
@@ -34,6 +36,9 @@ needed_paths() {
     for name in "${GO_TOOLS[@]}"; do go_tool_dir "$name"; done
     cargo_tool_dir cargo-deny "$CARGO_DENY_VERSION"
     cargo_tool_dir cargo-nextest "$CARGO_NEXTEST_VERSION"
+    cargo_tool_dir cargo-fuzz "$CARGO_FUZZ_VERSION"
+    llvm_tools_wheel_dir
+    zig_dir
     dirname "$(promtool_path)"
     python_venv
     onnxruntime_dir amd64
@@ -50,6 +55,25 @@ unused_paths() {
     find "$CACHE" -mindepth 1 -maxdepth 1 -name 'venv-*' -mtime "+$DAYS" -print0
     for folder in "$CACHE"/target/*/incremental; do
         [[ ! -d $folder ]] || find "$folder" -mindepth 1 -maxdepth 1 -mtime "+$DAYS" -print0
+    done
+}
+
+# unused_packages: the files of compiled packages, as above. Cargo reads the fingerprints of what a build uses, and the time
+# of that is all there is to tell; so nothing where a file system keeps no such times.
+unused_packages() {
+    local used fingerprint folder
+    [[ -d $CACHE/target ]] || return 0
+    case ,$(findmnt --noheadings --output OPTIONS --target "$CACHE/target" 2>/dev/null || echo noatime), in
+    *,noatime,*) return 0 ;;
+    esac
+    used=$(find "$CACHE/target" -path '*/.fingerprint/*' -type f -atime "-$DAYS" -printf '%h\n' | sort --unique)
+    for fingerprint in "$CACHE"/target{,/*}/{debug,release}/.fingerprint/*-????????????????; do
+        [[ -d $fingerprint ]] || continue
+        ! grep -qxF -- "$fingerprint" <<<"$used" || continue
+        printf '%s\0' "$fingerprint"
+        for folder in "${fingerprint%/.fingerprint/*}"/{build,deps}; do
+            [[ ! -d $folder ]] || find "$folder" -mindepth 1 -maxdepth 1 -name "*-${fingerprint##*-}*" -print0
+        done
     done
 }
 

@@ -28,6 +28,15 @@ made 40 images/tts-server-amd64-0123456789abcdef.tar.facts
 made 40 target/debug/incremental/old
 made 3 target/debug/incremental/new
 made 40 target/debug/deps
+# compiled DAYS NAME-ID: a package that a build used last so many days ago
+compiled() {
+    made "$1" "target/debug/.fingerprint/$2"
+    made "$1" "target/debug/build/$2"
+    touch "$CACHE/target/debug/deps/lib$2.rlib" "$CACHE/target/debug/deps/$2.d"
+    touch -a --date "$1 days ago" "$CACHE/target/debug/.fingerprint/$2/content"
+}
+compiled 40 serde-0123456789abcdef
+compiled 3 serde-fedcba9876543210
 made 40 containers
 mark_used "$CACHE/tools/coredns-0123456789abcdef"
 
@@ -43,6 +52,11 @@ gone venv-0123456789abcdef
 gone images/tts-server-amd64-0123456789abcdef.tar
 gone images/tts-server-amd64-0123456789abcdef.tar.facts
 gone target/debug/incremental/old
+for item in .fingerprint/serde build/serde deps/libserde; do
+    suffix=$([[ $item != deps/* ]] || printf .rlib)
+    gone "target/debug/$item-0123456789abcdef$suffix"
+    kept "target/debug/$item-fedcba9876543210$suffix"
+done
 grep -q "K.*$CACHE/tools/helm-0123456789abcdef" <<<"$printed" || fail "what is removed is not listed with its size: $printed"
 [[ -z $("$REPO/scripts/prune-cache.sh") ]] || fail "a second run found something to remove"
 say "ok: old versions are removed; what this clone needs and what was used lately is kept"
