@@ -88,7 +88,7 @@ async fn install_test_upgrade_uninstall() -> Result<()> {
     contains_all(&refused, &["image.registry is not set"])?;
 
     let notes = helm.operator(&[]).await?;
-    contains_all(&notes, &["looks after all namespaces", "kubectl wait"])?;
+    contains_all(&notes, &["manages all namespaces", "kubectl wait"])?;
     ensure!(!notes.contains("not installed yet"), "{notes}");
     with_namespace(&cluster, "helm", async |namespace| {
         namespace.apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat()).await?;

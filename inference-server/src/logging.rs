@@ -18,7 +18,7 @@ pub struct LogOptions {
 }
 
 pub fn start(options: &LogOptions) -> Result<(), ParseError> {
-    // ONNX Runtime tells of every node it places at `info`: its own level, unless the filter names it.
+    // ONNX Runtime logs every node placement at `info`: it gets a level of its own, unless the filter names it.
     let filter = if options.log_filter.contains("ort") {
         options.log_filter.clone()
     } else {

@@ -189,7 +189,7 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
             .map(|name| (name.to_owned(), VoiceLocation::Builtin(name.to_owned())))
             .to_vec()
     };
-    // What the container may use, rounded down. Without a limit that is the whole node: each worker costs memory.
+    // The CPU limit of the container, rounded down. Without a limit it is the whole node, and each worker costs memory.
     let cores = || {
         std::thread::available_parallelism()
             .map_or(1, std::num::NonZero::get)
@@ -219,13 +219,13 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
             max_connections: usize::try_from(options.max_connections)?,
         },
     };
-    // Two threads carry the connections; speech runs on the workers' own threads.
+    // Two threads handle the connections; synthesis runs on the workers' own threads.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let result = runtime.block_on(http::serve(config));
-    // Do not wait for workers: no client is waiting for their runs any more.
+    // Do not wait for workers: no client waits for their runs any more.
     runtime.shutdown_background();
     Ok(result?)
 }
@@ -297,7 +297,7 @@ fn probe(
 
 fn main() -> ExitCode {
     // The official builds of ONNX Runtime report to Microsoft unless this is set before they load, and setting a
-    // variable in a running process is unsafe: start once more with it set.
+    // variable in a running process is unsafe: restart once with it set.
     const NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
     if std::env::var_os(NO_TELEMETRY).is_none_or(|value| value != "1") {
         let error = match std::env::current_exe() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-/// Between attempts.
+/// Delay between attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 const SHORTEST_SECONDS: f64 = 0.5;
 const QUIETEST: f64 = 0.005;
@@ -31,7 +31,7 @@ pub enum ProbeError {
     NoSpeech { url: String, reason: String },
 }
 
-/// What was heard.
+/// The audio that was received.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Heard {
     pub seconds: f64,
@@ -75,7 +75,7 @@ pub async fn probe(
     }
 }
 
-/// The body, or what to try again for.
+/// The body, or the reason to retry.
 async fn attempt(
     client: &reqwest::Client,
     url: &str,
@@ -113,7 +113,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// A whole WAV of 16-bit samples, long and loud enough.
+/// Verifies a complete WAV file of 16-bit samples, long and loud enough.
 fn check(wav: &[u8]) -> Result<Heard, String> {
     let number = |at: usize| {
         wav.get(at..at + 4)

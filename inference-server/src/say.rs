@@ -1,4 +1,4 @@
-//! `tts-server say`: text to a WAV file, with no server, no socket and no file but the output.
+//! `tts-server say`: text to a WAV file, without a server, a socket, or any file besides the output.
 
 use std::{fs, io::Read, io::Write, path::Path};
 
@@ -28,7 +28,7 @@ impl From<crate::engine::EngineError> for SayError {
     }
 }
 
-/// Says a text (`-`: standard input) into a WAV file (`-`: standard output).
+/// Synthesizes a text (`-`: standard input) to a WAV file (`-`: standard output).
 pub fn say(
     text: &str,
     output: &Path,

@@ -41,7 +41,7 @@ impl fmt::Display for Format {
 
 const BYTES_PER_SAMPLE: u32 = 2;
 
-/// A WAV header for this many bytes of samples; none: a stream whose length is not known yet.
+/// A WAV header for this many bytes of samples; `None` for a stream, whose length is not known yet.
 ///
 /// Sizes of a stream are `0xffff_ffff`, which players and libraries take as "until the data ends" (`FFmpeg` writes and
 /// reads it so).
@@ -69,7 +69,7 @@ pub fn wav_header(sample_rate: u32, data_bytes: Option<u32>) -> [u8; 44] {
     header
 }
 
-/// Samples as 16-bit integers; what is beyond full scale is clipped.
+/// Samples as 16-bit integers, clipped to full scale.
 pub fn pcm16(samples: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(samples.len() * 2);
     for sample in samples {
@@ -83,7 +83,7 @@ pub fn pcm16(samples: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// A whole WAV file of these sample bytes.
+/// A complete WAV file with these sample bytes.
 pub fn wav(sample_rate: u32, data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len()).ok();
     let mut file = wav_header(sample_rate, length).to_vec();

@@ -1,11 +1,11 @@
-//! Silence between what a model said one run after the other.
+//! Silence between the audio of consecutive runs.
 
-/// Between sentences, as a reader breathes; the model's own lead-in and tail add to it.
+/// Between sentences; the silence at the beginning and end of each run adds to it.
 const SENTENCE_GAP_MS: u32 = 200;
 /// Between parts of one sentence that was too long for one run.
 const PART_GAP_MS: u32 = 60;
 
-/// Samples of silence behind a run that another run follows.
+/// Samples of silence after a run that another run follows.
 pub fn gap(sample_rate: u32, ends_sentence: bool) -> usize {
     let milliseconds = if ends_sentence {
         SENTENCE_GAP_MS

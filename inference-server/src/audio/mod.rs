@@ -1,4 +1,4 @@
-//! Samples to bytes: gaps between runs, levels, WAV and PCM.
+//! From samples to bytes: gaps between runs, levels, WAV and PCM.
 
 pub mod encode;
 pub mod join;

@@ -1,4 +1,4 @@
-//! Finding ONNX Runtime's library, and the process's one environment.
+//! Locates ONNX Runtime's library and creates the one environment of the process.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,10 +12,10 @@ use super::EngineError;
 /// The library's name, with the version that this build was tested with.
 pub const LIBRARY: &str = "libonnxruntime.so.1.31.1";
 
-/// A second environment is an error even when the first is gone, so it lives as long as the process.
+/// ONNX Runtime rejects a second environment even after the first was released, so it lives as long as the process.
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 
-/// `ORT_DYLIB_PATH` if set, else beside the executable, else in `../lib` of its folder.
+/// `ORT_DYLIB_PATH` if set, else the folder of the executable, else `../lib` of that folder.
 fn library() -> Result<PathBuf, EngineError> {
     if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
         return Ok(path.into());

@@ -5,7 +5,7 @@ pub mod session;
 
 pub use session::Session;
 
-/// Why the engine could not do its work.
+/// Why the engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error(

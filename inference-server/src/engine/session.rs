@@ -1,4 +1,4 @@
-//! One session: a loaded model that one thread owns.
+//! A session: a loaded model, owned by one thread.
 
 use std::{
     path::Path,
@@ -18,7 +18,7 @@ use super::{EngineError, environment::environment};
 /// How a session is built.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOptions {
-    /// Threads of one run. Never 0: ONNX Runtime would take the host's cores, not the cgroup's.
+    /// Threads per run. Never 0: ONNX Runtime would use the host's cores, not those of the cgroup.
     pub intra_threads: usize,
 }
 
@@ -26,11 +26,11 @@ pub struct SessionOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
     pub name: String,
-    /// Element type and rank; none when it is no tensor.
+    /// Element type and rank; `None` if it is not a tensor.
     pub kind: Option<(TensorElementType, usize)>,
 }
 
-/// Stops a run from another thread. Made new for each request: ONNX Runtime's flag stays up.
+/// Stops a run from another thread. One per request: ONNX Runtime never resets the flag.
 pub struct Cancel {
     options: RunOptions,
     raised: AtomicBool,
@@ -47,10 +47,10 @@ impl Cancel {
         })
     }
 
-    /// Stops what runs with it (ONNX Runtime looks between kernels: 3 to 35 ms) and what would run with it later.
+    /// Stops the current run (ONNX Runtime checks between kernels: within 3 to 35 ms) and every later run with it.
     pub fn cancel(&self) {
         self.raised.store(true, Ordering::Release);
-        // An error here means that the run is over.
+        // An error here means that the run has ended.
         let _ = self.options.terminate();
     }
 
@@ -88,12 +88,12 @@ fn infos(outlets: &[ort::value::Outlet]) -> Vec<TensorInfo> {
 }
 
 impl Session {
-    /// Loads a model out of its bytes.
+    /// Loads a model from its bytes.
     pub fn load(model: &[u8], options: SessionOptions) -> Result<Self, EngineError> {
         Self::build(options, |builder| builder.commit_from_memory(model))
     }
 
-    /// Loads a model out of its file.
+    /// Loads a model from its file.
     pub fn load_file(model: &Path, options: SessionOptions) -> Result<Self, EngineError> {
         Self::build(options, |builder| builder.commit_from_file(model))
     }
@@ -108,9 +108,9 @@ impl Session {
                 .with_optimization_level(GraphOptimizationLevel::All)?
                 .with_intra_threads(options.intra_threads.max(1))?
                 .with_inter_threads(1)?
-                // Spinning burns the CPU quota of the pod while it waits.
+                // Threads that spin while they wait use up the CPU quota of the pod.
                 .with_intra_op_spinning(false)?
-                // Every text has another shape: a cache of memory patterns doubles the peak.
+                // The shape differs per text: caching memory patterns would double the peak.
                 .with_memory_pattern(false)?;
             commit(&mut builder)
         };
@@ -128,7 +128,7 @@ impl Session {
         infos(self.session.outputs())
     }
 
-    /// Runs the model and copies its one float output out of the session.
+    /// Runs the model and returns a copy of its only output, which is of floats.
     pub fn run(
         &mut self,
         inputs: Vec<(&'static str, SessionInputValue<'_>)>,
@@ -161,7 +161,7 @@ impl Session {
     }
 }
 
-/// ONNX Runtime's messages carry source lines and stacks behind the first line.
+/// ONNX Runtime's messages have source lines and stack traces after the first line.
 fn first_line(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     line.chars().take(400).collect()

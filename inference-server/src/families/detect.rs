@@ -5,7 +5,7 @@ use ort::value::TensorElementType;
 use super::Family;
 use crate::engine::session::TensorInfo;
 
-/// Why a graph is not one that the server runs.
+/// Why the server cannot run a graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the model belongs to no supported family: {difference}; expected a Piper voice \
@@ -15,7 +15,7 @@ pub struct UnknownFamily {
     difference: String,
 }
 
-/// A tensor as a family wants it: name, element type, rank (none: any, exporters disagree).
+/// A tensor that a family requires: name, element type, rank (`None`: any, as exporters differ).
 type Wanted = (&'static str, TensorElementType, Option<usize>);
 
 const PIPER_INPUTS: [Wanted; 3] = [
@@ -53,7 +53,7 @@ fn check(infos: &[TensorInfo], wanted: Wanted) -> Result<(), UnknownFamily> {
     Err(UnknownFamily { difference })
 }
 
-/// The family, and whether the graph takes a speaker.
+/// The family, and whether the graph has a speaker input.
 pub fn detect(
     inputs: &[TensorInfo],
     outputs: &[TensorInfo],

@@ -1,9 +1,9 @@
-//! Model families: which one a graph belongs to, and how its tensors are built.
+//! Model families: how the family of a graph is detected, and how its tensors are built.
 
 pub mod detect;
 pub mod vits;
 
-/// A family of models that this server runs.
+/// A family of models that the server can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
 pub enum Family {
     /// VITS as Piper exports it.

@@ -6,7 +6,7 @@ use ort::{session::SessionInputValue, value::TensorRef};
 
 use crate::{engine::EngineError, text::Symbol};
 
-/// Marks the beginning and the end of what is said.
+/// The symbols that mark the beginning and the end of an utterance.
 pub const BEGIN: &str = "^";
 pub const END: &str = "$";
 
@@ -18,7 +18,7 @@ pub struct Scales {
     pub noise_w: f32,
 }
 
-/// What one run takes.
+/// The inputs of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VitsInput {
     pub ids: Vec<i64>,
@@ -29,7 +29,7 @@ pub struct VitsInput {
 impl VitsInput {
     /// The ids of a run's symbols: `^ s1 … sn $`, each symbol's ids from the voice's map. `speed` divides the length.
     ///
-    /// A symbol without ids says nothing; the voice's map was checked to hold every one when it was loaded.
+    /// A symbol without ids is skipped; when a voice is loaded, its map is verified to contain every symbol.
     pub fn new(
         symbols: &[Symbol],
         map: &BTreeMap<String, Vec<i64>>,

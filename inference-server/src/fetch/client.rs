@@ -1,4 +1,4 @@
-//! The HTTP client: system roots and one's own authority, proxies from the environment, https across redirects.
+//! The HTTP client: system roots and private CAs, proxies from the environment, https required across redirects.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,10 +10,11 @@ use rustls::{
 
 pub const MOST_REDIRECTS: usize = 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence inside a transfer. There is no limit on the whole: a slow link may take an hour for a large voice.
+/// Time limit without progress in a transfer. The total time is not limited: a large voice may take an hour over a slow
+/// link.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why there is no client.
+/// Why the client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("TTS_CA_PEM contains no PEM certificate (-----BEGIN CERTIFICATE-----)")]
@@ -26,7 +27,7 @@ pub enum ClientError {
     Http(reqwest::Error),
 }
 
-/// What a redirect must not do; found again in reqwest's error.
+/// Why a redirect is rejected; recovered from reqwest's error.
 #[derive(Debug, thiserror::Error)]
 pub enum RedirectRefused {
     #[error("redirect to plain http at {0}")]
@@ -35,16 +36,16 @@ pub enum RedirectRefused {
     TooMany,
 }
 
-/// A client that fetches.
+/// A client that downloads files.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     pub(super) client: Client,
-    /// Waits before the second, third, … attempt.
+    /// Delays before the second, third, … attempt.
     pub(super) pauses: Vec<Duration>,
 }
 
 impl Fetcher {
-    /// `ca_pem`: certificates of further authorities. Proxies come from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+    /// `ca_pem`: additional CA certificates. Proxies come from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
     pub fn new(ca_pem: Option<&str>, allow_http: bool) -> Result<Self, ClientError> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls(ca_pem)?)
@@ -63,7 +64,7 @@ impl Fetcher {
 
 pub(crate) fn tls(ca_pem: Option<&str>) -> Result<ClientConfig, ClientError> {
     let mut roots = RootCertStore::empty();
-    // A machine without root certificates can still use an authority of its own.
+    // A machine without root certificates can still use a private CA.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(pem) = ca_pem.filter(|pem| !pem.trim().is_empty()) {
         let mut found = 0;
@@ -100,7 +101,7 @@ fn redirects(allow_http: bool) -> Policy {
     })
 }
 
-/// A url for messages: without user, password and query, which may hold secrets.
+/// A URL for messages: without user, password and query, which may contain secrets.
 pub fn shown(url: &url::Url) -> String {
     let port = url
         .port()

@@ -1,4 +1,4 @@
-//! One file: attempts, the stream with its digest, and the rename at the end.
+//! Downloads one file: attempts, the stream with its digest, and the final rename.
 
 use std::{
     error::Error as StdError,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::voices::manifest::SourceFile;
 
-/// Digest of a file that is there, or none.
+/// Digest of an existing file; `None` if there is no file.
 fn digest_of(path: &Path) -> Option<(String, u64)> {
     let mut file = fs::File::open(path).ok()?;
     let mut hasher = Sha256::new();
@@ -45,7 +45,7 @@ pub fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// Makes sure that a file is there with its digest.
+/// Ensures that a file exists with the expected digest.
 pub async fn ensure(
     client: &Fetcher,
     file: &SourceFile,
@@ -78,7 +78,7 @@ pub async fn ensure(
     }
 }
 
-/// What may pass within seconds.
+/// Whether another attempt may succeed within seconds.
 fn worth_another(error: &FetchError) -> bool {
     match error {
         FetchError::Dns { .. }
@@ -127,7 +127,7 @@ async fn attempt(
     }
     let folder = target.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| write_failed(&error))?;
-    // In the same folder, so that the rename is one step; gone when anything below fails.
+    // In the same folder, so that the rename is atomic; removed when anything below fails.
     let mut temporary =
         tempfile::NamedTempFile::new_in(folder).map_err(|error| write_failed(&error))?;
     let mut hasher = Sha256::new();
@@ -184,7 +184,7 @@ fn hint(status: u16) -> &'static str {
     }
 }
 
-/// What a reqwest error is about. Its own texts repeat the url and hide the cause.
+/// Describes a reqwest error. Its own text repeats the URL and hides the cause.
 fn classify(file: &SourceFile, error: &reqwest::Error, in_body: bool) -> FetchError {
     let path = file.path.clone();
     let url = shown(error.url().unwrap_or(&file.url));
@@ -230,7 +230,7 @@ fn classify(file: &SourceFile, error: &reqwest::Error, in_body: bool) -> FetchEr
     FetchError::Connect { path, url, cause }
 }
 
-/// The chain of causes. An I/O error hides the error that it carries from `source`.
+/// The chain of causes. An I/O error does not return the error that it wraps from `source`.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
     let mut chain: Vec<&(dyn StdError + 'static)> = Vec::new();
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);

@@ -1,4 +1,4 @@
-//! Fetching a voice's files: verified, atomic, and with errors that say what to do.
+//! Downloads the files of a voice: verified, atomic, and with errors that say what to do.
 
 pub mod client;
 pub mod download;
@@ -93,7 +93,7 @@ impl FetchError {
     }
 }
 
-/// A file that is there and has its digest.
+/// A file that exists with the expected digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedFile {
     pub path: String,
@@ -115,7 +115,7 @@ pub async fn fetch_voice(
         let found = download::ensure(client, file, &target, left)
             .await
             .map_err(|error| match error {
-                // The file was told what was left; the reader wants to know the limit.
+                // The file got what was left of the limit; the message names the whole limit.
                 FetchError::TooLarge { path, .. } => FetchError::TooLarge {
                     path,
                     limit: max_bytes,

@@ -1,8 +1,8 @@
-//! One connection: its timeouts, and its quiet end when the server drains.
+//! One connection: its timeouts, and how it is closed when the server drains.
 //!
 //! hyper's own header timeout also runs while a kept-alive connection is idle, so that a short one would close
-//! connections under their clients' next request. This file watches bytes and requests itself: slow headers and readers
-//! who stop reading are cut off soon, idle connections are kept long.
+//! connections while clients send their next request. This module tracks bytes and requests itself: slow headers and readers
+//! that stop reading are cut off soon, idle connections are kept long.
 
 use std::{
     io,
@@ -29,17 +29,17 @@ use super::{
     lifecycle::{Lifecycle, Stage},
 };
 
-/// A connection's timers are looked at this often at least.
+/// Maximum interval between two checks of a connection's timers.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a connection that was just opened may take to send its first request when the server is closing.
+/// Time limit for the first request of a new connection while the server is closing.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing came yet.
+    /// Nothing was received yet.
     Fresh,
-    /// A request's head is coming.
+    /// The head of a request is being received.
     Head,
     /// A request is being answered.
     Serving,
@@ -51,7 +51,7 @@ enum Phase {
 struct Activity {
     phase: Phase,
     since: Instant,
-    /// Since when the client has not taken what we want to send.
+    /// Since when the client has not accepted pending bytes.
     blocked: Option<Instant>,
 }
 
@@ -90,7 +90,7 @@ impl ActivityTracker {
         activity.blocked = blocked.then(|| activity.blocked.unwrap_or_else(Instant::now));
     }
 
-    /// What to do now, and when to look again.
+    /// What to do now, and when to check again.
     fn look(&self, limits: &Limits) -> Verdict {
         let activity = self.activity();
         let now = Instant::now();
@@ -117,7 +117,7 @@ impl ActivityTracker {
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Look(Instant),
-    /// End it as HTTP ends it.
+    /// Close it gracefully, as HTTP specifies.
     Close,
     /// Drop it.
     Cut(&'static str),
@@ -212,7 +212,7 @@ impl Drop for TrackedBody {
 
 /// Serves one connection to its end.
 pub async fn serve(socket: TcpStream, router: Router, limits: Limits, lifecycle: Lifecycle) {
-    // Small answers must not wait for the acknowledgement of the one before.
+    // Small responses must not wait for the acknowledgement of the previous one.
     let _ = socket.set_nodelay(true);
     let tracker = ActivityTracker::new();
     let service = service_fn(|request: http::Request<Incoming>| {
@@ -259,7 +259,7 @@ pub async fn serve(socket: TcpStream, router: Router, limits: Limits, lifecycle:
             closed = true;
         }
         tokio::select! {
-            // The connection first: a request that has already come is read before the connection is closed.
+            // The connection first: a request that was already received is read before the connection is closed.
             biased;
             result = connection.as_mut() => {
                 if let Err(error) = result {

@@ -1,4 +1,4 @@
-//! A request's audio on its way to the client: samples from the workers, joined and encoded, whole or as a stream.
+//! Delivers a request's audio to the client: samples from the workers, joined and encoded, whole or as a stream.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -30,26 +30,26 @@ pub enum DeliveryError {
     TooLong { limit: u64 },
 }
 
-/// What the delivery needs to know of its request.
+/// What the delivery needs to know about its request.
 #[derive(Clone, Debug)]
 pub struct Order {
     pub format: Format,
     pub sample_rate: u32,
-    /// Whether a sentence ends with it, for each run.
+    /// For each run, whether a sentence ends with it.
     pub ends_sentence: Vec<bool>,
     pub max_audio_seconds: u64,
     pub arrived: Instant,
 }
 
-/// The audio of one request. Dropped before its end, it counts as cancelled, and the ticket stops the run.
+/// The audio of one request. If dropped early, the request counts as cancelled, and the ticket stops the run.
 pub struct Delivery {
     ticket: Ticket,
     order: Order,
     metrics: Metrics,
-    /// Runs that came.
+    /// Number of runs received.
     runs: usize,
     samples: u64,
-    /// Encoded bytes that were not taken yet.
+    /// Encoded bytes that were not sent yet.
     ready: VecDeque<Bytes>,
     over: bool,
 }
@@ -79,14 +79,14 @@ impl Delivery {
         self.runs == self.order.ends_sentence.len()
     }
 
-    /// Waits for the next run's samples and encodes them behind the gap that belongs before them.
+    /// Waits for the next run's samples and encodes them after the gap that precedes them.
     async fn next_run(&mut self) -> Result<Vec<u8>, DeliveryError> {
         let received = self.ticket.next().await;
         let result = received
             .ok_or(DeliveryError::WorkerLost)
             .and_then(|spoken| self.encode(&spoken?));
         if result.is_err() {
-            // Broken off by us: not the client's leaving.
+            // Aborted by the server, not cancelled by the client.
             self.over = true;
         }
         result
@@ -136,7 +136,7 @@ impl Delivery {
         self.ready.push_back(bytes);
     }
 
-    /// Waits for everything; what is sent then has this many bytes, header included.
+    /// Waits for all runs; returns the number of bytes to send, including the header.
     pub async fn collect(&mut self) -> Result<usize, DeliveryError> {
         let mut data = Vec::new();
         while !self.all_came() {
@@ -150,7 +150,7 @@ impl Delivery {
         Ok(length)
     }
 
-    /// Waits for the first run: what fails before it is an error with a status.
+    /// Waits for the first run: a failure before it is returned as an HTTP error.
     pub async fn begin(&mut self) -> Result<(), DeliveryError> {
         let data = self.next_run().await?;
         if self.order.format == Format::Wav {
@@ -160,12 +160,12 @@ impl Delivery {
         Ok(())
     }
 
-    /// The body's frames. An error aborts the body: the client sees that it is not whole.
+    /// The body's frames. An error aborts the body: the client sees that it is incomplete.
     pub fn frames(self) -> impl Stream<Item = Result<Bytes, DeliveryError>> + Send {
         stream::try_unfold(self, |mut delivery| async move {
             loop {
                 if let Some(frame) = delivery.ready.pop_front() {
-                    // With the last frame all is delivered: hyper does not ask for more than Content-Length says.
+                    // The last frame completes the delivery: hyper does not poll beyond Content-Length.
                     delivery.over = delivery.ready.is_empty() && delivery.all_came();
                     return Ok(Some((frame, delivery)));
                 }

@@ -1,4 +1,4 @@
-//! Errors as OpenAI's clients know them: `{"error":{"message","type","param","code"}}`, all four always there.
+//! Errors in OpenAI's format: `{"error":{"message","type","param","code"}}`, with all four fields always present.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl ApiError {
         self
     }
 
-    /// A temporary state of the server.
+    /// A temporary condition of the server.
     pub fn unavailable(
         code: &'static str,
         message: impl Into<String>,
@@ -59,7 +59,7 @@ impl ApiError {
         }
     }
 
-    /// What OpenAI calls the kinds of errors.
+    /// OpenAI's name for the kind of error.
     fn kind(&self) -> &'static str {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
@@ -93,7 +93,7 @@ impl IntoResponse for ApiError {
             );
             headers.insert(RETRY_AFTER_MS, HeaderValue::from(milliseconds));
         } else {
-            // OpenAI's clients repeat 408, 409 and every 5xx unless told not to.
+            // OpenAI's clients retry 408, 409 and every 5xx unless a header says otherwise.
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         response

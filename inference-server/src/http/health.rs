@@ -1,5 +1,5 @@
 //! Probes. Alive: no worker thread has stopped. Started: each voice is loaded and has produced audio. Ready: started and not
-//! draining. A full queue does not make a pod unready: all its clients would overload the next pod.
+//! draining. A full queue does not make a pod unready: its clients would then overload the other pods.
 
 use axum::extract::State;
 use http::StatusCode;

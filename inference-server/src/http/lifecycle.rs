@@ -1,20 +1,20 @@
-//! The process's life as probes and connections see it: starting, ready, draining, closing.
+//! The stages of the process, as probes and connections see them: starting, ready, draining, closing.
 
 use tokio::sync::watch;
 
-/// Where the process is in its life.
+/// A stage of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Voices are being loaded.
     Starting,
     Ready,
-    /// SIGTERM came: no longer ready, but new connections and requests are still served while endpoints change.
+    /// After SIGTERM: no longer ready, but new connections and requests are still served until endpoints are updated.
     Draining,
-    /// No new connections; open ones are closed as soon as their request is answered.
+    /// No new connections; open ones are closed once their request is answered.
     Closing,
 }
 
-/// The stage, shared. It only moves forward.
+/// The shared stage. It only moves forward.
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
     stage: watch::Sender<Stage>,
@@ -33,7 +33,7 @@ impl Lifecycle {
         *self.stage.borrow()
     }
 
-    /// Moves forward; a stage that has passed does not come back (loading may end after SIGTERM came).
+    /// Moves forward, never back (loading may end after SIGTERM).
     pub fn advance(&self, to: Stage) {
         self.stage.send_if_modified(|stage| {
             let forward = *stage < to;
@@ -46,7 +46,7 @@ impl Lifecycle {
 
     /// Waits until this stage or a later one.
     pub async fn reached(&self, stage: Stage) {
-        // The sender lives in `self`, so waiting can't fail.
+        // The sender is in `self`, so waiting cannot fail.
         let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
     }
 }

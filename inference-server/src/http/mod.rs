@@ -23,7 +23,7 @@ use lifecycle::Lifecycle;
 use metrics::Metrics;
 use speech::Rules;
 
-/// What every handler sees.
+/// State shared by all handlers.
 #[derive(Clone)]
 struct App {
     scheduler: Scheduler,
@@ -36,7 +36,7 @@ struct App {
     started: std::time::SystemTime,
 }
 
-/// Limits of a request's transport.
+/// Limits of connections and request bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub max_body_bytes: usize,
@@ -51,8 +51,8 @@ impl Default for Limits {
     fn default() -> Self {
         use std::time::Duration;
         Self {
-            // 4096 characters as JSON escapes of surrogate pairs are 48 KiB; the rest is room for other fields, and lets
-            // a text that is too long be told so instead of "body too large".
+            // 4096 characters as JSON escapes of surrogate pairs are 48 KiB; the rest leaves room for other fields, and for
+            // the more specific error for a text that is too long.
             max_body_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),

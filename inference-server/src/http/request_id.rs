@@ -1,4 +1,4 @@
-//! `x-request-id`: the client's own if it is a sane one, else a new one.
+//! `x-request-id`: the client's if it is valid, else a new one.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue};
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST: usize = 128;
 
-/// The request's id, and a new one where it brought none or a bad one.
+/// The request's id; a new one if the request has none or an invalid one.
 pub fn request_id(sent: Option<&HeaderValue>) -> String {
     sent.and_then(|value| value.to_str().ok())
         .filter(|id| {
@@ -22,7 +22,7 @@ pub fn request_id(sent: Option<&HeaderValue>) -> String {
         .map_or_else(new_id, ToOwned::to_owned)
 }
 
-/// Unique in the process by its counter, among processes by the hasher's random keys.
+/// Unique within the process by its counter, across processes by the hasher's random keys.
 fn new_id() -> String {
     static KEYS: LazyLock<(RandomState, RandomState)> = LazyLock::new(Default::default);
     static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -1,4 +1,4 @@
-//! Paths, and what surrounds every request: its id, the log line, the count, and the goodbye while draining.
+//! Paths, and what applies to every request: its id, log line, metrics, and `connection: close` while draining.
 
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Counts a request whose client leaves before there is an answer.
+/// Counts a request whose client disconnects before the response.
 struct Counted {
     metrics: Metrics,
     answered: bool,
@@ -45,7 +45,7 @@ struct Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         if !self.answered {
-            // The number that nginx gave to this case.
+            // nginx's status code for this case.
             self.metrics.requests.with_label_values(&["499"]).inc();
         }
     }
@@ -75,7 +75,7 @@ async fn surround(State(app): State<App>, request: Request, next: Next) -> Respo
     }
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     span.in_scope(|| {
-        // Probes come every few seconds: they are only logged when somebody looks for them.
+        // Probes arrive every few seconds, so they are logged at `debug` only.
         if is_api {
             tracing::info!(%method, path, status = status.as_u16(), milliseconds, "answered");
         } else {
@@ -86,8 +86,8 @@ async fn surround(State(app): State<App>, request: Request, next: Next) -> Respo
         response.headers_mut().insert(request_id::REQUEST_ID, id);
     }
     if app.lifecycle.stage() >= Stage::Draining {
-        // Clients behind kube-proxy keep their connections to this pod although it is no endpoint any more: each
-        // is asked to go with its next answer.
+        // Clients behind kube-proxy keep their connections to this pod after it is no longer an endpoint: each
+        // is asked to close with its next response.
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -36,13 +36,13 @@ use crate::{
 /// Configuration of `serve`.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
-    /// `host:port`; `:port` is every address of the machine.
+    /// `host:port`; `:port` means all addresses.
     pub listen: String,
     pub voices: Vec<(String, VoiceLocation)>,
     pub default_voice: Option<String>,
     pub workers: usize,
     pub intra_threads: usize,
-    /// Requests that may wait beside those in service.
+    /// Requests that may wait in addition to those in service.
     pub queue: usize,
     pub max_input_characters: usize,
     pub max_audio_seconds: u64,
@@ -51,7 +51,7 @@ pub struct ServeConfig {
     pub limits: Limits,
 }
 
-/// Why the server did not start, or ended.
+/// Why the server did not start or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("{listen:?} is not a listen address; use host:port, or :port for all addresses")]
@@ -75,7 +75,7 @@ pub enum ServeError {
     Signals(io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT, and drains.
+/// Serves until SIGTERM or SIGINT, then drains.
 pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
@@ -115,7 +115,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let accept = |accepted: io::Result<(TcpStream, SocketAddr)>| {
         let socket = match accepted {
             Ok((socket, _)) => socket,
-            // A client that left between its connect and our accept, or file descriptors that ran out.
+            // The client disconnected before the accept, or no file descriptors are left.
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 return;
@@ -141,7 +141,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
             accepted = next(&listener) => accept(accepted),
             result = &mut loading, if !loaded => {
                 loaded = true;
-                // The blocking task does not panic; if it did, its voices are not loaded.
+                // If the blocking task panicked, its voices are not loaded.
                 result.map_err(|_| StartError::Lost)??;
             }
             _ = terminate.recv() => break,
@@ -159,7 +159,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
             () = &mut closing => break,
         }
     }
-    // Connections that the kernel has already taken for us: closing the listener would reset them.
+    // Connections that the kernel has already accepted: closing the listener would reset them.
     while let Some(Ok(accepted)) = listener.accept().now_or_never() {
         accept(Ok(accepted));
     }
@@ -180,7 +180,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// The next connection. After a failure it takes a little longer: file descriptors come back when connections end.
+/// Accepts the next connection. Waits after a failure: file descriptors become free when connections end.
 async fn next(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let accepted = listener.accept().await;
     if accepted.is_err() {
@@ -189,7 +189,7 @@ async fn next(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     accepted
 }
 
-/// Starts the workers; when it returns, every voice has produced audio.
+/// Starts the workers; returns once every voice has produced audio.
 fn load(
     scheduler: &Scheduler,
     voices: &[Voice],
@@ -247,7 +247,7 @@ fn default_voice(config: &ServeConfig) -> Result<usize, ServeError> {
         })
 }
 
-/// `:port` listens on both address families where there is IPv6, else on IPv4.
+/// `:port` listens on IPv6 and IPv4 where IPv6 is available, else on IPv4.
 fn open_listener(listen: &str) -> Result<TcpListener, ServeError> {
     let bad = || ServeError::BadAddress {
         listen: listen.to_owned(),
@@ -274,7 +274,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
             // The system's default may be IPv6 only.
             socket.set_only_v6(false)?;
         }
-        // A restart must not wait for connections of the process before.
+        // A restart must not wait for connections of the previous process.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;

@@ -1,4 +1,4 @@
-//! OpenAI's speech request: reading and checking it. Pure; the voices are passed in.
+//! Parses and validates OpenAI's speech request. Pure: the voices are passed in.
 
 use std::ops::RangeInclusive;
 
@@ -126,7 +126,7 @@ pub struct SpeechRequest {
     pub reading: Reading,
     pub format: Format,
     pub speed: f32,
-    /// What was ignored or skipped, one sentence each.
+    /// What was ignored or skipped, one sentence per item.
     pub warnings: Vec<String>,
     /// Number of ignored fields.
     pub ignored_fields: usize,
@@ -142,11 +142,11 @@ const KNOWN_FIELDS: [&str; 7] = [
     "stream_format",
 ];
 
-/// Seconds of speech a symbol takes at speed 1, measured with the builtin voice, with room above.
+/// Seconds of speech per symbol at speed 1, measured with the builtin voice, with a margin.
 const SECONDS_PER_SYMBOL: f64 = 0.08;
 
 impl SpeechRequest {
-    /// Reads a request's body.
+    /// Parses the body of a request.
     pub fn parse(body: &[u8], rules: &Rules) -> Result<Self, RequestError> {
         let value: Value = serde_json::from_slice(body)
             .map_err(|error| RequestError::BadJson(error.to_string()))?;
@@ -224,7 +224,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A field that is a string; `null` is as good as absent.
+/// A string field; `null` counts as absent.
 fn string<'a>(
     fields: &'a Map<String, Value>,
     field: &'static str,

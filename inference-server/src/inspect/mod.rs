@@ -19,7 +19,7 @@ use crate::{
 };
 use report::{Failure, Reason, Report, Success};
 
-/// A sentence takes a second on a slow core. A model that needs minutes can't be served.
+/// A sentence takes about a second on a slow core. A model that needs minutes cannot be served.
 const LONGEST_TEST: Duration = Duration::from_mins(2);
 
 /// Why a voice failed its inspection.
@@ -100,7 +100,7 @@ pub async fn inspect(
             (VoiceLocation::Folder(folder), fetched)
         }
     };
-    // Loading and speaking block; nothing else runs here meanwhile.
+    // Loading and synthesis block; nothing else runs on this thread.
     let voice = Voice::read(&named.name, &location)?;
     let mut speaker = Speaker::load(&voice, SessionOptions { intra_threads: 1 })?;
     test_speech(&mut speaker)?;
@@ -165,7 +165,7 @@ fn digest(files: &[FetchedFile]) -> String {
     format!("sha256:{}", hex(&hasher.finalize()))
 }
 
-/// The process's peak so far, as the kernel counts it; none where there is no /proc.
+/// Peak memory of the process so far, as the kernel counts it; `None` where there is no /proc.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

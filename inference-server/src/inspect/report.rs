@@ -1,10 +1,10 @@
-//! The report of an inspection: one JSON object of at most 4000 bytes, which is what a pod's termination message holds.
+//! The report of an inspection: one JSON object of at most 4000 bytes, which fits into a pod's termination message.
 
 use serde_json::{Value, json};
 
 use crate::{families::Family, fetch::FetchedFile};
 
-/// The kubelet cuts a termination message at 4096 bytes, and a cut JSON is none.
+/// The kubelet truncates a termination message at 4096 bytes, and truncated JSON cannot be parsed.
 const LONGEST: usize = 4000;
 const SCHEMA_VERSION: u32 = 1;
 
@@ -51,7 +51,7 @@ pub enum Report {
 }
 
 impl Report {
-    /// The JSON line. Names, then files, then the message's end are left out until it fits; the counts stay true.
+    /// The JSON line. Names, then files, then the end of the message are left out until it fits; the counts stay correct.
     pub fn to_json(&self) -> String {
         match self {
             Self::Success(success) => {

@@ -1,9 +1,9 @@
 //! Admission, the queue and the workers.
 //!
-//! At most so many requests are in service and so many wait; further ones are refused. Workers take turns: a request goes
-//! back to the queue's end after each run, so that a short text does not wait for the whole of a long one. A request whose
-//! client takes its audio slowly rests until some was taken: audio does not pile up, and no worker waits for a client. One
-//! that nobody waits for any more leaves at once.
+//! The numbers of requests in service and waiting are limited; further ones are rejected. Requests take turns: a request goes
+//! back to the end of the queue after each run, so that a short text does not wait for the whole of a long one. A request whose
+//! client reads slowly is parked until the client has read on: audio does not pile up, and no worker waits for a client. A
+//! cancelled request leaves the queue at once.
 
 mod queue;
 pub mod worker;
@@ -31,27 +31,27 @@ pub struct Spoken {
     pub samples: Vec<f32>,
     /// Between the request's arrival in the queue and the start of its service.
     pub queue_wait: Duration,
-    /// Time that this run took.
+    /// Duration of this run.
     pub service: Duration,
 }
 
-/// Runs that are made ahead of what the client took: about half a minute of speech.
+/// Runs synthesized ahead of what the client has read: about half a minute of speech.
 const RUNS_AHEAD: usize = 3;
 
-/// A request's work, as the queue holds it.
+/// A request's work, as stored in the queue.
 #[derive(Debug)]
 struct Job {
     id: u64,
     voice: usize,
-    /// What is still to be spoken.
+    /// Runs still to be synthesized.
     runs: VecDeque<Run>,
     speed: f32,
     cancel: Arc<Cancel>,
     reply: mpsc::UnboundedSender<Result<Spoken, EngineError>>,
-    /// Runs that lie in the channel.
+    /// Runs in the channel.
     ahead: Arc<AtomicUsize>,
     queued_at: Instant,
-    /// Time before the first run; none until then.
+    /// Time before the first run; `None` until then.
     queue_wait: Option<Duration>,
 }
 
@@ -67,14 +67,14 @@ pub enum SchedulerError {
     Engine(#[from] EngineError),
 }
 
-/// Admits requests to the queue of the workers.
+/// Admits requests to the queue.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
     queue: Arc<Queue>,
 }
 
 impl Scheduler {
-    /// A scheduler for this many workers, with room for `waiting` more requests. The workers are started apart.
+    /// A scheduler for this many workers, with `waiting` additional places. The workers are started separately.
     pub fn new(workers: usize, waiting: usize) -> Self {
         Self {
             queue: Arc::new(Queue::new(workers, waiting)),
@@ -111,7 +111,7 @@ impl Scheduler {
         })
     }
 
-    /// Requests that were taken in and whose tickets live: waiting, in service, or being sent.
+    /// Admitted requests whose tickets exist: waiting, in service, or being sent.
     pub fn in_flight(&self) -> usize {
         self.queue.in_flight()
     }
@@ -126,14 +126,14 @@ impl Scheduler {
         self.queue.lost_workers()
     }
 
-    /// Lets the workers end once the queue is empty.
+    /// Stops the workers once the queue is empty.
     pub fn close(&self) {
         self.queue.close();
     }
 }
 
-/// A request that was taken in. Its place is kept until it is dropped, so that clients who read slowly are counted too:
-/// what was spoken for them waits in memory.
+/// An admitted request. Its place is kept until it is dropped, so that clients that read slowly count too:
+/// their audio waits in memory.
 #[derive(Debug)]
 pub struct Ticket {
     id: u64,
@@ -144,10 +144,10 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The next run's samples, in order; none after the last, or after an error.
+    /// The next run's samples, in order; `None` after the last or after an error.
     pub async fn next(&mut self) -> Option<Result<Spoken, EngineError>> {
         let spoken = self.spoken.recv().await?;
-        // Counted before the queue is asked: a job that rests now sees that there is room.
+        // Decremented before the queue is notified: a job that is parked now sees that there is room.
         self.ahead.fetch_sub(1, Ordering::AcqRel);
         self.queue.wake(self.id);
         Some(spoken)
@@ -161,7 +161,7 @@ impl Drop for Ticket {
     }
 }
 
-/// A poisoned lock only means that a thread panicked elsewhere: the counters and the queue are whole.
+/// A poisoned lock only means that another thread panicked: the counters and the queue are consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -246,12 +246,12 @@ mod tests {
         for _ in 0..RUNS_AHEAD {
             speak_one(&scheduler);
         }
-        // It rests: a worker would find only the other request.
+        // It is parked: a worker would find only the other request.
         let other = scheduler.submit(0, runs(1), 1.0).unwrap();
         assert_eq!(speak_one(&scheduler), other.id);
         assert!(slow.next().await.is_some());
         assert_eq!(speak_one(&scheduler), slow.id);
-        // Resting again, it can still leave.
+        // Parked again, it can still be cancelled.
         drop(slow);
         drop(other);
         assert_eq!(scheduler.in_flight(), 0);

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Job, RUNS_AHEAD, SchedulerError, lock};
 
-/// Service time of one symbol before any was measured: slow on purpose, so that the first advice is not too short.
+/// Assumed service time per symbol before any is measured: long, so that the first Retry-After is not too short.
 const FIRST_GUESS_SECONDS_PER_SYMBOL: f64 = 0.001;
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -16,7 +16,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct State {
     jobs: VecDeque<Job>,
-    /// Jobs that are far enough ahead of their clients.
+    /// Parked jobs: far enough ahead of their clients.
     resting: Vec<Job>,
     in_flight: usize,
     next_id: u64,
@@ -51,7 +51,7 @@ impl Queue {
         }
     }
 
-    /// Puts a new job behind the others, or refuses it when the places are taken.
+    /// Appends a new job, or rejects it if all places are taken.
     pub(super) fn admit(&self, job: impl FnOnce(u64) -> Job) -> Result<u64, SchedulerError> {
         let mut state = lock(&self.state);
         if state.in_flight >= self.capacity {
@@ -70,14 +70,14 @@ impl Queue {
         Ok(id)
     }
 
-    /// Takes a job back after a run: behind the others, or to rest when it is ahead of its client. A job that is done or
+    /// Takes a job back after a run: to the end of the queue, or parked if it is ahead of its client. A job that is done or
     /// cancelled is dropped.
     pub(super) fn put_back(&self, job: Job) {
         if job.runs.is_empty() {
             return;
         }
         let mut state = lock(&self.state);
-        // Under the lock: a ticket that goes cancels first and then looks for its job here.
+        // Under the lock: a dropped ticket cancels first and then looks for its job here.
         if job.cancel.is_cancelled() {
             return;
         }
@@ -90,7 +90,7 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Some of a job's audio was taken: if it rests, it goes on.
+    /// The client has read some of a job's audio: if the job is parked, it resumes.
     pub(super) fn wake(&self, id: u64) {
         let mut state = lock(&self.state);
         let Some(place) = state.resting.iter().position(|job| job.id == id) else {
@@ -102,7 +102,7 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// When a place should be free: the waiting work, shared by the workers.
+    /// Expected time until a place is free: the waiting work divided by the number of workers.
     fn retry_after(&self, state: &State) -> Duration {
         let symbols: usize = state
             .jobs
@@ -115,7 +115,7 @@ impl Queue {
         Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_RETRY.as_secs_f64())).max(SHORTEST_RETRY)
     }
 
-    /// The next job; waits for one. None when the queue is closed and empty.
+    /// Waits for the next job; `None` once the queue is closed and empty.
     pub(super) fn pop(&self) -> Option<Job> {
         let mut state = lock(&self.state);
         loop {
@@ -132,7 +132,7 @@ impl Queue {
         }
     }
 
-    /// Gives a place back; a job that still waits goes with it.
+    /// Frees a place and removes its job if it still waits.
     pub(super) fn leave(&self, id: u64) {
         let mut state = lock(&self.state);
         state.jobs.retain(|job| job.id != id);
@@ -140,7 +140,7 @@ impl Queue {
         state.in_flight = state.in_flight.saturating_sub(1);
     }
 
-    /// Remembers how long a run took, for the advice to those who are refused.
+    /// Records the duration of a run, for the Retry-After of rejected requests.
     pub(super) fn measured(&self, symbols: usize, service: Duration) {
         if symbols == 0 {
             return;
@@ -163,7 +163,7 @@ impl Queue {
         lock(&self.state).in_flight
     }
 
-    /// Jobs of which nothing was spoken yet.
+    /// Jobs without a run yet.
     pub(super) fn waiting(&self) -> usize {
         waiting(&lock(&self.state))
     }

@@ -110,7 +110,7 @@ fn serve(speakers: &mut [Speaker], mut job: Job, queue: &Queue) {
     let started = Instant::now();
     let result = match speakers.get_mut(job.voice) {
         Some(speaker) => speaker.speak(&run.symbols, job.speed, &job.cancel),
-        // The voice's number comes from the same list as the speakers.
+        // The index of the voice comes from the same list as the speakers.
         None => Err(EngineError::Run {
             message: format!("there is no voice {}", job.voice),
         }),

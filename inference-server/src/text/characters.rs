@@ -1,14 +1,14 @@
-//! Characters to the few that the English text side knows: ASCII and some signs with names.
+//! Reduces characters to the set that English normalisation supports: ASCII and some named signs.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use super::TextError;
 
-/// A text of known characters only.
+/// A text of supported characters only.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cleaned {
     pub text: String,
-    /// Characters that say nothing, each once.
+    /// Skipped characters with no spoken form, each once.
     pub passed_over: Vec<char>,
 }
 
@@ -71,12 +71,12 @@ fn written_out(character: char) -> Option<&'static str> {
     })
 }
 
-/// Non-ASCII characters that the normaliser knows.
+/// Non-ASCII characters that the normaliser supports.
 fn is_known_sign(character: char) -> bool {
     matches!(character, '£' | '€' | '¥' | '₹' | '°' | 'µ')
 }
 
-/// Cleans a text. Letters of scripts that the voice can't read are an error: passing over them would drop words.
+/// Cleans a text. Letters of unsupported scripts are an error: skipping them would drop words.
 pub fn clean(text: &str) -> Result<Cleaned, TextError> {
     let mut cleaned = Cleaned {
         text: String::with_capacity(text.len()),

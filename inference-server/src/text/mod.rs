@@ -1,4 +1,4 @@
-//! Text to what a voice reads: segment into sentences, normalise to words, phonemise to symbols.
+//! From text to a voice's symbols: segment into sentences, normalise to words, phonemise to symbols.
 
 pub mod characters;
 pub mod normalise;
@@ -9,11 +9,11 @@ pub mod segment;
 
 pub use phonemise::{Phone, Symbol};
 
-/// Symbols that one run of a model reads at most: about 14 seconds of speech. Memory grows with the length of a run, and
+/// Maximum number of symbols per run: about 14 seconds of speech. Memory grows with the length of a run, and
 /// few sentences are longer.
 pub const MAX_RUN_SYMBOLS: usize = 200;
 
-/// Why a text can't be spoken.
+/// Why a text cannot be spoken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     #[error("the text is empty; send at least one word")]
@@ -41,22 +41,22 @@ pub struct Reading {
     pub passed_over: Vec<char>,
 }
 
-/// What one run of the model says.
+/// The input of one run of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub symbols: Vec<Symbol>,
-    /// Whether a sentence ends with it (else it goes on in the next run, after a shorter gap).
+    /// Whether a sentence ends with it (else it continues in the next run, after a shorter gap).
     pub ends_sentence: bool,
 }
 
 impl Reading {
-    /// Symbols of all runs together.
+    /// Total number of symbols of all runs.
     pub fn symbols(&self) -> usize {
         self.runs.iter().map(|run| run.symbols.len()).sum()
     }
 }
 
-/// Longest run at a speed: slow speech makes more audio of a symbol.
+/// Maximum symbols per run at a speed: slow speech has more audio per symbol.
 pub fn run_limit(speed: f32) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
@@ -68,7 +68,7 @@ pub fn run_limit(speed: f32) -> usize {
     limit.max(1)
 }
 
-/// Reads a text into runs of at most this many symbols.
+/// Converts a text to runs of at most this many symbols.
 pub fn read(text: &str, limit: usize) -> Result<Reading, TextError> {
     if text.trim().is_empty() {
         return Err(TextError::Empty);

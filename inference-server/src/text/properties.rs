@@ -1,4 +1,4 @@
-//! Properties of the whole text side, on texts that nobody would write.
+//! Properties of the whole conversion from text to symbols, on generated texts.
 
 use proptest::prelude::*;
 

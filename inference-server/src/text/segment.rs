@@ -1,4 +1,4 @@
-//! Text to sentences, and sentences to runs that a model takes at once.
+//! Splits a text into sentences, and sentences into runs of the model.
 
 use super::{
     Symbol,

@@ -1,4 +1,4 @@
-//! The voice that is compiled in. Where it comes from: voices/rms/README.md.
+//! The voice that is compiled into the program. Its origin: voices/rms/README.md.
 
 /// Names of the builtin voices; the first is the default.
 pub const NAMES: [&str; 1] = ["rms"];

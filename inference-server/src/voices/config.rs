@@ -1,4 +1,4 @@
-//! A Piper voice's configuration (`NAME.onnx.json`), checked: what is out of range would cost memory without bound.
+//! The validated configuration of a Piper voice (`NAME.onnx.json`): values out of range could use unbounded memory.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -9,7 +9,7 @@ use crate::{
     text::phonemise::phone::NAMES,
 };
 
-/// Scales that make sense. A length of 1e9 would ask ONNX Runtime for hundreds of gigabytes.
+/// Accepted scales. A length scale of 1e9 would make ONNX Runtime allocate hundreds of gigabytes.
 const LENGTH: RangeInclusive<f32> = 0.25..=4.0;
 const NOISE: RangeInclusive<f32> = 0.0..=2.0;
 const SAMPLE_RATE: RangeInclusive<u32> = 8_000..=48_000;
@@ -118,7 +118,7 @@ const fn one() -> u32 {
     1
 }
 
-/// A configuration that was checked.
+/// A validated configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VoiceConfig {
     pub sample_rate: u32,
@@ -127,13 +127,13 @@ pub struct VoiceConfig {
     pub scales: Scales,
     pub ids: BTreeMap<String, Vec<i64>>,
     pub speaker_count: u32,
-    /// In the order of their numbers; a voice of one speaker calls it `default`.
+    /// Ordered by id; the speaker of a single-speaker voice is `default`.
     pub speaker_names: Vec<String>,
     pub default_speaker: i64,
 }
 
 impl VoiceConfig {
-    /// Reads and checks the file's bytes. Unknown keys are let through: published voices carry many.
+    /// Parses and validates the file's bytes. Unknown keys are ignored: published voices have many.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         let raw: RawConfig = serde_json::from_slice(json)
             .map_err(|error| ConfigError::NotJson(error.to_string()))?;
@@ -170,7 +170,7 @@ impl VoiceConfig {
     }
 }
 
-/// The alphabet decides, not `phoneme_type`: "text" voices come with every alphabet there is.
+/// The alphabet decides, not `phoneme_type`: "text" voices exist with any alphabet.
 fn check_alphabet(raw: &RawConfig) -> Result<(), ConfigError> {
     let wanted = NAMES.into_iter().chain([" ", ",", BEGIN, END]);
     let missing: Vec<_> = wanted
@@ -212,7 +212,7 @@ fn in_range<T: PartialOrd + std::fmt::Display>(
     value: &T,
     range: &RangeInclusive<T>,
 ) -> Result<(), ConfigError> {
-    // NaN is in no range.
+    // No range contains NaN.
     if range.contains(value) {
         return Ok(());
     }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-/// As in the resource's schema.
+/// As in the CRD's schema.
 const MOST_FILES: usize = 16;
 const LONGEST_PATH: usize = 255;
 const LONGEST_URL: usize = 1024;
 const LONGEST_NAME: usize = 253;
 
-/// Why a source is rejected before anything is fetched.
+/// Why a source is rejected before the download.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     #[error("{0:?} is not NAME=SOURCE, such as rms={{\"builtin\":{{\"name\":\"rms\"}}}}")]
@@ -50,10 +50,10 @@ struct RawFile {
     sha256: String,
 }
 
-/// One file to fetch.
+/// One file to download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Below the voice's folder.
+    /// Relative to the voice's folder.
     pub path: String,
     pub url: url::Url,
     /// Lower-case hexadecimal.
@@ -83,7 +83,7 @@ impl NamedSource {
         let sane = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
         };
-        // The name becomes a folder.
+        // The name is used as a folder name.
         if !(1..=LONGEST_NAME).contains(&name.len())
             || !name.bytes().all(sane)
             || name.starts_with(['.', '-'])
@@ -155,7 +155,7 @@ fn parse_file(file: RawFile, allow_http: bool) -> Result<SourceFile, ManifestErr
     })
 }
 
-/// A path stays below the voice's folder, whatever it says.
+/// Verifies that a path stays below the voice's folder.
 fn check_path(path: &str) -> Result<(), ManifestError> {
     let reason = if path.is_empty() {
         "it is empty"
@@ -178,7 +178,7 @@ fn check_path(path: &str) -> Result<(), ManifestError> {
     })
 }
 
-/// Two files at one place, or a file where another needs a folder.
+/// Finds two files with the same path, or a file where another needs a folder.
 fn check_apart(files: &[SourceFile]) -> Result<(), ManifestError> {
     let mut seen = BTreeSet::new();
     for file in files {

@@ -1,4 +1,4 @@
-//! Voices: the builtin one and those in folders, their configuration, and what loads and speaks them.
+//! Voices: builtin and from folders, their configuration, and their sessions.
 
 pub mod builtin;
 pub mod config;
@@ -52,14 +52,14 @@ pub enum VoiceLocation {
     Folder(PathBuf),
 }
 
-/// Where the model's bytes are. A file is read by each session itself: a copy here would cost its size once more.
+/// Where the model's bytes are. Each session reads the file itself: a copy here would use its size again.
 #[derive(Clone, Debug)]
 pub(crate) enum Model {
     Builtin(&'static [u8]),
     File(PathBuf),
 }
 
-/// A voice whose files have been read: what a worker needs to make a session.
+/// A voice whose files were read: what a worker needs to create a session.
 #[derive(Clone, Debug)]
 pub struct Voice {
     pub name: String,
@@ -68,7 +68,7 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// Reads a voice's files and checks its configuration.
+    /// Reads a voice's files and validates its configuration.
     pub fn read(name: &str, location: &VoiceLocation) -> Result<Self, VoiceError> {
         let (model, config) = match location {
             VoiceLocation::Builtin(builtin) => {

@@ -11,7 +11,7 @@ pub struct PiperFiles {
     pub config: PathBuf,
 }
 
-/// Deeper folders than this are none of ours.
+/// Maximum depth of folders that are searched.
 const DEEPEST: usize = 8;
 
 fn models(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -32,7 +32,7 @@ fn models(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Res
     Ok(())
 }
 
-/// The one model in a folder (or below it) and the configuration beside it.
+/// The only model in or below a folder, and its configuration in the same folder.
 pub fn find_model(folder: &Path) -> Result<PiperFiles, VoiceError> {
     let shown = || folder.display().to_string();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! A voice with its session: symbols in, samples out. One thread owns it.
+//! A voice with its session: symbols in, samples out. Owned by one thread.
 
 use super::{Model, Voice, VoiceError};
 use crate::{
@@ -50,7 +50,7 @@ impl Speaker {
         self.family
     }
 
-    /// Speaks one run's symbols. Samples are within -1..=1 and finite.
+    /// Synthesizes the symbols of one run. Samples are finite and within -1..=1.
     pub fn speak(
         &mut self,
         symbols: &[Symbol],

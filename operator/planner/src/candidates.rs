@@ -51,7 +51,7 @@ pub(crate) struct Candidate<'a> {
     pub limit: u32,
 }
 
-/// Why a shape is out.
+/// Why a shape is rejected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Obstacle {
     /// Even an idle pod's first audio is too late.

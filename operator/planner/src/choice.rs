@@ -1,5 +1,4 @@
-//! From all candidates to the one: cheapest first, ties in a fixed order, and no move for a small
-//! gain.
+//! Chooses among all candidates: cheapest first, ties in a fixed order, no move for a small gain.
 
 use std::cmp::Ordering;
 

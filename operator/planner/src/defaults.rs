@@ -1,4 +1,4 @@
-//! What runs before anything was measured. Guesses, and they say so.
+//! The plan before anything is measured: conservative estimates, labelled as such.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The reasons of a plan, in the order in which a person would ask.
+//! The reasons of a plan, ordered from the decision to its details.
 
 use crate::autoscaling::base_rps;
 use crate::candidates::{Candidate, QUANTILE, evaluate};

@@ -66,7 +66,7 @@ const WITH_STOP: [(&str, &str); 62] = [
     ("fri", "friday"),
 ];
 
-/// Units that are read out behind a number: written, one, many.
+/// Units after a number: as written, singular, plural.
 const UNITS: [(&str, &str, &str); 58] = [
     ("km/h", "kilometer per hour", "kilometers per hour"),
     ("mph", "mile per hour", "miles per hour"),
@@ -137,7 +137,7 @@ pub fn with_stop(word: &str) -> Option<&'static str> {
         .map(|(_, said)| *said)
 }
 
-/// Whether a full stop behind this word belongs to it. Short words that are also plain words at a sentence's end
+/// Whether a full stop after this word belongs to it. Short words that are also plain words at a sentence's end
 /// ("max", "min", "ed", "mar") count only as abbreviations where a number or a name follows: not here.
 pub fn is_abbreviation(word: &str) -> bool {
     const PLAIN_WORDS: [&str; 14] = [
@@ -149,14 +149,14 @@ pub fn is_abbreviation(word: &str) -> bool {
         || lower == "no" && word == "No"
 }
 
-/// Whether a word ends in a single letter behind a stop or alone ("J", "U.S").
+/// Whether a word is or ends in a single letter, alone or after a stop ("J", "U.S").
 pub fn ends_in_initial(word: &str) -> bool {
     let mut parts = word.split('.');
     parts.all(|part| part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_alphabetic()))
         && !word.is_empty()
 }
 
-/// What is said for a unit behind a number.
+/// The spoken form of a unit after a number.
 pub fn unit(written: &str, one: bool) -> Option<&'static str> {
     UNITS
         .iter()
@@ -164,7 +164,7 @@ pub fn unit(written: &str, one: bool) -> Option<&'static str> {
         .map(|(_, single, many)| if one { *single } else { *many })
 }
 
-/// What is said for a sign that stands for a word.
+/// The spoken form of a sign that stands for a word.
 pub fn sign(character: char) -> Option<&'static str> {
     Some(match character {
         '&' => "and",

@@ -1,4 +1,4 @@
-//! Numbers with what stands around them: money, units, ordinals, fractions, ranges.
+//! Numbers with their context: money, units, ordinals, fractions, ranges.
 
 use regex::Captures;
 
@@ -32,7 +32,7 @@ pub(super) fn money(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()>
         return Some(());
     }
     match fraction {
-        // Only two digits are cents: "$1.999" is a price a litre.
+        // Only two digits are cents: "$1.999" is a price per litre.
         Some(cents) if cents.len() == 2 => {
             let cents = cents.trim_start_matches('0');
             if whole != "0" || cents.is_empty() {

@@ -19,7 +19,7 @@ fn record(index: usize, count: usize) -> Option<(&'static [u8], &'static [u8])> 
     Some((&record[..split], &record[split + 1..]))
 }
 
-/// The first pronunciation of a word in lower case; none when the dictionary does not hold it.
+/// The first pronunciation of a word in lower case; `None` if the dictionary does not contain it.
 pub fn look_up(word: &str) -> Option<Vec<Phone>> {
     let count = number(0)?;
     let (mut low, mut high) = (0, count);

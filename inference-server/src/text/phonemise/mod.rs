@@ -9,7 +9,7 @@ pub use phone::Phone;
 
 use crate::text::normalise::Piece;
 
-/// What a voice reads: phones, the gaps between words, and pauses.
+/// The symbols of a voice: phones, gaps between words, and pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Symbol {
     Phone(Phone),
@@ -35,7 +35,7 @@ impl Symbol {
     }
 }
 
-/// Whether the dictionary itself holds this word (lower case).
+/// Whether the dictionary itself contains this word (lower case).
 pub fn is_known(word: &str) -> bool {
     dictionary::look_up(word).is_some()
 }

@@ -1,4 +1,4 @@
-//! The phones that the text side speaks: Flite's, which are `ARPAbet` in lower case.
+//! The phones that texts are converted to: Flite's, which are `ARPAbet` in lower case.
 
 /// Every phone, in the order of its number. A vowel stands twice: unstressed, then stressed (the schwa's stressed
 /// form is the vowel of "cup").

@@ -14,7 +14,7 @@ pub const LOADS: [f64; 5] = [0.3, 0.5, 0.6, 0.7, 0.8];
 /// Requests from which the pod's own distribution of first audio is taken, as a profile would.
 const PROFILED: usize = 50_000;
 
-/// A pod and what it is asked to speak.
+/// A pod and its workload.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub name: String,
@@ -66,7 +66,7 @@ const KOKORO: Work = Work {
     f1: 0.030,
     ..PIPER
 };
-/// F5: a fixed cost a request; texts of 8 s, first audio after 2 s of them.
+/// F5: a fixed cost per request; texts of 8 s, first audio after 2 s of them.
 const F5: Work = Work {
     mean_audio: 8.0,
     audio_cv: 0.4,

@@ -1,5 +1,4 @@
-//! A discrete-event simulator of pods that speak: what the planner's closed forms are checked
-//! against.
+//! A discrete-event simulator of pods that serve speech, to validate the planner's closed forms.
 //!
 //! It shares none of their assumptions: service takes `s0 + s1·audio` times noise, not an
 //! exponential time; requests in service share the pod's speed, so one that joins slows the others;

@@ -8,7 +8,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::Request;
 
-/// What spreads requests over pods.
+/// How requests are balanced over pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Balancing {
     Random,
@@ -27,19 +27,19 @@ pub struct Pods {
     pub balancing: Balancing,
 }
 
-/// What became of the requests, without the first tenth.
+/// The outcome of the requests, without the first tenth.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Time to first audio of the accepted ones, in order of arrival (s).
     pub first_audio: Vec<f64>,
-    /// Share that was refused.
+    /// Share of rejected requests.
     pub rejected: f64,
     /// Mean number in one pod, waiting or in service, by Little's law.
     pub mean_in_system: f64,
 }
 
 impl Outcome {
-    /// Share that was refused or got its first audio after `promise` seconds.
+    /// Share of requests that were rejected or got its first audio after `promise` seconds.
     pub fn late_or_rejected(&self, promise: f64) -> f64 {
         let late = self
             .first_audio

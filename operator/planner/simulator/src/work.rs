@@ -42,7 +42,7 @@ pub struct Request {
 }
 
 impl Work {
-    /// `count` requests of a Poisson stream of `rate` a second.
+    /// `count` requests of a Poisson stream of `rate` per second.
     pub fn arrivals(&self, rate: f64, count: usize, seed: u64) -> Vec<Request> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let gap = Exp::new(rate).ok();
