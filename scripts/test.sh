@@ -51,7 +51,6 @@ main() {
     require_step images "$here/images.sh" build
     run_step image-contents image_contents
     run_unit_tests
-    run_step coverage measure_coverage
     run_step doctests run_doctests
     run_step benches run_benches_once
     run_step fuzz run_fuzz_targets 10
@@ -61,11 +60,13 @@ main() {
         run_step cluster-of-the-user "$here/test/own-cluster.sh"
         run_step demo-on-kind "$here/test/kind.sh"
         run_step documented-install e2e/registry-test.sh
+        run_step operator-on-host run_operator_on_host
         start_cluster
     else
         claim_cluster "$PURPOSE"
         CLAIMED=yes
     fi
+    run_step coverage measure_coverage
     step "Images to the cluster's nodes"
     read -r TTS_IMAGE_REGISTRY TTS_IMAGE_TAG < <("$here/images.sh" load "$CLUSTER")
     [[ -n ${TTS_IMAGE_TAG:-} ]] || fail "the images did not get to the cluster"

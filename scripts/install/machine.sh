@@ -6,7 +6,7 @@ MINIMUM_GO=1.26
 MINIMUM_PYTHON=3.11
 
 # Go's and cargo's caches, the tools, the images: what a cold `make test` leaves, and what a warm one adds.
-COLD_DISK_GB=16
+COLD_DISK_GB=17
 WARM_DISK_GB=3
 
 # check_machine: every shortcoming at once, a sentence each

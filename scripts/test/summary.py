@@ -73,7 +73,7 @@ def page(report: dict) -> str:
             f"<h1>{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped</h1>",
             "<h2>Failed</h2>" + table(["test"], [[name] for name in report["failed"]]),
             "<h2>Skipped</h2>" + table(["test", "reason"], [list(item) for item in report["skipped"].items()]),
-            "<h2>Lines covered by unit tests</h2>" + table(["crate", "covered", "lines"], coverage),
+            "<h2>Lines covered</h2>" + table(["crate", "covered", "lines"], coverage),
             "<p><a href=coverage/html/index.html>Line by line</a></p>" if coverage else "<p>not measured</p>",
             f"<h2>Slower than {SLOW_SECONDS} s</h2>"
             + table(["test", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in report["slow"].items()]),
