@@ -9,6 +9,7 @@ pub mod families;
 pub mod fetch;
 pub mod http;
 pub mod inspect;
+pub mod memory;
 pub mod probe;
 pub mod say;
 pub mod scheduler;

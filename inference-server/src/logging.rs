@@ -19,7 +19,7 @@ pub struct LogOptions {
 
 pub fn start(options: &LogOptions) -> Result<(), ParseError> {
     // ONNX Runtime logs every node placement at `info`: it gets a level of its own, unless the filter names it.
-    let filter = if options.log_filter.contains("ort") {
+    let filter = if names_ort(&options.log_filter) {
         options.log_filter.clone()
     } else {
         format!("{},ort=warn", options.log_filter)
@@ -33,4 +33,26 @@ pub fn start(options: &LogOptions) -> Result<(), ParseError> {
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Whether one of a filter's directives is for ONNX Runtime's target.
+fn names_ort(filter: &str) -> bool {
+    filter
+        .split(',')
+        .any(|directive| directive.trim().split(['=', ':', '[']).next() == Some("ort"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_directive_for_ort_names_it() {
+        for filter in ["ort=info", "info,ort=debug", "info, ort::logging=debug"] {
+            assert!(names_ort(filter), "{filter}");
+        }
+        for filter in ["info", "info,transport=debug", "tts_server::support=debug"] {
+            assert!(!names_ort(filter), "{filter}");
+        }
+    }
 }

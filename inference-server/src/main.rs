@@ -5,9 +5,9 @@ use std::{os::unix::process::CommandExt, path::PathBuf, process::ExitCode, time:
 use clap::{Parser, Subcommand};
 use tts_server::{
     fetch::{self, Fetcher},
-    http::{self, Limits, ServeConfig},
+    http::{self, Deadlines, Limits, ServeConfig},
     inspect::{self, report::Report},
-    probe, say,
+    memory, probe, say,
     voices::{
         VoiceLocation, builtin,
         manifest::{NamedSource, Source},
@@ -147,11 +147,30 @@ struct Serve {
     /// Close the connection if the client reads nothing of the response for this long.
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     write_timeout: Duration,
+    /// Time limit for a request, from the end of its head to the end of its response.
+    #[arg(long, default_value = "30m", value_parser = humantime::parse_duration)]
+    request_timeout: Duration,
     /// How long an idle connection is kept open between requests.
     #[arg(long, default_value = "90s", value_parser = humantime::parse_duration)]
     keep_alive: Duration,
-    #[arg(long, default_value_t = 1024 * 1024)]
-    max_body_bytes: usize,
+    /// Largest body of a request. Default: what a text of --max-input-characters may need, at least 128 KiB.
+    #[arg(long, value_name = "BYTES")]
+    max_body_bytes: Option<usize>,
+    /// Heads and bodies of requests that are being received, of all connections together; further bytes are answered with
+    /// 503. Default: a sixteenth of the container's memory limit, from 4 to 16 MiB.
+    #[arg(long, value_name = "BYTES")]
+    max_receive_bytes: Option<usize>,
+    /// Audio that was synthesized and not sent yet, of all requests together; at the limit further requests are answered
+    /// with 429. Default: an eighth of the container's memory limit, from 8 to 256 MiB.
+    #[arg(long, value_name = "BYTES")]
+    max_unsent_bytes: Option<usize>,
+    /// Time limit for one run of a model.
+    #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
+    run_timeout: Duration,
+    /// While that limit is reached, cut off clients that have not read audio of this age.
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
+    slow_reader_timeout: Duration,
+    /// Open connections; further connections can only request probes and metrics.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_connections: u32,
     #[command(flatten)]
@@ -195,6 +214,10 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
             .map_or(1, std::num::NonZero::get)
             .min(8)
     };
+    let max_input_characters = usize::try_from(options.max_input_characters)?;
+    let max_body_bytes = options
+        .max_body_bytes
+        .unwrap_or_else(|| body_bytes(max_input_characters));
     let config = ServeConfig {
         listen: options.listen,
         voices: if options.voices.is_empty() {
@@ -206,17 +229,28 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
         workers: options.workers.map_or_else(cores, usize::from),
         intra_threads: options.intra_threads.into(),
         queue: options.queue.into(),
-        max_input_characters: usize::try_from(options.max_input_characters)?,
+        max_input_characters,
         max_audio_seconds: options.max_audio_seconds.into(),
+        max_unsent_bytes: options
+            .max_unsent_bytes
+            .unwrap_or_else(|| share_of_memory(8, 8, 256)),
+        slow_reader_timeout: options.slow_reader_timeout,
+        run_timeout: options.run_timeout,
         drain_delay: options.drain_delay,
         drain_timeout: options.drain_timeout,
         limits: Limits {
-            max_body_bytes: options.max_body_bytes,
-            body_timeout: options.body_timeout,
-            header_timeout: options.header_timeout,
-            write_timeout: options.write_timeout,
-            keep_alive: options.keep_alive,
+            max_body_bytes,
+            max_receive_bytes: options
+                .max_receive_bytes
+                .unwrap_or_else(|| share_of_memory(16, 4, 16)),
             max_connections: usize::try_from(options.max_connections)?,
+            deadlines: Deadlines {
+                header: options.header_timeout,
+                body: options.body_timeout,
+                write: options.write_timeout,
+                request: options.request_timeout,
+                keep_alive: options.keep_alive,
+            },
         },
     };
     // Two threads handle the connections; synthesis runs on the workers' own threads.
@@ -228,6 +262,19 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
     // Do not wait for workers: no client waits for their runs any more.
     runtime.shutdown_background();
     Ok(result?)
+}
+
+/// What the JSON of a text may need: a character takes up to 12 bytes (`\\ud83c\\udf89`). There is room for other fields, and
+/// for the more specific error for a text that is too long.
+fn body_bytes(max_input_characters: usize) -> usize {
+    (12 * max_input_characters + 16 * 1024).max(128 * 1024)
+}
+
+/// A fraction of the container's memory limit in bytes, within these MiB.
+fn share_of_memory(divisor: u64, least: u64, most: u64) -> usize {
+    const MIB: u64 = 1024 * 1024;
+    let share = memory::limit().map_or(0, |limit| limit / divisor);
+    usize::try_from(share.clamp(least * MIB, most * MIB)).unwrap_or(usize::MAX)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

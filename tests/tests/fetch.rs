@@ -14,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -364,7 +365,12 @@ async fn wrong_digests_leave_nothing() {
     );
     let message = report["message"].as_str().unwrap();
     assert!(
-        message.contains(&"0".repeat(64)) && message.contains(&sha256(&voice_file("voice.onnx"))),
+        message.contains("a.onnx") && message.contains(&"0".repeat(64)),
+        "{message}"
+    );
+    // An address that only the cluster reaches must not be read out through the status.
+    assert!(
+        !message.contains(&sha256(&voice_file("voice.onnx"))),
         "{message}"
     );
     assert_eq!(
@@ -373,6 +379,27 @@ async fn wrong_digests_leave_nothing() {
             .count(),
         0
     );
+}
+
+#[tokio::test]
+async fn a_download_that_was_killed_leaves_nothing_for_ever() {
+    let web = Web::plain(|_| voice_answers()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let voice = folder.path().join("work/anna/en");
+    fs::create_dir_all(&voice).unwrap();
+    let made = |name: &str, age: Duration| {
+        let path = voice.join(name);
+        let file = fs::File::create(&path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - age)
+            .unwrap();
+        path
+    };
+    let killed = made(".tts-fetch-abc", Duration::from_secs(61));
+    // Another download may be at work.
+    let at_work = made(".tts-fetch-def", Duration::ZERO);
+    let (code, report) = inspect(folder.path(), &voice_source(&web), &["--allow-http"], None).await;
+    assert_eq!(code, Some(0), "{report}");
+    assert!(!killed.exists() && at_work.exists());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tts_tests::{SOON, Server, client, metric};
 
@@ -56,15 +56,16 @@ fn speak(client: &Client, server: &Server, text: &str) -> reqwest::RequestBuilde
 
 #[tokio::test]
 async fn a_full_queue_answers_429_at_once_and_says_when_to_come_back() {
-    let server = Server::start(&["--workers", "1", "--queue", "1"]);
+    let server = Server::start(&["--workers", "1", "--queue", "8"]);
     let client = client();
-    // Two clients that do not read hold the two places: each stays until its audio was taken.
+    // Each has two runs of work before it is ahead of a client that reads nothing: the first is done after ten turns.
     let mut holders = Vec::new();
-    for _ in 0..2 {
-        holders.push(speak(&client, &server, &long_text()).send().await.unwrap());
+    for _ in 0..9 {
+        holders.push(reader(&server).await);
     }
-    // A request that waited for a place would be answered with 200.
-    let refused = speak(&client, &server, "Hello.").send().await.unwrap();
+    metric_becomes(&server, "tts_inflight", |inflight| inflight >= 9.0).await;
+    // A request that waited for a place would be answered with 200. While the server is full, no text is read.
+    let refused = speak(&client, &server, "?!").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     let seconds: u64 = refused.headers()["retry-after"]
         .to_str()
@@ -144,7 +145,8 @@ async fn a_client_that_leaves_frees_its_place_and_stops_its_run() {
     assert!(body.next().await.unwrap().is_ok());
     let left = Instant::now();
     drop(body);
-    metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
+    requests_end(&server).await;
+    metric_becomes(&server, "tts_unsent_audio_bytes", |bytes| bytes == 0.0).await;
     println!("place free {:?} after the client left", left.elapsed());
     let text = metrics(&server).await;
     assert!((metric(&text, "tts_cancelled_total") - 1.0).abs() < f64::EPSILON);
@@ -194,9 +196,111 @@ async fn a_reader_who_stops_reading_is_cut_off_and_a_short_text_does_not_wait_fo
         "a short text took {:?} beside a stuck reader",
         started.elapsed()
     );
-    metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
+    requests_end(&server).await;
     // What it gets is broken off, not silently short.
     assert!(stuck.bytes().await.is_err());
+}
+
+/// Waits until the server has no request at all.
+async fn requests_end(server: &Server) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let metrics = metrics(server).await;
+        if metric(&metrics, "tts_inflight") + metric(&metrics, "tts_delivering") < 1.0 {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "there are requests in\n{metrics}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Opens a connection with a small buffer, asks for a long text and reads nothing.
+async fn reader(server: &Server) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut stream = socket
+        .connect(server.address.parse().unwrap())
+        .await
+        .unwrap();
+    let body = json!({"input": long_text(), "response_format": "wav"}).to_string();
+    let request = format!(
+        "POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn beside_nine_slow_readers_a_tenth_client_is_served_at_once() {
+    let server = Server::start(&["--workers", "1", "--queue", "8"]);
+    let mut readers = Vec::new();
+    for _ in 0..9 {
+        let mut stream = reader(&server).await;
+        readers.push(tokio::spawn(async move {
+            let mut buffer = [0; 4000];
+            while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {
+                // 40 kB/s.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }));
+    }
+    // All are ahead of their readers: the worker has nothing to do.
+    metric_becomes(&server, "tts_delivering", |delivering| delivering >= 9.0).await;
+    let begun = Instant::now();
+    let tenth = speak(&client(), &server, "Hello.").send().await.unwrap();
+    assert_eq!(tenth.status(), 200);
+    assert!(tenth.bytes().await.unwrap().len() > 10_000);
+    println!("the tenth client took {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    for reader in readers {
+        reader.abort();
+    }
+}
+
+#[tokio::test]
+async fn when_too_much_audio_is_unsent_new_requests_wait_and_the_slowest_readers_are_cut() {
+    let server = Server::start(&[
+        "--workers",
+        "1",
+        "--max-unsent-bytes",
+        "1000000",
+        "--slow-reader-timeout",
+        "1s",
+    ]);
+    let mut stuck = [reader(&server).await, reader(&server).await];
+    metric_becomes(&server, "tts_unsent_audio_bytes", |bytes| bytes >= 1e6).await;
+    let refused = speak(&client(), &server, "Hello.").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "audio_buffer_full");
+    let deadline = Instant::now() + SOON;
+    while speak(&client(), &server, "Hello.")
+        .send()
+        .await
+        .unwrap()
+        .status()
+        != StatusCode::OK
+    {
+        assert!(
+            Instant::now() < deadline,
+            "the slow readers are not cut off"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The first to be cut is reset, or its answer ends before the last chunk.
+    let mut answer = Vec::new();
+    let _ = stuck[0].read_to_end(&mut answer).await;
+    assert!(!answer.ends_with(b"\r\n0\r\n\r\n"));
+    metric_becomes(&server, "tts_cancelled_total", |cancelled| cancelled >= 1.0).await;
 }
 
 #[tokio::test]

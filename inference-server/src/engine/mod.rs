@@ -20,10 +20,16 @@ pub enum EngineError {
         "cannot load the model: {message}; check that the file is complete and is an ONNX model"
     )]
     CorruptModel { message: String },
+    #[error("the model could not be loaded: {message}; retry")]
+    Load { message: String },
     #[error("the model run failed: {message}")]
     Run { message: String },
+    #[error("out of memory: {message}; raise the memory limit")]
+    OutOfMemory { message: String },
     #[error("the run was cancelled")]
     Cancelled,
+    #[error("the run did not end within {} seconds", limit.as_secs())]
+    TooSlow { limit: std::time::Duration },
 }
 
 /// Loads the library for a test that needs it.

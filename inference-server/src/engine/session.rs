@@ -6,6 +6,7 @@ use std::{
 };
 
 use ort::{
+    ErrorCode,
     session::{
         RunOptions, SessionInputValue,
         builder::{GraphOptimizationLevel, SessionBuilder},
@@ -114,8 +115,18 @@ impl Session {
                 .with_memory_pattern(false)?;
             commit(&mut builder)
         };
-        let session = build().map_err(|error| EngineError::CorruptModel {
-            message: first_line(&error.to_string()),
+        let session = build().map_err(|error| {
+            let message = first_line(&error.to_string());
+            match error.code() {
+                _ if is_out_of_memory(&message) => EngineError::OutOfMemory { message },
+                // What the bytes of the file decide; anything else may succeed elsewhere or later.
+                ErrorCode::InvalidProtobuf
+                | ErrorCode::InvalidGraph
+                | ErrorCode::InvalidArgument
+                | ErrorCode::NoModel
+                | ErrorCode::NotImplemented => EngineError::CorruptModel { message },
+                _ => EngineError::Load { message },
+            }
         })?;
         Ok(Self { session })
     }
@@ -139,12 +150,13 @@ impl Session {
             return Err(EngineError::Cancelled);
         }
         let failed = |error: ort::Error| {
+            let message = first_line(&error.to_string());
             if cancel.is_cancelled() {
                 EngineError::Cancelled
+            } else if is_out_of_memory(&message) {
+                EngineError::OutOfMemory { message }
             } else {
-                EngineError::Run {
-                    message: first_line(&error.to_string()),
-                }
+                EngineError::Run { message }
             }
         };
         let outputs = self
@@ -159,6 +171,13 @@ impl Session {
         let (_, samples) = value.try_extract_tensor::<f32>().map_err(failed)?;
         Ok(samples.to_vec())
     }
+}
+
+/// ONNX Runtime has no error code for it.
+fn is_out_of_memory(message: &str) -> bool {
+    ["bad_alloc", "Failed to allocate memory", "out of memory"]
+        .iter()
+        .any(|sign| message.contains(sign))
 }
 
 /// ONNX Runtime's messages have source lines and stack traces after the first line.

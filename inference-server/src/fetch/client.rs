@@ -12,7 +12,7 @@ pub const MOST_REDIRECTS: usize = 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit without progress in a transfer. The total time is not limited: a large voice may take an hour over a slow
 /// link.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why the client could not be created.
 #[derive(Debug, thiserror::Error)]

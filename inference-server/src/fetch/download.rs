@@ -3,18 +3,24 @@
 use std::{
     error::Error as StdError,
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
 
 use super::{
     FetchError, FetchedFile, Fetcher,
-    client::{RedirectRefused, shown},
+    client::{READ_TIMEOUT, RedirectRefused, shown},
 };
 use crate::voices::manifest::SourceFile;
+
+/// How the names of temporary files begin.
+const TEMPORARY: &str = ".tts-fetch-";
+/// Age at which a temporary file belongs to a download that was killed.
+const ABANDONED: Duration = READ_TIMEOUT.saturating_mul(2);
 
 /// Digest of an existing file; `None` if there is no file.
 fn digest_of(path: &Path) -> Option<(String, u64)> {
@@ -128,8 +134,11 @@ async fn attempt(
     let folder = target.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| write_failed(&error))?;
     // In the same folder, so that the rename is atomic; removed when anything below fails.
-    let mut temporary =
-        tempfile::NamedTempFile::new_in(folder).map_err(|error| write_failed(&error))?;
+    remove_abandoned(folder).map_err(|error| write_failed(&error))?;
+    let mut temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempfile_in(folder)
+        .map_err(|error| write_failed(&error))?;
     let mut hasher = Sha256::new();
     let mut size = 0_u64;
     while let Some(chunk) = response
@@ -151,8 +160,6 @@ async fn attempt(
         return Err(FetchError::DigestMismatch {
             path: file.path.clone(),
             expected: file.sha256.clone(),
-            found: sha256,
-            size,
         });
     }
     // Temporary files are private; a voice may be read by another user of the pod's group.
@@ -169,6 +176,21 @@ async fn attempt(
         sha256,
         size,
     })
+}
+
+/// Removes temporary files of downloads that were killed: nothing was written to them for longer than a download may stall.
+fn remove_abandoned(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            continue;
+        }
+        let untouched = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if untouched > ABANDONED {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn hint(status: u16) -> &'static str {

@@ -65,15 +65,10 @@ pub enum FetchError {
         cause: String,
     },
     #[error(
-        "{path}: expected sha256 {expected}, got {found} ({size} bytes); check the sha256 in the voice's source, and whether \
-         the file at the url has changed"
+        "{path}: its sha256 is not {expected}; check the sha256 in the voice's source, and whether the file at the url has \
+         changed"
     )]
-    DigestMismatch {
-        path: String,
-        expected: String,
-        found: String,
-        size: u64,
-    },
+    DigestMismatch { path: String, expected: String },
     #[error("{path}: the voice's files exceed the limit of {limit} bytes in total")]
     TooLarge { path: String, limit: u64 },
     #[error("cannot write {path}: {cause}")]

@@ -11,19 +11,18 @@ use crate::{
         encode::{self, Format},
         join,
     },
-    engine::EngineError,
-    scheduler::{Spoken, Ticket},
+    scheduler::{Buffered, JobError, Spoken, Ticket, Update},
 };
 
 /// Bytes per frame. The next one is created only when the connection has taken the last, so that a slow client's audio is
-/// buffered here, where the request still counts against the queue.
+/// buffered here, where it counts as unsent.
 const FRAME_BYTES: usize = 64 * 1024;
 
 /// Why a delivery was aborted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Job(#[from] JobError),
     #[error("the worker for this request stopped unexpectedly")]
     WorkerLost,
     #[error("the text produced more than {limit} seconds of audio; split it into several requests")]
@@ -35,10 +34,14 @@ pub enum DeliveryError {
 pub struct Order {
     pub format: Format,
     pub sample_rate: u32,
-    /// For each run, whether a sentence ends with it.
-    pub ends_sentence: Vec<bool>,
     pub max_audio_seconds: u64,
     pub arrived: Instant,
+}
+
+/// Bytes of the response; the last of a run give its audio back to the limit of unsent audio.
+struct Piece {
+    bytes: Bytes,
+    _buffered: Option<Buffered>,
 }
 
 /// The audio of one request. If dropped early, the request counts as cancelled, and the ticket stops the run.
@@ -46,11 +49,15 @@ pub struct Delivery {
     ticket: Ticket,
     order: Order,
     metrics: Metrics,
+    /// For each run, whether a sentence ends with it.
+    ends_sentence: Vec<bool>,
     /// Number of runs received.
     runs: usize,
     samples: u64,
-    /// Encoded bytes that were not sent yet.
-    ready: VecDeque<Bytes>,
+    /// What was not sent yet.
+    ready: VecDeque<Piece>,
+    /// What the connection took last: it is sent when the next is asked for.
+    taken: Option<Piece>,
     over: bool,
 }
 
@@ -63,122 +70,149 @@ impl Drop for Delivery {
 }
 
 impl Delivery {
-    pub fn new(ticket: Ticket, order: Order, metrics: Metrics) -> Self {
-        Self {
+    /// Waits until the text was read; the characters that were skipped, each once.
+    pub async fn begin(
+        ticket: Ticket,
+        order: Order,
+        metrics: Metrics,
+    ) -> Result<(Self, Vec<char>), DeliveryError> {
+        let mut delivery = Self {
             ticket,
             order,
             metrics,
+            ends_sentence: Vec::new(),
             runs: 0,
             samples: 0,
             ready: VecDeque::new(),
+            taken: None,
             over: false,
+        };
+        match delivery.next().await? {
+            Update::Read(text) => {
+                delivery.ends_sentence = text.ends_sentence;
+                Ok((delivery, text.skipped))
+            }
+            Update::Audio(_) => Err(DeliveryError::WorkerLost),
         }
     }
 
     fn all_came(&self) -> bool {
-        self.runs == self.order.ends_sentence.len()
+        self.runs == self.ends_sentence.len()
     }
 
-    /// Waits for the next run's samples and encodes them after the gap that precedes them.
-    async fn next_run(&mut self) -> Result<Vec<u8>, DeliveryError> {
-        let received = self.ticket.next().await;
-        let result = received
-            .ok_or(DeliveryError::WorkerLost)
-            .and_then(|spoken| self.encode(&spoken?));
-        if result.is_err() {
-            // Aborted by the server, not cancelled by the client.
+    async fn next(&mut self) -> Result<Update, DeliveryError> {
+        let update = match self.ticket.next().await {
+            Some(update) => update.map_err(DeliveryError::from),
+            None => Err(DeliveryError::WorkerLost),
+        };
+        // Aborted by the server, not cancelled by the client.
+        self.over |= update.is_err();
+        update
+    }
+
+    /// Waits for the next run and adds it to what is ready, after the gap that precedes it.
+    async fn next_run(&mut self) -> Result<(), DeliveryError> {
+        let Update::Audio(spoken) = self.next().await? else {
             self.over = true;
-        }
-        result
+            return Err(DeliveryError::WorkerLost);
+        };
+        let added = self.add(spoken);
+        self.over |= added.is_err();
+        added
     }
 
-    fn encode(&mut self, spoken: &Spoken) -> Result<Vec<u8>, DeliveryError> {
+    fn add(&mut self, spoken: Spoken) -> Result<(), DeliveryError> {
         let rate = self.order.sample_rate;
         let gap = match self
             .runs
             .checked_sub(1)
-            .and_then(|last| self.order.ends_sentence.get(last))
+            .and_then(|last| self.ends_sentence.get(last))
         {
             Some(ends_sentence) => join::gap(rate, *ends_sentence),
             None => 0,
         };
+        let samples = spoken.pcm.len() / 2;
         #[expect(clippy::cast_precision_loss, reason = "minutes of samples")]
-        let audio_seconds = spoken.samples.len() as f64 / f64::from(rate);
+        let audio_seconds = samples as f64 / f64::from(rate);
         if self.runs == 0 {
             self.metrics
                 .queue_wait
                 .observe(spoken.queue_wait.as_secs_f64());
-            self.metrics
-                .time_to_first_audio
-                .observe(self.order.arrived.elapsed().as_secs_f64());
         }
         self.metrics.audio_seconds.inc_by(audio_seconds);
         self.metrics
             .real_time_factor
             .observe(spoken.service.as_secs_f64() / audio_seconds);
         self.runs += 1;
-        self.samples += (gap + spoken.samples.len()) as u64;
+        self.samples += (gap + samples) as u64;
         if self.samples > self.order.max_audio_seconds * u64::from(rate) {
             return Err(DeliveryError::TooLong {
                 limit: self.order.max_audio_seconds,
             });
         }
-        let mut bytes = vec![0; 2 * gap];
-        bytes.extend(encode::pcm16(&spoken.samples));
-        Ok(bytes)
-    }
-
-    fn put(&mut self, bytes: Vec<u8>) {
-        let mut bytes = Bytes::from(bytes);
-        while bytes.len() > FRAME_BYTES {
-            self.ready.push_back(bytes.split_to(FRAME_BYTES));
+        if gap > 0 {
+            self.put(Bytes::from(vec![0; 2 * gap]), None);
         }
-        self.ready.push_back(bytes);
-    }
-
-    /// Waits for all runs; returns the number of bytes to send, including the header.
-    pub async fn collect(&mut self) -> Result<usize, DeliveryError> {
-        let mut data = Vec::new();
-        while !self.all_came() {
-            data.extend(self.next_run().await?);
-        }
-        if self.order.format == Format::Wav {
-            data = encode::wav(self.order.sample_rate, &data);
-        }
-        let length = data.len();
-        self.put(data);
-        Ok(length)
-    }
-
-    /// Waits for the first run: a failure before it is returned as an HTTP error.
-    pub async fn begin(&mut self) -> Result<(), DeliveryError> {
-        let data = self.next_run().await?;
-        if self.order.format == Format::Wav {
-            self.put(encode::wav_header(self.order.sample_rate, None).to_vec());
-        }
-        self.put(data);
+        self.put(spoken.pcm, Some(spoken.buffered));
         Ok(())
+    }
+
+    fn put(&mut self, mut bytes: Bytes, buffered: Option<Buffered>) {
+        while bytes.len() > FRAME_BYTES {
+            self.ready.push_back(Piece {
+                bytes: bytes.split_to(FRAME_BYTES),
+                _buffered: None,
+            });
+        }
+        self.ready.push_back(Piece {
+            bytes,
+            _buffered: buffered,
+        });
+    }
+
+    /// Waits for the first run: a failure before it is returned as an HTTP error. If it is the only one, the length of the
+    /// response is known: bytes, including the header.
+    pub async fn first_frames(&mut self) -> Result<Option<usize>, DeliveryError> {
+        self.next_run().await?;
+        let bytes: usize = self.ready.iter().map(|piece| piece.bytes.len()).sum();
+        let whole = self.all_came().then_some(bytes);
+        let data_bytes = whole.and_then(|bytes| u32::try_from(bytes).ok());
+        let header = match self.order.format {
+            Format::Wav => encode::wav_header(self.order.sample_rate, data_bytes).to_vec(),
+            Format::Pcm => Vec::new(),
+        };
+        let length = whole.map(|bytes| header.len() + bytes);
+        if !header.is_empty() {
+            self.ready.push_front(Piece {
+                bytes: header.into(),
+                _buffered: None,
+            });
+        }
+        self.metrics
+            .time_to_first_audio
+            .observe(self.order.arrived.elapsed().as_secs_f64());
+        Ok(length)
     }
 
     /// The body's frames. An error aborts the body: the client sees that it is incomplete.
     pub fn frames(self) -> impl Stream<Item = Result<Bytes, DeliveryError>> + Send {
         stream::try_unfold(self, |mut delivery| async move {
+            delivery.taken = None;
             loop {
-                if let Some(frame) = delivery.ready.pop_front() {
+                if let Some(piece) = delivery.ready.pop_front() {
                     // The last frame completes the delivery: hyper does not poll beyond Content-Length.
                     delivery.over = delivery.ready.is_empty() && delivery.all_came();
-                    return Ok(Some((frame, delivery)));
+                    let bytes = piece.bytes.clone();
+                    delivery.taken = Some(piece);
+                    return Ok(Some((bytes, delivery)));
                 }
                 if delivery.all_came() {
                     return Ok(None);
                 }
-                match delivery.next_run().await {
-                    Ok(data) => delivery.put(data),
-                    Err(error) => {
-                        delivery.metrics.aborted_streams.inc();
-                        tracing::error!(%error, runs = delivery.runs, "response aborted");
-                        return Err(error);
-                    }
+                if let Err(error) = delivery.next_run().await {
+                    delivery.metrics.aborted_streams.inc();
+                    tracing::error!(%error, runs = delivery.runs, "response aborted");
+                    return Err(error);
                 }
             }
         })

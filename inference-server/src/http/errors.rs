@@ -100,6 +100,15 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// 503 for an API request on a connection beyond the limit.
+pub async fn too_many_connections() -> ApiError {
+    ApiError::unavailable(
+        "too_many_connections",
+        "too many connections are open; retry",
+        Duration::from_secs(1),
+    )
+}
+
 /// 404 for a path that does not exist.
 pub async fn no_such_path(uri: http::Uri) -> ApiError {
     ApiError::invalid(

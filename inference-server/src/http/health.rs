@@ -1,5 +1,5 @@
-//! Probes. Alive: no worker thread has stopped. Started: each voice is loaded and has produced audio. Ready: started and not
-//! draining. A full queue does not make a pod unready: its clients would then overload the other pods.
+//! Probes. Alive: no worker is lost. Started: each voice is loaded and has produced audio. Ready: started, not draining, and
+//! no worker is being restarted. A full queue does not make a pod unready: its clients would then overload the other pods.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -11,7 +11,7 @@ pub async fn live(State(app): State<App>) -> (StatusCode, String) {
         0 => (StatusCode::OK, "alive\n".to_owned()),
         lost => (
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("{lost} of {} workers stopped unexpectedly\n", app.workers),
+            format!("{lost} of {} workers are lost\n", app.workers),
         ),
     }
 }
@@ -27,6 +27,10 @@ pub async fn startup(State(app): State<App>) -> (StatusCode, &'static str) {
 pub async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
     match app.lifecycle.stage() {
         Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "loading voices\n"),
+        Stage::Ready if app.scheduler.restarting_workers() + app.scheduler.lost_workers() > 0 => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "a worker is being restarted\n",
+        ),
         Stage::Ready => (StatusCode::OK, "ready\n"),
         Stage::Draining | Stage::Closing => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     }

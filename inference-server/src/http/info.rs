@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use super::App;
+use super::{App, MAX_HEAD_BYTES};
 use crate::voices::Voice;
 
 /// A voice as the API shows it.
@@ -63,8 +63,10 @@ pub async fn info(State(app): State<App>) -> Json<Value> {
         "voices": voices,
         "limits": {
             "maxInputCharacters": app.rules.max_input_characters,
-            "maxAudioSeconds": app.rules.max_audio_seconds,
+            "maxAudioSeconds": app.max_audio_seconds,
             "maxBodyBytes": app.limits.max_body_bytes,
+            "maxHeadBytes": MAX_HEAD_BYTES,
+            "maxReceiveBytes": app.limits.max_receive_bytes,
             "maxConnections": app.limits.max_connections,
         },
     }))

@@ -24,6 +24,8 @@ pub struct Metrics {
     registry: Registry,
     pub requests: IntCounterVec,
     inflight: IntGauge,
+    delivering: IntGauge,
+    unsent_audio: IntGauge,
     queue_depth: IntGauge,
     pub queue_wait: Histogram,
     pub time_to_first_audio: Histogram,
@@ -32,6 +34,8 @@ pub struct Metrics {
     pub cancelled: IntCounter,
     pub aborted_streams: IntCounter,
     pub ignored_fields: IntCounter,
+    pub connections: IntGauge,
+    pub rejected_connections: IntCounter,
     voice_loaded: IntGaugeVec,
 }
 
@@ -41,6 +45,29 @@ fn register<C: Collector + Clone + 'static>(
 ) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+/// What does not change: always 1, with a label that says it.
+fn register_info(registry: &Registry) -> Result<(), prometheus::Error> {
+    for (name, help, label, value) in [
+        (
+            "tts_build_info",
+            "The server's version; always 1.",
+            "version",
+            env!("CARGO_PKG_VERSION"),
+        ),
+        (
+            "tts_device_info",
+            "The device that sessions run on; always 1.",
+            "device",
+            "cpu",
+        ),
+    ] {
+        register(registry, IntGaugeVec::new(Opts::new(name, help), &[label])?)?
+            .with_label_values(&[value])
+            .set(1);
+    }
+    Ok(())
 }
 
 impl Metrics {
@@ -54,26 +81,7 @@ impl Metrics {
         };
         let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help)?);
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
-        let one_with_label = |name: &str, help: &str, label: &str, value: &str| {
-            let gauge = register(
-                &registry,
-                IntGaugeVec::new(Opts::new(name, help), &[label])?,
-            )?;
-            gauge.with_label_values(&[value]).set(1);
-            Ok::<_, prometheus::Error>(())
-        };
-        one_with_label(
-            "tts_build_info",
-            "The server's version; always 1.",
-            "version",
-            env!("CARGO_PKG_VERSION"),
-        )?;
-        one_with_label(
-            "tts_device_info",
-            "The device that sessions run on; always 1.",
-            "device",
-            "cpu",
-        )?;
+        register_info(&registry)?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Self {
             requests: register(
@@ -88,7 +96,15 @@ impl Metrics {
             )?,
             inflight: gauge(
                 "tts_inflight",
-                "Speech requests in flight: queued, in service, or being sent.",
+                "Speech requests that are work: waiting or in service.",
+            )?,
+            delivering: gauge(
+                "tts_delivering",
+                "Speech requests that are no work at the moment: their audio is being sent.",
+            )?,
+            unsent_audio: gauge(
+                "tts_unsent_audio_bytes",
+                "Audio that was synthesized and not sent yet.",
             )?,
             queue_depth: gauge("tts_queue_depth", "Speech requests that wait for a worker.")?,
             queue_wait: histogram(
@@ -122,6 +138,11 @@ impl Metrics {
                 "tts_ignored_fields_total",
                 "Unknown request fields that were ignored.",
             )?,
+            connections: gauge("tts_connections", "Open connections.")?,
+            rejected_connections: counter(
+                "tts_rejected_connections_total",
+                "Connections that were closed at once because too many were open.",
+            )?,
             voice_loaded: register(
                 &registry,
                 IntGaugeVec::new(
@@ -148,6 +169,12 @@ pub async fn metrics(
 ) -> Result<([(header::HeaderName, String); 1], Vec<u8>), StatusCode> {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     app.metrics.inflight.set(number(app.scheduler.in_flight()));
+    app.metrics
+        .delivering
+        .set(number(app.scheduler.delivering()));
+    app.metrics
+        .unsent_audio
+        .set(number(app.scheduler.unsent_bytes()));
     app.metrics.queue_depth.set(number(app.scheduler.waiting()));
     let encoder = TextEncoder::new();
     let mut text = Vec::new();

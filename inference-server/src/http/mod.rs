@@ -14,11 +14,13 @@ pub mod serve;
 mod speech;
 mod voices;
 
+pub use connection::{Deadlines, MAX_HEAD_BYTES};
 pub use serve::{ServeConfig, ServeError, serve};
 
 use std::sync::Arc;
 
 use crate::scheduler::Scheduler;
+use connection::budget::ReceiveBudget;
 use lifecycle::Lifecycle;
 use metrics::Metrics;
 use speech::Rules;
@@ -32,35 +34,18 @@ struct App {
     metrics: Metrics,
     lifecycle: Lifecycle,
     limits: Limits,
+    budget: ReceiveBudget,
     workers: usize,
+    max_audio_seconds: u64,
     started: std::time::SystemTime,
 }
 
-/// Limits of connections and request bodies.
+/// Limits of connections and requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub max_body_bytes: usize,
-    pub body_timeout: std::time::Duration,
-    pub header_timeout: std::time::Duration,
-    pub write_timeout: std::time::Duration,
-    pub keep_alive: std::time::Duration,
+    /// Heads and bodies that are being received, all connections together.
+    pub max_receive_bytes: usize,
     pub max_connections: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        use std::time::Duration;
-        Self {
-            // 4096 characters as JSON escapes of surrogate pairs are 48 KiB; the rest leaves room for other fields, and for
-            // the more specific error for a text that is too long.
-            max_body_bytes: 1024 * 1024,
-            body_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(30),
-            // Above the 60 s and 75 s that proxies keep idle connections for: the client should close first, or its next
-            // request meets a closing connection.
-            keep_alive: Duration::from_secs(90),
-            max_connections: 1024,
-        }
-    }
+    pub deadlines: Deadlines,
 }

@@ -7,24 +7,24 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body::Body as _;
+use http_body_util::BodyExt;
 
 use super::{
-    App, Limits,
+    App,
+    connection::{CutOff, budget::Share},
     delivery::{Delivery, DeliveryError, Order},
     errors::ApiError,
     lifecycle::Stage,
-    speech::SpeechRequest,
+    speech::{RequestError, SpeechRequest, skipped_warning},
 };
-use crate::{engine::EngineError, scheduler::SchedulerError};
+use crate::{
+    engine::EngineError,
+    scheduler::{JobError, SchedulerError},
+};
 
 pub const WARNINGS: HeaderName = HeaderName::from_static("warnings");
-
-/// Texts up to this many symbols (about half a minute of speech) are answered whole, with a `Content-Length` and a WAV
-/// header that says how long it is. Longer ones are streamed as they are spoken.
-const WHOLE_SYMBOLS: usize = 400;
 
 pub async fn speech(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let arrived = Instant::now();
@@ -36,37 +36,33 @@ pub async fn speech(State(app): State<App>, request: Request) -> Result<Response
         ));
     }
     check_content_type(request.headers())?;
-    let body = read_body(request.into_body(), app.limits).await?;
-    let request = SpeechRequest::parse(&body, &app.rules)?;
+    let body = read_body(request.into_body(), &app).await?;
+    let request = SpeechRequest::parse(&body.bytes, &app.rules)?;
+    drop(body);
     app.metrics
         .ignored_fields
         .inc_by(request.ignored_fields as u64);
 
-    let symbols = request.reading.symbols();
-    let runs = request.reading.runs;
-    let whole = runs.len() == 1 || symbols <= WHOLE_SYMBOLS;
+    let mut warnings = request.warnings;
     let order = Order {
         format: request.format,
         sample_rate: app
             .voices
             .get(request.voice)
             .map_or(0, |voice| voice.sample_rate),
-        ends_sentence: runs.iter().map(|run| run.ends_sentence).collect(),
-        max_audio_seconds: app.rules.max_audio_seconds,
+        max_audio_seconds: app.max_audio_seconds,
         arrived,
     };
     let ticket = app
         .scheduler
-        .submit(request.voice, runs, request.speed)
+        .submit(request.voice, request.input, request.speed)
         .map_err(refused)?;
-    let mut delivery = Delivery::new(ticket, order, app.metrics.clone());
-    let length = if whole {
-        Some(delivery.collect().await.map_err(failed)?)
-    } else {
-        delivery.begin().await.map_err(failed)?;
-        None
-    };
-    tracing::debug!(symbols, whole, "speaking");
+    let cut = CutOff(ticket.evicted());
+    let (mut delivery, skipped) = Delivery::begin(ticket, order, app.metrics.clone())
+        .await
+        .map_err(failed)?;
+    warnings.extend(skipped_warning(&skipped));
+    let length = delivery.first_frames().await.map_err(failed)?;
 
     let mut response = Response::new(Body::from_stream(delivery.frames()));
     let headers = response.headers_mut();
@@ -77,14 +73,15 @@ pub async fn speech(State(app): State<App>, request: Request) -> Result<Response
     if let Some(length) = length {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    if let Some(warnings) = warnings(&request.warnings) {
+    if let Some(warnings) = header_value(&warnings) {
         headers.insert(WARNINGS, warnings);
     }
+    response.extensions_mut().insert(cut);
     Ok(response)
 }
 
 /// One header value; field names may hold anything, so what is not plain is replaced.
-fn warnings(warnings: &[String]) -> Option<HeaderValue> {
+fn header_value(warnings: &[String]) -> Option<HeaderValue> {
     if warnings.is_empty() {
         return None;
     }
@@ -124,58 +121,102 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
-async fn read_body(body: Body, limits: Limits) -> Result<Bytes, ApiError> {
-    let limit = limits.max_body_bytes;
-    let read = Limited::new(body, limit).collect();
-    let Ok(read) = tokio::time::timeout(limits.body_timeout, read).await else {
-        return Err(ApiError::invalid(
-            "body_timeout",
-            None,
-            format!(
-                "the body was not received within {} seconds",
-                limits.body_timeout.as_secs_f32()
-            ),
-        )
-        .with_status(StatusCode::REQUEST_TIMEOUT));
-    };
-    match read {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::invalid(
+/// A request body, and what it holds of the budget.
+struct Received {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+async fn read_body(body: Body, app: &App) -> Result<Received, ApiError> {
+    let limit = app.limits.deadlines.body;
+    tokio::time::timeout(limit, receive(body, app))
+        .await
+        .unwrap_or_else(|_| {
+            Err(ApiError::invalid(
+                "body_timeout",
+                None,
+                format!(
+                    "the body was not received within {} seconds",
+                    limit.as_secs_f32()
+                ),
+            )
+            .with_status(StatusCode::REQUEST_TIMEOUT))
+        })
+}
+
+async fn receive(mut body: Body, app: &App) -> Result<Received, ApiError> {
+    let limit = app.limits.max_body_bytes;
+    let too_large = || {
+        ApiError::invalid(
             "body_too_large",
             None,
             format!("the body exceeds {limit} bytes; split the text into several requests"),
         )
-        .with_status(StatusCode::PAYLOAD_TOO_LARGE)),
-        Err(error) => Err(ApiError::invalid(
-            "body_unreadable",
-            None,
-            format!("the body could not be read completely: {error}"),
-        )),
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
     }
+    let mut share = app.budget.share();
+    // Memory that is not written to is not taken. A body of unknown size gets no more than it needs.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+    let mut bytes = Vec::with_capacity(announced);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            ApiError::invalid(
+                "body_unreadable",
+                None,
+                format!("the body could not be read completely: {error}"),
+            )
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > limit {
+            return Err(too_large());
+        }
+        if !share.grow(data.len()) {
+            return Err(ApiError::unavailable(
+                "receiving_too_much",
+                "the server is receiving too many requests at once; retry",
+                Duration::from_secs(1),
+            ));
+        }
+        bytes.reserve_exact(data.len());
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Received {
+        bytes,
+        _share: share,
+    })
 }
 
 fn refused(error: SchedulerError) -> ApiError {
-    match error {
-        SchedulerError::QueueFull { retry_after, .. } => ApiError {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            message: error.to_string(),
-            param: None,
-            code: "queue_full",
-            retry_after: Some(retry_after),
-        },
-        SchedulerError::Engine(error) => failed(DeliveryError::Engine(error)),
+    let (code, retry_after) = match error {
+        SchedulerError::QueueFull { retry_after, .. } => ("queue_full", retry_after),
+        SchedulerError::BufferFull { retry_after, .. } => ("audio_buffer_full", retry_after),
+        SchedulerError::Engine(error) => return failed(JobError::from(error).into()),
+    };
+    ApiError {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        message: error.to_string(),
+        param: None,
+        code,
+        retry_after: Some(retry_after),
     }
 }
 
 fn failed(error: DeliveryError) -> ApiError {
     match error {
-        DeliveryError::TooLong { .. } => {
+        DeliveryError::Job(JobError::Text(error)) => RequestError::from(error).into(),
+        DeliveryError::Job(JobError::TooMuchAudio { .. }) | DeliveryError::TooLong { .. } => {
             ApiError::invalid("audio_too_long", Some("input"), error.to_string())
         }
-        DeliveryError::WorkerLost | DeliveryError::Engine(EngineError::Cancelled) => {
+        DeliveryError::WorkerLost
+        | DeliveryError::Job(JobError::Engine(EngineError::Cancelled)) => {
             ApiError::unavailable("stopped", error.to_string(), Duration::from_secs(1))
         }
-        DeliveryError::Engine(error) => {
+        DeliveryError::Job(JobError::Engine(error)) => {
             tracing::error!(%error, "synthesis failed");
             ApiError {
                 status: StatusCode::INTERNAL_SERVER_ERROR,

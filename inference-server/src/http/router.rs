@@ -20,20 +20,39 @@ use super::{
 };
 
 pub fn router(app: App) -> Router {
-    Router::new()
+    probes()
         .route("/v1/audio/speech", post(openai::speech))
         .route("/v1/audio/voices", get(voices::voices))
         .route("/v1/models", get(voices::models))
         .route("/v1/models/{id}", get(voices::one_model))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/startupz", get(health::startup))
-        .route("/metrics", get(metrics::metrics))
         .route("/info", get(info::info))
         .fallback(errors::no_such_path)
         .method_not_allowed_fallback(errors::no_such_method)
         .layer(middleware::from_fn_with_state(app.clone(), surround))
         .with_state(app)
+}
+
+/// For connections beyond the limit: probes and metrics, one request per connection.
+pub fn reserved(app: App) -> Router {
+    probes()
+        .fallback(errors::too_many_connections)
+        .layer(middleware::map_response(close))
+        .layer(middleware::from_fn_with_state(app.clone(), surround))
+        .with_state(app)
+}
+
+fn probes() -> Router<App> {
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/startupz", get(health::startup))
+        .route("/metrics", get(metrics::metrics))
+}
+
+async fn close(mut response: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 /// Counts a request whose client disconnects before the response.

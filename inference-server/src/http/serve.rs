@@ -7,31 +7,37 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use axum::Router;
 use futures::FutureExt;
+use prometheus::IntGauge;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::task::TaskTracker;
 
 use super::{
-    App, Limits, connection,
+    App, Deadlines, Limits,
+    connection::{self, budget::ReceiveBudget},
     info::ServedVoice,
     lifecycle::{Lifecycle, Stage},
     metrics::Metrics,
-    router::router,
+    router,
     speech::Rules,
 };
 use crate::{
     engine::session::SessionOptions,
     scheduler::{
-        Scheduler,
+        self, Scheduler,
         worker::{self, StartError},
     },
     voices::{Voice, VoiceError, VoiceLocation},
 };
+
+/// Unsent audio at which a request pauses: 12 s at 22,050 Hz. A run may add 14 s to it.
+const REQUEST_BUFFER_BYTES: usize = 512 * 1024;
 
 /// Configuration of `serve`.
 #[derive(Clone, Debug)]
@@ -46,6 +52,11 @@ pub struct ServeConfig {
     pub queue: usize,
     pub max_input_characters: usize,
     pub max_audio_seconds: u64,
+    /// Bytes of audio that was not sent yet, of all requests together, at which new requests are rejected.
+    pub max_unsent_bytes: usize,
+    /// Age of its oldest unsent audio at which a request is cut off while that limit is reached.
+    pub slow_reader_timeout: Duration,
+    pub run_timeout: Duration,
     pub drain_delay: Duration,
     pub drain_timeout: Duration,
     pub limits: Limits,
@@ -83,21 +94,31 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let default_voice = default_voice(&config)?;
     let listener = open_listener(&config.listen)?;
     let lifecycle = Lifecycle::default();
-    let scheduler = Scheduler::new(config.workers, config.queue);
+    let scheduler = Scheduler::new(scheduler::Limits {
+        workers: config.workers,
+        waiting: config.queue,
+        max_audio_seconds: config.max_audio_seconds,
+        request_buffer: REQUEST_BUFFER_BYTES,
+        total_buffer: config.max_unsent_bytes,
+        run_timeout: config.run_timeout,
+        slow_reader: config.slow_reader_timeout,
+    });
     let metrics = Metrics::new()?;
+    let budget = ReceiveBudget::new(config.limits.max_receive_bytes);
     let app = App {
         scheduler: scheduler.clone(),
         rules: Arc::new(Rules {
             voices: voices.iter().map(|voice| voice.name.clone()).collect(),
             default_voice,
             max_input_characters: config.max_input_characters,
-            max_audio_seconds: config.max_audio_seconds,
         }),
         voices: Arc::new(voices.iter().map(ServedVoice::from).collect()),
         metrics: metrics.clone(),
         lifecycle: lifecycle.clone(),
         limits: config.limits,
+        budget: budget.clone(),
         workers: config.workers,
+        max_audio_seconds: config.max_audio_seconds,
         started: SystemTime::now(),
     };
     if let Ok(address) = listener.local_addr() {
@@ -106,38 +127,32 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
 
     let mut loading = tokio::task::spawn_blocking({
         let (scheduler, lifecycle, config) = (scheduler.clone(), lifecycle.clone(), config.clone());
+        let metrics = metrics.clone();
         move || load(&scheduler, &voices, &config, &metrics, &lifecycle)
     });
 
     let connections = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(config.limits.max_connections));
-    let router = router(app);
-    let accept = |accepted: io::Result<(TcpStream, SocketAddr)>| {
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
-            // The client disconnected before the accept, or no file descriptors are left.
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                return;
-            }
-        };
-        let room = Arc::clone(&room);
-        let (router, limits, lifecycle) = (router.clone(), config.limits, lifecycle.clone());
-        connections.spawn(async move {
-            let Ok(_room) = room.try_acquire() else {
-                tracing::warn!(
-                    limit = limits.max_connections,
-                    "too many connections: rejected one"
-                );
-                return;
-            };
-            connection::serve(socket, router, limits, lifecycle).await;
-        });
+    let desk = Desk {
+        router: router::router(app.clone()),
+        reserved_router: router::reserved(app),
+        deadlines: config.limits.deadlines,
+        places: Arc::new(Semaphore::new(config.limits.max_connections)),
+        reserved_places: Arc::new(Semaphore::new(RESERVED_CONNECTIONS)),
+        lifecycle: lifecycle.clone(),
+        budget,
+        metrics: metrics.clone(),
+    };
+    let accept = |accepted: io::Result<(TcpStream, SocketAddr)>| match accepted {
+        Ok((socket, _)) => desk.serve(socket, &connections),
+        // The client disconnected before the accept, or no file descriptors are left.
+        Err(error) => tracing::warn!(%error, "cannot accept a connection"),
     };
 
     let mut loaded = false;
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
+            _ = seconds.tick() => scheduler.cancel_overdue(),
             accepted = next(&listener) => accept(accepted),
             result = &mut loading, if !loaded => {
                 loaded = true;
@@ -157,6 +172,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         tokio::select! {
             accepted = next(&listener) => accept(accepted),
             () = &mut closing => break,
+            _ = interrupt.recv() => return Ok(()),
         }
     }
     // Connections that the kernel has already accepted: closing the listener would reset them.
@@ -166,18 +182,93 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     drop(listener);
     lifecycle.advance(Stage::Closing);
     connections.close();
-    if tokio::time::timeout(config.drain_timeout, connections.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
+    tokio::select! {
+        () = connections.wait() => {}
+        () = tokio::time::sleep(config.drain_timeout) => tracing::warn!(
             connections = connections.len(),
             "drain timeout: closing open connections"
-        );
+        ),
+        // A second Ctrl-C ends at once.
+        _ = interrupt.recv() => {}
     }
     scheduler.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Connections beyond the limit that are served all the same, for probes and metrics only: a pod whose places are all taken
+/// must not be restarted for it.
+const RESERVED_CONNECTIONS: usize = 64;
+/// Short, so that the reserved places become free again whatever their clients do.
+const RESERVED_DEADLINES: Deadlines = {
+    let short = Duration::from_secs(2);
+    Deadlines {
+        header: short,
+        body: short,
+        write: short,
+        request: short,
+        keep_alive: short,
+    }
+};
+
+/// The place of an open connection.
+struct Place {
+    open: IntGauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, open: &IntGauge) -> Self {
+        open.inc();
+        Self {
+            open: open.clone(),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+/// Gives each connection its place.
+struct Desk {
+    router: Router,
+    reserved_router: Router,
+    deadlines: Deadlines,
+    places: Arc<Semaphore>,
+    reserved_places: Arc<Semaphore>,
+    lifecycle: Lifecycle,
+    budget: ReceiveBudget,
+    metrics: Metrics,
+}
+
+impl Desk {
+    fn serve(&self, socket: TcpStream, connections: &TaskTracker) {
+        let (place, router, deadlines) =
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                (place, &self.router, self.deadlines)
+            } else if let Ok(place) = Arc::clone(&self.reserved_places).try_acquire_owned() {
+                (place, &self.reserved_router, RESERVED_DEADLINES)
+            } else {
+                self.metrics.rejected_connections.inc();
+                return;
+            };
+        let connection = connection::serve(
+            socket,
+            router.clone(),
+            deadlines,
+            self.lifecycle.clone(),
+            self.budget.clone(),
+        );
+        let place = Place::new(place, &self.metrics.connections);
+        connections.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
 }
 
 /// Accepts the next connection. Waits after a failure: file descriptors become free when connections end.
@@ -263,6 +354,9 @@ fn open_listener(listen: &str) -> Result<TcpListener, ServeError> {
     bind(address.ok_or_else(bad)?)
 }
 
+/// Per connection; the kernel doubles it for its own bookkeeping.
+const RECEIVE_BUFFER_BYTES: usize = 32 * 1024;
+
 fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(
@@ -278,6 +372,8 @@ fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
+        // What clients send before it is read lies in the kernel, which counts it against the container.
+        socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
         socket.listen(1024)?;
         TcpListener::from_std(socket.into())
     };

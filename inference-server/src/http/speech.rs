@@ -5,10 +5,7 @@ use std::ops::RangeInclusive;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::{
-    audio::encode::Format,
-    text::{self, Reading, TextError},
-};
+use crate::{audio::encode::Format, text::TextError};
 
 /// OpenAI's model names, which are accepted for any voice.
 pub const MODEL_ALIASES: [&str; 3] = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"];
@@ -44,10 +41,6 @@ pub enum RequestError {
     #[error("input has {found} characters, the limit is {limit}; split it into several requests")]
     TooManyCharacters { found: usize, limit: usize },
     #[error(
-        "input would produce about {found} seconds of audio at this speed, the limit is {limit}; split it into several requests"
-    )]
-    TooMuchAudio { found: u64, limit: u64 },
-    #[error(
         "unknown voice {found:?}; available voices: {known} (OpenAI's voice names select the default voice)"
     )]
     UnknownVoice { found: String, known: String },
@@ -70,9 +63,7 @@ impl RequestError {
         match self {
             Self::BadJson(_) | Self::NotAnObject => None,
             Self::Missing { field } | Self::WrongType { field, .. } => Some(field),
-            Self::Text(_) | Self::TooManyCharacters { .. } | Self::TooMuchAudio { .. } => {
-                Some("input")
-            }
+            Self::Text(_) | Self::TooManyCharacters { .. } => Some("input"),
             Self::UnknownVoice { .. } => Some("voice"),
             Self::UnknownModel { .. } => Some("model"),
             Self::UnsupportedFormat { .. } => Some("response_format"),
@@ -91,7 +82,6 @@ impl RequestError {
             Self::Text(TextError::Nul { .. }) => "invalid_character",
             Self::Text(TextError::UnknownLetter { .. }) => "unsupported_character",
             Self::TooManyCharacters { .. } => "input_too_long",
-            Self::TooMuchAudio { .. } => "audio_too_long",
             Self::UnknownVoice { .. } => "voice_not_found",
             Self::UnknownModel { .. } => "model_not_found",
             Self::UnsupportedFormat { .. } => "unsupported_format",
@@ -116,14 +106,14 @@ pub struct Rules {
     pub voices: Vec<String>,
     pub default_voice: usize,
     pub max_input_characters: usize,
-    pub max_audio_seconds: u64,
 }
 
 /// A checked request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechRequest {
     pub voice: usize,
-    pub reading: Reading,
+    /// Not read yet: its characters may turn out to be unsupported, or its audio too long.
+    pub input: String,
     pub format: Format,
     pub speed: f32,
     /// What was ignored or skipped, one sentence per item.
@@ -141,9 +131,6 @@ const KNOWN_FIELDS: [&str; 7] = [
     "instructions",
     "stream_format",
 ];
-
-/// Seconds of speech per symbol at speed 1, measured with the builtin voice, with a margin.
-const SECONDS_PER_SYMBOL: f64 = 0.08;
 
 impl SpeechRequest {
     /// Parses the body of a request.
@@ -176,41 +163,30 @@ impl SpeechRequest {
         let ignored_fields = ignored(&fields, &mut warnings);
         #[expect(clippy::cast_possible_truncation, reason = "between 0.25 and 4")]
         let run_speed = speed as f32;
-        let reading = text::read(input, text::run_limit(run_speed))?;
-        if !reading.passed_over.is_empty() {
-            let codes: Vec<_> = reading
-                .passed_over
-                .iter()
-                .take(MOST_NAMES)
-                .map(|sign| format!("U+{:04X}", u32::from(*sign)))
-                .collect();
-            warnings.push(format!(
-                "skipped characters with no spoken form: {}",
-                codes.join(" ")
-            ));
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an estimate of a few thousand seconds at most"
-        )]
-        let seconds = (reading.symbols() as f64 * SECONDS_PER_SYMBOL / speed).ceil() as u64;
-        if seconds > rules.max_audio_seconds {
-            return Err(RequestError::TooMuchAudio {
-                found: seconds,
-                limit: rules.max_audio_seconds,
-            });
-        }
         Ok(Self {
             voice,
-            reading,
+            input: input.to_owned(),
             format,
             speed: run_speed,
             warnings,
             ignored_fields,
         })
     }
+}
+
+/// What is said of skipped characters.
+pub fn skipped_warning(skipped: &[char]) -> Option<String> {
+    let codes: Vec<_> = skipped
+        .iter()
+        .take(MOST_NAMES)
+        .map(|sign| format!("U+{:04X}", u32::from(*sign)))
+        .collect();
+    (!codes.is_empty()).then(|| {
+        format!(
+            "skipped characters with no spoken form: {}",
+            codes.join(" ")
+        )
+    })
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -349,7 +325,6 @@ mod tests {
             voices: vec!["anna".to_owned(), "bert".to_owned()],
             default_voice: 0,
             max_input_characters: 4096,
-            max_audio_seconds: 1200,
         }
     }
 
@@ -379,11 +354,11 @@ mod tests {
     #[test]
     fn what_is_passed_over_is_named() {
         let request =
-            parse(&json!({"input": "Hi 🎉", "instructions": "Whisper", "seed": 4, "top_p": 1}))
+            parse(&json!({"input": "Hi", "instructions": "Whisper", "seed": 4, "top_p": 1}))
                 .unwrap();
         assert_eq!(request.ignored_fields, 2);
         let warnings = request.warnings.join("; ");
-        for wanted in ["wav", "instructions", "seed, top_p", "U+1F389"] {
+        for wanted in ["wav", "instructions", "seed, top_p"] {
             assert!(warnings.contains(wanted), "{warnings}");
         }
         assert!(
@@ -394,20 +369,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_was_wrong_with_a_text_names_the_input() {
+        for (text, code) in [
+            ("", "empty_input"),
+            (" \n\t", "empty_input"),
+            ("?!… — ,", "nothing_to_say"),
+            ("🎉🎉", "nothing_to_say"),
+            ("a\u{0}b", "invalid_character"),
+            ("Привет", "unsupported_character"),
+        ] {
+            let error = RequestError::from(crate::text::read(text, 200).unwrap_err());
+            assert_eq!(
+                (error.param(), error.code()),
+                (Some("input"), code),
+                "{error}"
+            );
+            assert!(error.to_string().len() > 25, "{error}");
+        }
+        assert_eq!(
+            skipped_warning(&['🎉']).unwrap(),
+            "skipped characters with no spoken form: U+1F389"
+        );
+        assert_eq!(skipped_warning(&[]), None);
+    }
+
     /// A body, and the field and the code of its error.
     type Wrong = (Value, Option<&'static str>, &'static str);
 
     fn wrong_requests() -> Vec<Wrong> {
         vec![
-            (json!({"input": ""}), Some("input"), "empty_input"),
-            (json!({"input": " \n\t"}), Some("input"), "empty_input"),
-            (json!({"input": "?!… — ,"}), Some("input"), "nothing_to_say"),
-            (json!({"input": "🎉🎉"}), Some("input"), "nothing_to_say"),
-            (
-                json!({"input": "a\u{0}b"}),
-                Some("input"),
-                "invalid_character",
-            ),
             (
                 json!({"input": "x".repeat(4097)}),
                 Some("input"),
@@ -519,15 +510,5 @@ mod tests {
         assert!(parse(&json!({"input": "word ".repeat(4096 / 5)})).is_ok());
         assert!(parse(&json!({"input": "Hi", "speed": 0.25})).is_ok());
         assert!(parse(&json!({"input": "Hi", "speed": 4})).is_ok());
-        let rules = Rules {
-            max_audio_seconds: 1,
-            ..rules()
-        };
-        let body = json!({"input": "one two three four five six seven eight nine ten"}).to_string();
-        let error = SpeechRequest::parse(body.as_bytes(), &rules).unwrap_err();
-        assert!(
-            matches!(error, RequestError::TooMuchAudio { limit: 1, .. }),
-            "{error}"
-        );
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -51,8 +51,12 @@ pub async fn models(State(app): State<App>) -> Json<Value> {
 
 pub async fn one_model(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(id) = id.map_err(|error| {
+        ApiError::invalid("invalid_path", Some("model"), error.body_text())
+            .with_status(error.status())
+    })?;
     if names(&app).any(|name| name == id) {
         return Ok(Json(model(&app, &id)));
     }

@@ -11,7 +11,9 @@ use crate::{
         EngineError,
         session::{Cancel, SessionOptions},
     },
+    families::Family,
     fetch::{self, ClientError, FetchError, FetchedFile, Fetcher, download::hex},
+    memory,
     voices::{
         Speaker, Voice, VoiceError, VoiceLocation, builtin,
         manifest::{ManifestError, NamedSource, Source},
@@ -33,16 +35,15 @@ pub enum InspectError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Voice(#[from] VoiceError),
-    #[error("the model did not synthesize the test sentence within {} seconds", LONGEST_TEST.as_secs())]
+    #[error("the model did not load and synthesize the test sentence within {} seconds", LONGEST_TEST.as_secs())]
     TooSlow,
+    #[error("the test of the voice stopped unexpectedly")]
+    Panicked,
 }
 
 impl From<EngineError> for InspectError {
     fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Cancelled => Self::TooSlow,
-            other => Self::Voice(other.into()),
-        }
+        Self::Voice(error.into())
     }
 }
 
@@ -50,7 +51,7 @@ impl InspectError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Manifest(_) => Reason::InvalidSource,
-            Self::Client(_) => Reason::Failed,
+            Self::Client(_) | Self::Panicked => Reason::Failed,
             Self::TooSlow => Reason::UnsupportedVoice,
             Self::Fetch(error) => match error {
                 FetchError::DigestMismatch { .. } => Reason::DigestMismatch,
@@ -102,19 +103,18 @@ pub async fn inspect(
     };
     // Loading and synthesis block; nothing else runs on this thread.
     let voice = Voice::read(&named.name, &location)?;
-    let mut speaker = Speaker::load(&voice, SessionOptions { intra_threads: 1 })?;
-    test_speech(&mut speaker)?;
+    let family = test_voice(&voice)?;
     let config = &voice.config;
     Ok(Success {
         digest: digest(&files),
         size_bytes: files.iter().map(|file| file.size).sum(),
-        family: speaker.family(),
+        family,
         sample_rate_hz: config.sample_rate,
         languages: config.languages.clone(),
         speaker_count: config.speaker_count,
         speaker_names: config.speaker_names.clone(),
         files,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak(),
     })
 }
 
@@ -133,22 +133,26 @@ fn builtin_files(name: &str) -> Result<Vec<FetchedFile>, VoiceError> {
     ])
 }
 
-/// Synthesizes test speech, with a time limit.
-fn test_speech(speaker: &mut Speaker) -> Result<(), InspectError> {
+/// Loads a voice and synthesizes test speech, both within the time limit. A thread that exceeds it cannot be stopped while
+/// it loads; it ends with the process.
+fn test_voice(voice: &Voice) -> Result<Family, InspectError> {
     let cancel = Arc::new(Cancel::new()?);
-    let (over, ended) = mpsc::channel::<()>();
-    let watchdog = Arc::clone(&cancel);
+    let (sender, receiver) = mpsc::channel();
+    let (voice, thread_cancel) = (voice.clone(), Arc::clone(&cancel));
     thread::spawn(move || {
-        if ended.recv_timeout(LONGEST_TEST) == Err(mpsc::RecvTimeoutError::Timeout) {
-            watchdog.cancel();
-        }
+        let tested = Speaker::load(&voice, SessionOptions { intra_threads: 1 })
+            .and_then(|mut speaker| speaker.prove(&thread_cancel).map(|()| speaker.family()));
+        // Nobody waits for it after the time limit.
+        let _ = sender.send(tested);
     });
-    speaker.prove(&cancel).map_err(|error| match error {
-        VoiceError::Engine(error) => error.into(),
-        other => InspectError::Voice(other),
-    })?;
-    drop(over);
-    Ok(())
+    match receiver.recv_timeout(LONGEST_TEST) {
+        Ok(tested) => Ok(tested?),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            cancel.cancel();
+            Err(InspectError::TooSlow)
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(InspectError::Panicked),
+    }
 }
 
 /// SHA-256 over the lines `<sha256>  <path>`, sorted by path.
@@ -163,16 +167,6 @@ fn digest(files: &[FetchedFile]) -> String {
         hasher.update(format!("{sha256}  {path}\n"));
     }
     format!("sha256:{}", hex(&hasher.finalize()))
-}
-
-/// Peak memory of the process so far, as the kernel counts it; `None` where there is no /proc.
-fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 impl From<Result<Success, InspectError>> for Report {

@@ -51,20 +51,27 @@ pub enum Report {
 }
 
 impl Report {
-    /// The JSON line. Names, then files, then the end of the message are left out until it fits; the counts stay correct.
+    /// The JSON line. Names, then files, then languages, or the end of the message are left out until it fits; the counts
+    /// stay correct.
     pub fn to_json(&self) -> String {
         match self {
             Self::Success(success) => {
-                let (mut names, mut files) = (success.speaker_names.len(), success.files.len());
+                let (mut names, mut files, mut languages) = (
+                    success.speaker_names.len(),
+                    success.files.len(),
+                    success.languages.len(),
+                );
                 loop {
-                    let text = success.json(names, files).to_string();
-                    if text.len() <= LONGEST || names + files == 0 {
+                    let text = success.json(names, files, languages).to_string();
+                    if text.len() <= LONGEST || names + files + languages == 0 {
                         return text;
                     }
                     if names > 0 {
                         names -= names.div_ceil(8);
-                    } else {
+                    } else if files > 0 {
                         files -= 1;
+                    } else {
+                        languages -= 1;
                     }
                 }
             }
@@ -93,7 +100,7 @@ impl Report {
 }
 
 impl Success {
-    fn json(&self, names: usize, files: usize) -> Value {
+    fn json(&self, names: usize, files: usize, languages: usize) -> Value {
         let family: &'static str = self.family.into();
         let files: Vec<_> = self.files[..files]
             .iter()
@@ -106,7 +113,7 @@ impl Success {
             "sizeBytes": self.size_bytes,
             "family": family,
             "sampleRateHz": self.sample_rate_hz,
-            "languages": self.languages,
+            "languages": self.languages[..languages],
             "speakers": {"count": self.speaker_count, "names": self.speaker_names[..names]},
             "files": files,
             "peakMemoryBytes": self.peak_memory_bytes,
@@ -143,6 +150,14 @@ mod tests {
         let value: Value = serde_json::from_str(&text).unwrap();
         assert!(text.len() <= LONGEST, "{}", text.len());
         assert_eq!(value["speakers"]["count"], 904);
+
+        let unbounded = Success {
+            languages: vec!["x".repeat(5000), "y".repeat(5000)],
+            ..success.clone()
+        };
+        let text = Report::Success(unbounded).to_json();
+        assert!(text.len() <= LONGEST, "{}", text.len());
+        serde_json::from_str::<Value>(&text).unwrap();
 
         let small = Success {
             speaker_names: vec!["a".to_owned()],

@@ -1,58 +1,124 @@
 //! Admission, the queue and the workers.
 //!
-//! The numbers of requests in service and waiting are limited; further ones are rejected. Requests take turns: a request goes
-//! back to the end of the queue after each run, so that a short text does not wait for the whole of a long one. A request whose
-//! client reads slowly is parked until the client has read on: audio does not pile up, and no worker waits for a client. A
-//! cancelled request leaves the queue at once.
+//! The number of requests that are work, waiting or in service, is limited; further ones are rejected before their text is
+//! read. Requests take turns: a request goes back to the end of the queue after each run, so that a short text does not wait
+//! for the whole of a long one. Audio that was synthesized and not sent yet is limited in bytes: a request at its own limit
+//! pauses and is no work until its client reads on, so that no worker waits for a client; at the limit of all together, new
+//! requests are rejected and the slowest readers are cut off. A cancelled request leaves the queue at once.
 
+mod buffer;
 mod queue;
 pub mod worker;
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::{EngineError, session::Cancel},
-    text::Run,
+    text::{Run, TextError},
 };
+pub use buffer::Buffered;
 use queue::Queue;
 
-/// What a worker sends back: the samples of one run.
+/// What is limited.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Runs at the same time.
+    pub workers: usize,
+    /// Requests that may wait in addition to those in service.
+    pub waiting: usize,
+    /// Longest audio of one request, in seconds.
+    pub max_audio_seconds: u64,
+    /// Bytes of unsent audio at which a request pauses.
+    pub request_buffer: usize,
+    /// Bytes of unsent audio of all requests at which new ones are rejected.
+    pub total_buffer: usize,
+    /// Time after which a run is cancelled.
+    pub run_timeout: Duration,
+    /// Age of its oldest unsent audio at which a request is cut off while the common limit is reached.
+    pub slow_reader: Duration,
+}
+
+/// What a worker sends back, in this order.
+#[derive(Debug)]
+pub enum Update {
+    /// The text was read; once.
+    Read(ReadText),
+    /// The audio of a run; as many as there are runs.
+    Audio(Spoken),
+}
+
+/// What is known of a request once its text was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ReadText {
+    /// For each run, whether a sentence ends with it.
+    pub ends_sentence: Vec<bool>,
+    /// Skipped characters with no spoken form, each once.
+    pub skipped: Vec<char>,
+}
+
+/// The audio of one run.
 #[derive(Debug)]
 pub struct Spoken {
-    pub samples: Vec<f32>,
+    /// Samples: 16 bit, little endian, one channel.
+    pub pcm: Bytes,
+    /// Counts the samples as unsent until it is dropped.
+    pub buffered: Buffered,
     /// Between the request's arrival in the queue and the start of its service.
     pub queue_wait: Duration,
     /// Duration of this run.
     pub service: Duration,
 }
 
-/// Runs synthesized ahead of what the client has read: about half a minute of speech.
-const RUNS_AHEAD: usize = 3;
+/// Why a request failed after it was admitted.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error(transparent)]
+    Text(#[from] TextError),
+    #[error(
+        "input would produce about {found} seconds of audio at this speed, the limit is {limit}; split it into several requests"
+    )]
+    TooMuchAudio { found: u64, limit: u64 },
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// What remains of a request's work.
+#[derive(Debug)]
+enum Work {
+    /// The text was not read yet.
+    Text(String),
+    /// Runs still to be synthesized.
+    Runs(VecDeque<Run>),
+}
 
 /// A request's work, as stored in the queue.
 #[derive(Debug)]
 struct Job {
     id: u64,
     voice: usize,
-    /// Runs still to be synthesized.
-    runs: VecDeque<Run>,
+    work: Work,
     speed: f32,
     cancel: Arc<Cancel>,
-    reply: mpsc::UnboundedSender<Result<Spoken, EngineError>>,
-    /// Runs in the channel.
-    ahead: Arc<AtomicUsize>,
+    reply: mpsc::UnboundedSender<Result<Update, JobError>>,
+    /// Bytes of audio that were not sent yet.
+    unsent: Arc<AtomicUsize>,
     queued_at: Instant,
-    /// Time before the first run; `None` until then.
+    /// Time before its service began; `None` until then.
     queue_wait: Option<Duration>,
+}
+
+impl Job {
+    fn is_done(&self) -> bool {
+        matches!(&self.work, Work::Runs(runs) if runs.is_empty())
+    }
 }
 
 /// Why a request was not admitted.
@@ -63,6 +129,8 @@ pub enum SchedulerError {
         waiting: usize,
         retry_after: Duration,
     },
+    #[error("{bytes} bytes of audio wait for clients that read slowly; retry in {} ms", retry_after.as_millis())]
+    BufferFull { bytes: usize, retry_after: Duration },
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
@@ -74,31 +142,29 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler for this many workers, with `waiting` additional places. The workers are started separately.
-    pub fn new(workers: usize, waiting: usize) -> Self {
+    /// A scheduler with these limits. The workers are started separately.
+    pub fn new(limits: Limits) -> Self {
         Self {
-            queue: Arc::new(Queue::new(workers, waiting)),
+            queue: Arc::new(Queue::new(limits)),
         }
     }
 
     /// Admits a request or rejects it at once. Dropping the ticket cancels the request.
-    pub fn submit(
-        &self,
-        voice: usize,
-        runs: Vec<Run>,
-        speed: f32,
-    ) -> Result<Ticket, SchedulerError> {
+    ///
+    /// # Errors
+    /// When all places are taken, or too much audio is unsent.
+    pub fn submit(&self, voice: usize, text: String, speed: f32) -> Result<Ticket, SchedulerError> {
         let cancel = Arc::new(Cancel::new()?);
-        let (reply, spoken) = mpsc::unbounded_channel();
-        let ahead = Arc::new(AtomicUsize::new(0));
-        let id = self.queue.admit(|id| Job {
+        let (reply, updates) = mpsc::unbounded_channel();
+        let evicted = CancellationToken::new();
+        let id = self.queue.admit(&evicted, |id| Job {
             id,
             voice,
-            runs: runs.into(),
+            work: Work::Text(text),
             speed,
             cancel: Arc::clone(&cancel),
             reply,
-            ahead: Arc::clone(&ahead),
+            unsent: Arc::default(),
             queued_at: Instant::now(),
             queue_wait: None,
         })?;
@@ -106,14 +172,19 @@ impl Scheduler {
             id,
             cancel,
             queue: Arc::clone(&self.queue),
-            ahead,
-            spoken,
+            updates,
+            evicted,
         })
     }
 
-    /// Admitted requests whose tickets exist: waiting, in service, or being sent.
+    /// Requests that are work: waiting or in service.
     pub fn in_flight(&self) -> usize {
         self.queue.in_flight()
+    }
+
+    /// Requests that are no work at the moment: their audio is being sent.
+    pub fn delivering(&self) -> usize {
+        self.queue.delivering()
     }
 
     /// Requests that wait for a worker.
@@ -121,9 +192,24 @@ impl Scheduler {
         self.queue.waiting()
     }
 
-    /// Number of workers whose thread stopped unexpectedly.
+    /// Bytes of audio that were synthesized and not sent yet.
+    pub fn unsent_bytes(&self) -> usize {
+        self.queue.unsent_bytes()
+    }
+
+    /// Number of workers that failed and load their voices again.
+    pub fn restarting_workers(&self) -> usize {
+        self.queue.restarting_workers()
+    }
+
+    /// Number of workers that do not come back: they could not be restarted, or a run does not end.
     pub fn lost_workers(&self) -> usize {
         self.queue.lost_workers()
+    }
+
+    /// Cancels runs that exceed their time limit; to be called regularly.
+    pub fn cancel_overdue(&self) {
+        self.queue.cancel_overdue();
     }
 
     /// Stops the workers once the queue is empty.
@@ -132,25 +218,25 @@ impl Scheduler {
     }
 }
 
-/// An admitted request. Its place is kept until it is dropped, so that clients that read slowly count too:
-/// their audio waits in memory.
+/// An admitted request.
 #[derive(Debug)]
 pub struct Ticket {
     id: u64,
     cancel: Arc<Cancel>,
     queue: Arc<Queue>,
-    ahead: Arc<AtomicUsize>,
-    spoken: mpsc::UnboundedReceiver<Result<Spoken, EngineError>>,
+    updates: mpsc::UnboundedReceiver<Result<Update, JobError>>,
+    evicted: CancellationToken,
 }
 
 impl Ticket {
-    /// The next run's samples, in order; `None` after the last or after an error.
-    pub async fn next(&mut self) -> Option<Result<Spoken, EngineError>> {
-        let spoken = self.spoken.recv().await?;
-        // Decremented before the queue is notified: a job that is parked now sees that there is room.
-        self.ahead.fetch_sub(1, Ordering::AcqRel);
-        self.queue.wake(self.id);
-        Some(spoken)
+    /// The next update, in order; `None` after the last or after an error.
+    pub async fn next(&mut self) -> Option<Result<Update, JobError>> {
+        self.updates.recv().await
+    }
+
+    /// Cancelled when this request's client reads too slowly while the common limit is reached: it has to be cut off.
+    pub fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
     }
 }
 
@@ -170,33 +256,81 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn scheduler(workers: usize, waiting: usize) -> Scheduler {
+    const RUN_BYTES: usize = 1000;
+
+    fn limits() -> Limits {
+        Limits {
+            workers: 1,
+            waiting: 2,
+            max_audio_seconds: 60,
+            request_buffer: 2 * RUN_BYTES,
+            total_buffer: 10 * RUN_BYTES,
+            run_timeout: Duration::from_mins(2),
+            slow_reader: Duration::ZERO,
+        }
+    }
+
+    fn scheduler(limits: Limits) -> Scheduler {
         crate::engine::test_library();
-        Scheduler::new(workers, waiting)
+        Scheduler::new(limits)
+    }
+
+    fn submit(scheduler: &Scheduler, runs: usize) -> Result<Ticket, SchedulerError> {
+        scheduler.submit(0, "x".repeat(runs), 1.0)
+    }
+
+    /// Does what a worker does in one turn, without a model: a text has a run per character.
+    fn turn(scheduler: &Scheduler) -> u64 {
+        let mut job = scheduler.queue.pop().unwrap();
+        let id = job.id;
+        if let Work::Text(text) = &job.work {
+            let run = Run {
+                symbols: Vec::new(),
+                ends_sentence: true,
+            };
+            job.work = Work::Runs(vec![run; text.len()].into());
+        }
+        let Work::Runs(runs) = &mut job.work else {
+            unreachable!();
+        };
+        runs.pop_front();
+        let spoken = Spoken {
+            pcm: Bytes::from(vec![0; RUN_BYTES]),
+            buffered: Buffered::new(&scheduler.queue, &job, RUN_BYTES),
+            queue_wait: *job.queue_wait.get_or_insert_default(),
+            service: Duration::ZERO,
+        };
+        job.reply.send(Ok(Update::Audio(spoken))).unwrap();
+        scheduler.queue.put_back(job);
+        id
+    }
+
+    async fn audio(ticket: &mut Ticket) -> Spoken {
+        match ticket.next().await.unwrap().unwrap() {
+            Update::Audio(spoken) => spoken,
+            Update::Read(_) => panic!("no text was read"),
+        }
     }
 
     #[test]
-    fn the_queue_refuses_at_its_edge_and_says_when_to_come_back() {
-        let scheduler = scheduler(1, 2);
-        let tickets: Vec<_> = (0..3)
-            .map(|_| scheduler.submit(0, runs(1), 1.0).unwrap())
-            .collect();
+    fn the_queue_rejects_at_its_limit_and_says_when_to_retry() {
+        let scheduler = scheduler(limits());
+        let tickets: Vec<_> = (0..3).map(|_| submit(&scheduler, 1).unwrap()).collect();
         assert_eq!(scheduler.in_flight(), 3);
-        let Err(SchedulerError::QueueFull { retry_after, .. }) = scheduler.submit(0, runs(1), 1.0)
-        else {
-            panic!("a fourth request was taken in");
+        let Err(SchedulerError::QueueFull { retry_after, .. }) = submit(&scheduler, 1) else {
+            panic!("a fourth request was admitted");
         };
         assert!(retry_after >= Duration::from_millis(100), "{retry_after:?}");
         drop(tickets);
         assert_eq!((scheduler.in_flight(), scheduler.waiting()), (0, 0));
-        assert!(scheduler.submit(0, runs(1), 1.0).is_ok());
+        assert!(submit(&scheduler, 1).is_ok());
     }
 
     #[test]
-    fn who_leaves_is_out_of_the_queue_and_cancelled() {
-        let scheduler = scheduler(1, 8);
-        let first = scheduler.submit(0, runs(1), 1.0).unwrap();
-        let second = scheduler.submit(0, runs(1), 1.0).unwrap();
+    fn a_cancelled_request_leaves_the_queue() {
+        let scheduler = scheduler(limits());
+        let first = submit(&scheduler, 1).unwrap();
+        let second = submit(&scheduler, 1).unwrap();
         let cancel = Arc::clone(&first.cancel);
         drop(first);
         assert!(cancel.is_cancelled());
@@ -204,57 +338,121 @@ mod tests {
         assert_eq!(scheduler.queue.pop().unwrap().id, second.id);
     }
 
-    fn runs(count: usize) -> Vec<Run> {
-        vec![
-            Run {
-                symbols: Vec::new(),
-                ends_sentence: true
-            };
-            count
-        ]
-    }
-
-    /// Does what a worker does with one run, without a model.
-    fn speak_one(scheduler: &Scheduler) -> u64 {
-        let mut job = scheduler.queue.pop().unwrap();
-        let id = job.id;
-        job.runs.pop_front();
-        let spoken = Spoken {
-            samples: vec![0.0],
-            queue_wait: Duration::ZERO,
-            service: Duration::ZERO,
-        };
-        job.ahead.fetch_add(1, Ordering::AcqRel);
-        job.reply.send(Ok(spoken)).unwrap();
-        scheduler.queue.put_back(job);
-        id
-    }
-
     #[test]
     fn workers_take_turns_between_a_long_and_a_short_request() {
-        let scheduler = scheduler(1, 8);
-        let long = scheduler.submit(0, runs(3), 1.0).unwrap();
-        let short = scheduler.submit(0, runs(1), 1.0).unwrap();
-        let order: Vec<_> = (0..4).map(|_| speak_one(&scheduler)).collect();
+        let scheduler = scheduler(Limits {
+            request_buffer: usize::MAX,
+            ..limits()
+        });
+        let long = submit(&scheduler, 3).unwrap();
+        let short = submit(&scheduler, 1).unwrap();
+        let order: Vec<_> = (0..4).map(|_| turn(&scheduler)).collect();
         assert_eq!(order, [long.id, short.id, long.id, long.id]);
     }
 
     #[tokio::test]
-    async fn a_request_rests_until_its_client_takes_audio() {
-        let scheduler = scheduler(1, 8);
-        let mut slow = scheduler.submit(0, runs(RUNS_AHEAD + 2), 1.0).unwrap();
-        for _ in 0..RUNS_AHEAD {
-            speak_one(&scheduler);
-        }
-        // It is parked: a worker would find only the other request.
-        let other = scheduler.submit(0, runs(1), 1.0).unwrap();
-        assert_eq!(speak_one(&scheduler), other.id);
-        assert!(slow.next().await.is_some());
-        assert_eq!(speak_one(&scheduler), slow.id);
-        // Parked again, it can still be cancelled.
+    async fn a_request_pauses_at_its_limit_and_goes_on_ahead_of_new_ones() {
+        let scheduler = scheduler(limits());
+        let mut slow = submit(&scheduler, 4).unwrap();
+        assert_eq!([turn(&scheduler), turn(&scheduler)], [slow.id, slow.id]);
+        // Paused, it takes no place.
+        assert_eq!((scheduler.in_flight(), scheduler.delivering()), (0, 1));
+        let others: Vec<_> = (0..3).map(|_| submit(&scheduler, 1).unwrap()).collect();
+        let spoken = audio(&mut slow).await;
+        // Taken by the connection is not sent yet.
+        assert_eq!(scheduler.delivering(), 1);
+        drop(spoken);
+        assert_eq!(scheduler.delivering(), 0);
+        assert_eq!(turn(&scheduler), slow.id);
+        assert_eq!(turn(&scheduler), others[0].id);
+        // Paused again, it can still be cancelled.
         drop(slow);
-        drop(other);
-        assert_eq!(scheduler.in_flight(), 0);
-        assert_eq!(scheduler.queue.jobs(), 0);
+        drop(others);
+        assert_eq!((scheduler.in_flight(), scheduler.delivering()), (0, 0));
+        assert_eq!(scheduler.unsent_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn at_the_common_limit_new_requests_are_rejected_until_clients_read() {
+        let scheduler = scheduler(limits());
+        let mut readers: Vec<_> = (0..5)
+            .map(|_| {
+                let ticket = submit(&scheduler, 2).unwrap();
+                turn(&scheduler);
+                turn(&scheduler);
+                ticket
+            })
+            .collect();
+        assert_eq!(scheduler.unsent_bytes(), 10 * RUN_BYTES);
+        let Err(SchedulerError::BufferFull { bytes, .. }) = submit(&scheduler, 1) else {
+            panic!("a request was admitted beyond the limit");
+        };
+        assert_eq!(bytes, 10 * RUN_BYTES);
+        drop(audio(&mut readers[0]).await);
+        assert!(submit(&scheduler, 1).is_ok());
+    }
+
+    #[tokio::test]
+    async fn at_the_common_limit_the_slowest_readers_are_cut_off() {
+        let slow_reader = Duration::from_millis(50);
+        let scheduler = scheduler(Limits {
+            slow_reader,
+            total_buffer: 2 * RUN_BYTES,
+            ..limits()
+        });
+        let slow = submit(&scheduler, 1).unwrap();
+        turn(&scheduler);
+        let old = Instant::now() + slow_reader;
+        assert!(
+            submit(&scheduler, 1).is_ok(),
+            "below the limit nobody is cut"
+        );
+        while Instant::now() < old {
+            std::thread::yield_now();
+        }
+        let quick = submit(&scheduler, 1).unwrap();
+        turn(&scheduler);
+        assert!(submit(&scheduler, 1).is_err());
+        assert!(slow.evicted().is_cancelled());
+        assert!(!quick.evicted().is_cancelled());
+    }
+
+    #[test]
+    fn an_overdue_run_is_cancelled() {
+        let overdue = |run_timeout| {
+            let scheduler = scheduler(Limits {
+                run_timeout,
+                ..limits()
+            });
+            let ticket = submit(&scheduler, 1).unwrap();
+            let _job = scheduler.queue.pop().unwrap();
+            scheduler.cancel_overdue();
+            (ticket.cancel.is_cancelled(), scheduler.lost_workers())
+        };
+        assert_eq!(overdue(Duration::ZERO), (true, 0));
+        assert_eq!(overdue(Duration::from_mins(2)), (false, 0));
+    }
+
+    #[test]
+    fn retry_after_follows_the_work_ahead() {
+        let limits = Limits {
+            waiting: 1,
+            ..limits()
+        };
+        let retry_after = |characters: usize| {
+            let scheduler = scheduler(limits);
+            scheduler.queue.measured(100, Duration::from_secs(1));
+            let text = "x".repeat(characters);
+            let _tickets = [
+                scheduler.submit(0, text.clone(), 1.0).unwrap(),
+                scheduler.submit(0, text, 1.0).unwrap(),
+            ];
+            match submit(&scheduler, 1) {
+                Err(SchedulerError::QueueFull { retry_after, .. }) => retry_after,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (short, long) = (retry_after(200), retry_after(2000));
+        assert!(long > 9 * short && long < 11 * short, "{short:?} {long:?}");
     }
 }

@@ -1,88 +1,176 @@
 //! The bounded queue between the requests and the workers.
 
 use std::{
-    collections::VecDeque,
-    sync::{Condvar, Mutex, PoisonError, atomic::Ordering},
-    time::Duration,
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
-use super::{Job, RUNS_AHEAD, SchedulerError, lock};
+use tokio_util::sync::CancellationToken;
+
+use super::{Job, Limits, SchedulerError, Work, lock};
+use crate::engine::session::Cancel;
 
 /// Assumed service time per symbol before any is measured: long, so that the first Retry-After is not too short.
 const FIRST_GUESS_SECONDS_PER_SYMBOL: f64 = 0.001;
+/// Assumed symbols per character of a text before any is read; English has about this many.
+const FIRST_GUESS_SYMBOLS_PER_CHARACTER: f64 = 1.0;
+/// Weight of the newest measurement in the moving averages.
+const NEWEST: f64 = 0.1;
+/// A run that was cancelled for its time limit and did not end within this time does not end.
+const LONGEST_CANCELLATION: Duration = Duration::from_secs(30);
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// When too much audio is unsent: what clients will read is not known.
+const RETRY_FOR_READERS: Duration = Duration::from_secs(1);
+
+/// An admitted request, until its ticket is dropped.
+#[derive(Debug)]
+struct Request {
+    /// When its unsent runs were made, the oldest first.
+    unsent_since: VecDeque<Instant>,
+    evicted: CancellationToken,
+}
 
 #[derive(Debug)]
 struct State {
     jobs: VecDeque<Job>,
-    /// Parked jobs: far enough ahead of their clients.
-    resting: Vec<Job>,
-    in_flight: usize,
+    /// Jobs at their limit of unsent audio.
+    paused: Vec<Job>,
+    in_service: HashMap<u64, InService>,
+    requests: HashMap<u64, Request>,
+    unsent: usize,
     next_id: u64,
     closed: bool,
+    restarting_workers: usize,
     lost_workers: usize,
     seconds_per_symbol: f64,
+    symbols_per_character: f64,
+}
+
+/// A job in service.
+#[derive(Debug)]
+struct InService {
+    since: Instant,
+    /// Estimated service time of all that remains, in seconds.
+    seconds: f64,
+    cancel: Arc<Cancel>,
+}
+
+impl State {
+    fn work(&self) -> usize {
+        self.jobs.len() + self.in_service.len()
+    }
+
+    fn waiting(&self) -> usize {
+        self.jobs
+            .iter()
+            .filter(|job| job.queue_wait.is_none())
+            .count()
+    }
+
+    /// Estimated service time of a job, in seconds.
+    fn seconds(&self, job: &Job) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let symbols = match &job.work {
+            Work::Text(text) => text.chars().count() as f64 * self.symbols_per_character,
+            Work::Runs(runs) => runs.iter().map(|run| run.symbols.len()).sum::<usize>() as f64,
+        };
+        symbols * self.seconds_per_symbol
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
-    workers: usize,
-    capacity: usize,
+    limits: Limits,
 }
 
 impl Queue {
-    pub(super) fn new(workers: usize, waiting: usize) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
-                resting: Vec::new(),
-                in_flight: 0,
+                paused: Vec::new(),
+                in_service: HashMap::new(),
+                requests: HashMap::new(),
+                unsent: 0,
                 next_id: 0,
                 closed: false,
+                restarting_workers: 0,
                 lost_workers: 0,
                 seconds_per_symbol: FIRST_GUESS_SECONDS_PER_SYMBOL,
+                symbols_per_character: FIRST_GUESS_SYMBOLS_PER_CHARACTER,
             }),
             arrived: Condvar::new(),
-            workers: workers.max(1),
-            capacity: workers.max(1) + waiting,
+            limits: Limits {
+                workers: limits.workers.max(1),
+                ..limits
+            },
         }
     }
 
-    /// Appends a new job, or rejects it if all places are taken.
-    pub(super) fn admit(&self, job: impl FnOnce(u64) -> Job) -> Result<u64, SchedulerError> {
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Appends a new job, or rejects it if all places are taken or too much audio is unsent.
+    pub(super) fn admit(
+        &self,
+        evicted: &CancellationToken,
+        job: impl FnOnce(u64) -> Job,
+    ) -> Result<u64, SchedulerError> {
         let mut state = lock(&self.state);
-        if state.in_flight >= self.capacity {
-            let waiting = waiting(&state);
+        if state.work() >= self.limits.workers + self.limits.waiting {
             return Err(SchedulerError::QueueFull {
-                waiting,
+                waiting: state.waiting(),
                 retry_after: self.retry_after(&state),
+            });
+        }
+        if state.unsent >= self.limits.total_buffer {
+            self.evict_slow_readers(&state);
+            return Err(SchedulerError::BufferFull {
+                bytes: state.unsent,
+                retry_after: RETRY_FOR_READERS,
             });
         }
         let id = state.next_id;
         state.next_id += 1;
-        state.in_flight += 1;
+        state.requests.insert(
+            id,
+            Request {
+                unsent_since: VecDeque::new(),
+                evicted: evicted.clone(),
+            },
+        );
         state.jobs.push_back(job(id));
         drop(state);
         self.arrived.notify_one();
         Ok(id)
     }
 
-    /// Takes a job back after a run: to the end of the queue, or parked if it is ahead of its client. A job that is done or
-    /// cancelled is dropped.
+    fn evict_slow_readers(&self, state: &State) {
+        for request in state.requests.values() {
+            if let Some(since) = request.unsent_since.front()
+                && since.elapsed() >= self.limits.slow_reader
+            {
+                request.evicted.cancel();
+            }
+        }
+    }
+
+    /// Takes a job back after a turn: to the end of the queue, or paused if too much of its audio is unsent. A job that is
+    /// done or cancelled is dropped.
     pub(super) fn put_back(&self, job: Job) {
-        if job.runs.is_empty() {
-            return;
-        }
         let mut state = lock(&self.state);
+        state.in_service.remove(&job.id);
         // Under the lock: a dropped ticket cancels first and then looks for its job here.
-        if job.cancel.is_cancelled() {
+        if job.is_done() || job.cancel.is_cancelled() {
             return;
         }
-        if job.ahead.load(Ordering::Acquire) >= RUNS_AHEAD {
-            state.resting.push(job);
+        if job.unsent.load(Ordering::Acquire) >= self.limits.request_buffer {
+            state.paused.push(job);
             return;
         }
         state.jobs.push_back(job);
@@ -90,28 +178,44 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// The client has read some of a job's audio: if the job is parked, it resumes.
-    pub(super) fn wake(&self, id: u64) {
+    /// A job in service ended without coming back.
+    pub(super) fn end(&self, id: u64) {
+        lock(&self.state).in_service.remove(&id);
+    }
+
+    /// Some of a request's audio is ready and unsent.
+    pub(super) fn buffer(&self, id: u64, bytes: usize) {
         let mut state = lock(&self.state);
-        let Some(place) = state.resting.iter().position(|job| job.id == id) else {
+        state.unsent += bytes;
+        if let Some(request) = state.requests.get_mut(&id) {
+            request.unsent_since.push_back(Instant::now());
+        }
+    }
+
+    /// Audio of a request was sent or dropped: if its job is paused and below its limit, it resumes before all others.
+    pub(super) fn sent(&self, id: u64, bytes: usize) {
+        let mut state = lock(&self.state);
+        state.unsent = state.unsent.saturating_sub(bytes);
+        if let Some(request) = state.requests.get_mut(&id) {
+            request.unsent_since.pop_front();
+        }
+        let Some(place) = state.paused.iter().position(|job| {
+            job.id == id && job.unsent.load(Ordering::Acquire) < self.limits.request_buffer
+        }) else {
             return;
         };
-        let job = state.resting.swap_remove(place);
-        state.jobs.push_back(job);
+        let job = state.paused.swap_remove(place);
+        state.jobs.push_front(job);
         drop(state);
         self.arrived.notify_one();
     }
 
-    /// Expected time until a place is free: the waiting work divided by the number of workers.
+    /// Expected time until the work ahead is done, all workers sharing it.
     fn retry_after(&self, state: &State) -> Duration {
-        let symbols: usize = state
-            .jobs
-            .iter()
-            .flat_map(|job| &job.runs)
-            .map(|run| run.symbols.len())
-            .sum();
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let seconds = state.seconds_per_symbol * symbols as f64 / self.workers as f64;
+        let waiting: f64 = state.jobs.iter().map(|job| state.seconds(job)).sum();
+        let in_service: f64 = state.in_service.values().map(|job| job.seconds).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a few workers")]
+        let seconds = (waiting + in_service) / self.limits.workers as f64;
         Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_RETRY.as_secs_f64())).max(SHORTEST_RETRY)
     }
 
@@ -120,6 +224,12 @@ impl Queue {
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.jobs.pop_front() {
+                let in_service = InService {
+                    since: Instant::now(),
+                    seconds: state.seconds(&job),
+                    cancel: Arc::clone(&job.cancel),
+                };
+                state.in_service.insert(job.id, in_service);
                 return Some(job);
             }
             if state.closed {
@@ -132,12 +242,12 @@ impl Queue {
         }
     }
 
-    /// Frees a place and removes its job if it still waits.
+    /// Removes a request and its job, if that waits or is paused.
     pub(super) fn leave(&self, id: u64) {
         let mut state = lock(&self.state);
+        state.requests.remove(&id);
         state.jobs.retain(|job| job.id != id);
-        state.resting.retain(|job| job.id != id);
-        state.in_flight = state.in_flight.saturating_sub(1);
+        state.paused.retain(|job| job.id != id);
     }
 
     /// Records the duration of a run, for the Retry-After of rejected requests.
@@ -147,43 +257,76 @@ impl Queue {
         }
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = service.as_secs_f64() / symbols as f64;
-        let mut state = lock(&self.state);
-        state.seconds_per_symbol = 0.9 * state.seconds_per_symbol + 0.1 * seconds;
+        let average = &mut lock(&self.state).seconds_per_symbol;
+        *average += NEWEST * (seconds - *average);
     }
 
-    pub(super) fn lose_worker(&self) {
-        lock(&self.state).lost_workers += 1;
+    /// Records the length of a text, as above.
+    pub(super) fn read(&self, characters: usize, symbols: usize) {
+        if characters == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let ratio = symbols as f64 / characters as f64;
+        let average = &mut lock(&self.state).symbols_per_character;
+        *average += NEWEST * (ratio - *average);
+    }
+
+    pub(super) fn restart_worker(&self) {
+        lock(&self.state).restarting_workers += 1;
+    }
+
+    /// A worker is back, or does not come back.
+    pub(super) fn restarted_worker(&self, succeeded: bool) {
+        let mut state = lock(&self.state);
+        state.restarting_workers = state.restarting_workers.saturating_sub(1);
+        if !succeeded {
+            state.lost_workers += 1;
+        }
+    }
+
+    pub(super) fn restarting_workers(&self) -> usize {
+        lock(&self.state).restarting_workers
     }
 
     pub(super) fn lost_workers(&self) -> usize {
-        lock(&self.state).lost_workers
+        let state = lock(&self.state);
+        let stuck = state
+            .in_service
+            .values()
+            .filter(|job| job.since.elapsed() > self.limits.run_timeout + LONGEST_CANCELLATION);
+        state.lost_workers + stuck.count()
+    }
+
+    pub(super) fn cancel_overdue(&self) {
+        for job in lock(&self.state).in_service.values() {
+            if job.since.elapsed() > self.limits.run_timeout && !job.cancel.is_cancelled() {
+                tracing::error!(limit = ?self.limits.run_timeout, "a run exceeds its time limit: cancelled");
+                job.cancel.cancel();
+            }
+        }
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        lock(&self.state).in_flight
+        lock(&self.state).work()
     }
 
-    /// Jobs without a run yet.
-    pub(super) fn waiting(&self) -> usize {
-        waiting(&lock(&self.state))
-    }
-
-    #[cfg(test)]
-    pub(super) fn jobs(&self) -> usize {
+    pub(super) fn delivering(&self) -> usize {
         let state = lock(&self.state);
-        state.jobs.len() + state.resting.len()
+        state.requests.len().saturating_sub(state.work())
+    }
+
+    pub(super) fn unsent_bytes(&self) -> usize {
+        lock(&self.state).unsent
+    }
+
+    /// Jobs whose service did not begin yet.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.state).waiting()
     }
 
     pub(super) fn close(&self) {
         lock(&self.state).closed = true;
         self.arrived.notify_all();
     }
-}
-
-fn waiting(state: &State) -> usize {
-    state
-        .jobs
-        .iter()
-        .filter(|job| job.queue_wait.is_none())
-        .count()
 }

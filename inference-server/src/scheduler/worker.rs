@@ -1,17 +1,23 @@
 //! Workers: threads that own one session per voice.
 
 use std::{
-    sync::{Arc, atomic::Ordering, mpsc},
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
     thread,
     time::Instant,
 };
 
-use super::{Job, Scheduler, Spoken, queue::Queue};
+use bytes::Bytes;
+
+use super::{Buffered, Job, JobError, ReadText, Scheduler, Spoken, Update, Work, queue::Queue};
 use crate::{
+    audio::encode,
     engine::{
         EngineError,
         session::{Cancel, SessionOptions},
     },
+    text::{self, Run},
     voices::{Speaker, Voice, VoiceError},
 };
 
@@ -41,21 +47,15 @@ pub fn start(
         thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
-                let _guard = PanicGuard {
-                    queue: Arc::clone(&queue),
+                let load = || load(&voices, options);
+                let (first, result) = match load() {
+                    Ok(speakers) => (Some(speakers), Ok(())),
+                    Err(error) => (None, Err(error)),
                 };
-                let loaded = load(&voices, options);
-                let (mut speakers, result) = match loaded {
-                    Ok(speakers) => (speakers, Ok(())),
-                    Err(error) => (Vec::new(), Err(error)),
-                };
-                let failed = result.is_err();
-                if loaded_sender.send(result).is_err() || failed {
-                    return;
-                }
+                let told = loaded_sender.send(result).is_ok();
                 drop(loaded_sender);
-                while let Some(job) = queue.pop() {
-                    serve(&mut speakers, job, &queue);
+                if let Some(speakers) = first.filter(|_| told) {
+                    work(&queue, speakers, load, serve);
                 }
             })
             .map_err(StartError::Thread)?;
@@ -67,15 +67,34 @@ pub fn start(
     Ok(())
 }
 
-/// Counts a worker that panicked: the process then fails its liveness probe.
-struct PanicGuard {
-    queue: Arc<Queue>,
-}
-
-impl Drop for PanicGuard {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.queue.lose_worker();
+/// Serves jobs until the queue is closed. After a panic the sessions are made anew; if that fails, the worker is lost.
+fn work<S>(
+    queue: &Arc<Queue>,
+    first: S,
+    load: impl Fn() -> Result<S, StartError>,
+    serve: impl Fn(&mut S, Job, &Arc<Queue>),
+) {
+    let mut speakers = first;
+    loop {
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            while let Some(job) = queue.pop() {
+                serve(&mut speakers, job, queue);
+            }
+        }));
+        if served.is_ok() {
+            return;
+        }
+        queue.restart_worker();
+        tracing::error!("a worker stopped unexpectedly: loading its voices again");
+        let loaded = catch_unwind(AssertUnwindSafe(&load));
+        let loaded = loaded.unwrap_or(Err(StartError::Lost));
+        queue.restarted_worker(loaded.is_ok());
+        match loaded {
+            Ok(fresh) => speakers = fresh,
+            Err(error) => {
+                tracing::error!(%error, "the worker cannot be restarted");
+                return;
+            }
         }
     }
 }
@@ -96,15 +115,43 @@ fn load(voices: &[Voice], options: SessionOptions) -> Result<Vec<Speaker>, Start
         .collect()
 }
 
-/// Synthesizes a job's next run and requeues the job; drops it if it failed or was cancelled.
-fn serve(speakers: &mut [Speaker], mut job: Job, queue: &Queue) {
+/// A job in service; its place is given back even if its run panics.
+struct InService<'a> {
+    queue: &'a Queue,
+    id: u64,
+}
+
+impl Drop for InService<'_> {
+    fn drop(&mut self) {
+        self.queue.end(self.id);
+    }
+}
+
+/// Reads a job's text if that was not done yet, synthesizes its next run, and requeues it; drops it if it failed or was
+/// cancelled.
+#[expect(clippy::ptr_arg, reason = "what `load` returns")]
+fn serve(speakers: &mut Vec<Speaker>, mut job: Job, queue: &Arc<Queue>) {
+    let _in_service = InService { queue, id: job.id };
     let queue_wait = *job
         .queue_wait
         .get_or_insert_with(|| job.queued_at.elapsed());
     if job.cancel.is_cancelled() {
         return;
     }
-    let Some(run) = job.runs.pop_front() else {
+    if let Work::Text(text) = &job.work {
+        let (work, update) = match read(text, job.speed, queue) {
+            Ok((runs, update)) => (runs, Ok(Update::Read(update))),
+            Err(error) => (VecDeque::new(), Err(error)),
+        };
+        job.work = Work::Runs(work);
+        if job.reply.send(update).is_err() {
+            return;
+        }
+    }
+    let Work::Runs(runs) = &mut job.work else {
+        return;
+    };
+    let Some(run) = runs.pop_front() else {
         return;
     };
     let started = Instant::now();
@@ -116,17 +163,120 @@ fn serve(speakers: &mut [Speaker], mut job: Job, queue: &Queue) {
         }),
     };
     let service = started.elapsed();
-    let failed = result.is_err();
-    if !failed {
-        queue.measured(run.symbols.len(), service);
-    }
-    job.ahead.fetch_add(1, Ordering::AcqRel);
-    let spoken = result.map(|samples| Spoken {
-        samples,
-        queue_wait,
-        service,
-    });
-    if job.reply.send(spoken).is_ok() && !failed {
+    let update = match result {
+        Ok(samples) => {
+            queue.measured(run.symbols.len(), service);
+            let pcm = Bytes::from(encode::pcm16(&samples));
+            Ok(Update::Audio(Spoken {
+                buffered: Buffered::new(queue, &job, pcm.len()),
+                pcm,
+                queue_wait,
+                service,
+            }))
+        }
+        Err(EngineError::Cancelled) if service >= queue.limits().run_timeout => {
+            let limit = queue.limits().run_timeout;
+            Err(EngineError::TooSlow { limit }.into())
+        }
+        Err(error) => Err(error.into()),
+    };
+    let failed = update.is_err();
+    if job.reply.send(update).is_ok() && !failed {
         queue.put_back(job);
+    }
+}
+
+/// The runs of a text, and what the request's client has to know of it.
+fn read(text: &str, speed: f32, queue: &Queue) -> Result<(VecDeque<Run>, ReadText), JobError> {
+    let reading = text::read(text, text::run_limit(speed))?;
+    queue.read(text.chars().count(), reading.symbols());
+    let (found, limit) = (
+        reading.estimated_seconds(speed),
+        queue.limits().max_audio_seconds,
+    );
+    if found > limit {
+        return Err(JobError::TooMuchAudio { found, limit });
+    }
+    let update = ReadText {
+        ends_sentence: reading.runs.iter().map(|run| run.ends_sentence).collect(),
+        skipped: reading.passed_over,
+    };
+    Ok((reading.runs.into(), update))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::scheduler::Limits;
+
+    fn scheduler() -> Scheduler {
+        crate::engine::test_library();
+        Scheduler::new(Limits {
+            workers: 1,
+            waiting: 8,
+            max_audio_seconds: 60,
+            request_buffer: 1000,
+            total_buffer: 1000,
+            run_timeout: Duration::from_mins(2),
+            slow_reader: Duration::from_mins(1),
+        })
+    }
+
+    #[test]
+    fn a_worker_that_panics_serves_the_next_job_with_fresh_sessions() {
+        let scheduler = scheduler();
+        let tickets: Vec<_> = ["panic", "go on"]
+            .map(|text| scheduler.submit(0, text.to_owned(), 1.0).unwrap())
+            .into();
+        scheduler.close();
+        let sessions = std::cell::Cell::new(0);
+        let load = || {
+            sessions.set(sessions.get() + 1);
+            assert_eq!(
+                scheduler.restarting_workers(),
+                usize::from(sessions.get() > 1)
+            );
+            Ok(sessions.get())
+        };
+        let served = std::cell::RefCell::new(Vec::new());
+        work(
+            &scheduler.queue,
+            load().unwrap(),
+            load,
+            |session, job, queue| {
+                let _in_service = InService { queue, id: job.id };
+                served.borrow_mut().push((*session, job.id));
+                assert!(
+                    !matches!(&job.work, Work::Text(text) if text == "panic"),
+                    "as asked"
+                );
+            },
+        );
+        assert_eq!(*served.borrow(), [(1, 0), (2, 1)]);
+        assert_eq!(
+            (scheduler.restarting_workers(), scheduler.lost_workers()),
+            (0, 0)
+        );
+        assert_eq!(scheduler.in_flight(), 0);
+        drop(tickets);
+    }
+
+    #[test]
+    fn a_worker_that_cannot_be_restarted_is_lost() {
+        let scheduler = scheduler();
+        let _ticket = scheduler.submit(0, "x".to_owned(), 1.0).unwrap();
+        scheduler.close();
+        work(
+            &scheduler.queue,
+            (),
+            || Err(StartError::Lost),
+            |(), _, _| panic!("as asked"),
+        );
+        assert_eq!(
+            (scheduler.restarting_workers(), scheduler.lost_workers()),
+            (0, 1)
+        );
     }
 }

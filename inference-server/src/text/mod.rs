@@ -13,6 +13,9 @@ pub use phonemise::{Phone, Symbol};
 /// few sentences are longer.
 pub const MAX_RUN_SYMBOLS: usize = 200;
 
+/// Seconds of speech per symbol at speed 1, measured with the builtin voice, with a margin.
+const SECONDS_PER_SYMBOL: f64 = 0.08;
+
 /// Why a text cannot be spoken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -53,6 +56,18 @@ impl Reading {
     /// Total number of symbols of all runs.
     pub fn symbols(&self) -> usize {
         self.runs.iter().map(|run| run.symbols.len()).sum()
+    }
+
+    /// Seconds of audio that the text produces at a speed, estimated before synthesis.
+    pub fn estimated_seconds(&self, speed: f32) -> u64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate of a few thousand seconds at most"
+        )]
+        let seconds = (self.symbols() as f64 * SECONDS_PER_SYMBOL / f64::from(speed)).ceil() as u64;
+        seconds
     }
 }
 

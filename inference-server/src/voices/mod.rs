@@ -6,7 +6,11 @@ pub mod manifest;
 pub mod source;
 pub mod speaker;
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 pub use config::VoiceConfig;
 pub use speaker::Speaker;
@@ -67,6 +71,23 @@ pub struct Voice {
     model: Model,
 }
 
+/// Published configurations have tens of kilobytes.
+const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+
+fn read_config(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(MAX_CONFIG_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
+        return Err(format!(
+            "the configuration exceeds {MAX_CONFIG_BYTES} bytes; is it the right file?"
+        ));
+    }
+    Ok(bytes)
+}
+
 impl Voice {
     /// Reads a voice's files and validates its configuration.
     pub fn read(name: &str, location: &VoiceLocation) -> Result<Self, VoiceError> {
@@ -83,9 +104,9 @@ impl Voice {
             VoiceLocation::Folder(folder) => {
                 let files = source::find_model(folder)?;
                 let config =
-                    std::fs::read(&files.config).map_err(|error| VoiceError::Unreadable {
+                    read_config(&files.config).map_err(|message| VoiceError::Unreadable {
                         path: files.config.display().to_string(),
-                        message: error.to_string(),
+                        message,
                     })?;
                 (Model::File(files.model), VoiceConfig::parse(&config)?)
             }
