@@ -4,6 +4,7 @@ use std::{os::unix::process::CommandExt, path::PathBuf, process::ExitCode, time:
 
 use clap::{Parser, Subcommand};
 use tts_server::{
+    audio::Format,
     fetch::{self, Fetcher},
     http::{self, Deadlines, Limits, ServeConfig},
     inspect::{self, report::Report},
@@ -28,11 +29,11 @@ struct Cli {
 enum Command {
     /// Serve the OpenAI-compatible speech API.
     Serve(Serve),
-    /// Synthesize a text to a WAV file; opens no socket and writes no other file.
+    /// Synthesize a text to an audio file; opens no socket and writes no other file.
     Say {
         /// The text; `-` reads standard input.
         text: String,
-        /// The WAV file; `-` writes to standard output.
+        /// The file; its ending is the format: mp3, opus, aac, flac, wav or pcm. `-` writes WAV to standard output.
         #[arg(short, long, default_value = "out.wav")]
         output: PathBuf,
         /// `builtin:NAME`, or a folder with the files of a voice.
@@ -118,6 +119,9 @@ struct Serve {
     /// The voice for requests that name no voice, or an OpenAI voice. Default: the first voice.
     #[arg(long, value_name = "NAME")]
     default_voice: Option<String>,
+    /// Response formats that requests may choose, comma-separated.
+    #[arg(long, value_delimiter = ',', default_values = ["mp3", "opus", "aac", "flac", "wav", "pcm"])]
+    formats: Vec<Format>,
     /// Concurrent runs; each worker is a thread with its own sessions. Default: one per CPU of the container's limit, at
     /// most 8.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -226,6 +230,7 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
             options.voices
         },
         default_voice: options.default_voice,
+        formats: options.formats,
         workers: options.workers.map_or_else(cores, usize::from),
         intra_threads: options.intra_threads.into(),
         queue: options.queue.into(),

@@ -161,7 +161,7 @@ fn check(wav: &[u8]) -> Result<Heard, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::encode::{pcm16, wav};
+    use crate::audio::{Encoder, Format};
 
     #[test]
     fn only_whole_audible_speech_is_accepted() {
@@ -170,11 +170,15 @@ mod tests {
             .take(16_000)
             .map(|step| f32::from(step) / 512.0)
             .collect();
-        let good = wav(16_000, &pcm16(&tone));
+        let wav = |samples: &[f32]| {
+            let encoder = Encoder::new(Format::Wav, 16_000, 16_000).unwrap();
+            encoder.whole(samples).unwrap().0
+        };
+        let good = wav(&tone);
         assert!((check(&good).unwrap().seconds - 1.0).abs() < 1e-9);
         assert!(check(&good[..good.len() - 2]).is_err());
-        assert!(check(&wav(16_000, &pcm16(&tone[..4000]))).is_err());
-        assert!(check(&wav(16_000, &pcm16(&vec![0.0; 16_000]))).is_err());
+        assert!(check(&wav(&tone[..4000])).is_err());
+        assert!(check(&wav(&vec![0.0; 16_000])).is_err());
         assert!(check(b"{\"error\":{}}").is_err());
     }
 }

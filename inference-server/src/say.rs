@@ -1,9 +1,9 @@
-//! `tts-server say`: text to a WAV file, without a server, a socket, or any file besides the output.
+//! `tts-server say`: text to an audio file, without a server, a socket, or any file besides the output.
 
 use std::{fs, io::Read, io::Write, path::Path};
 
 use crate::{
-    audio::{encode, join},
+    audio::{EncodeError, Encoder, Format, join},
     engine::session::{Cancel, SessionOptions},
     text::{self, TextError},
     voices::{Speaker, Voice, VoiceError, VoiceLocation},
@@ -18,6 +18,12 @@ pub enum SayError {
     Text(#[from] TextError),
     #[error(transparent)]
     Voice(#[from] VoiceError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error(
+        "cannot tell the format of {path}; let its name end in .mp3, .opus, .aac, .flac, .wav or .pcm"
+    )]
+    Format { path: String },
     #[error("cannot write {path}: {error}")]
     Output { path: String, error: std::io::Error },
 }
@@ -28,7 +34,8 @@ impl From<crate::engine::EngineError> for SayError {
     }
 }
 
-/// Synthesizes a text (`-`: standard input) to a WAV file (`-`: standard output).
+/// Synthesizes a text (`-`: standard input) to an audio file of the format that its ending names (`-`: WAV to standard
+/// output).
 pub fn say(
     text: &str,
     output: &Path,
@@ -36,6 +43,7 @@ pub fn say(
     location: &VoiceLocation,
     speed: f32,
 ) -> Result<(), SayError> {
+    let format = format_of(output)?;
     let mut input = String::new();
     let text = if text == "-" {
         std::io::stdin()
@@ -50,28 +58,33 @@ pub fn say(
     let mut speaker = Speaker::load(&voice, SessionOptions { intra_threads: 1 })?;
     let cancel = Cancel::new()?;
     let rate = voice.config.sample_rate;
-    let mut data = Vec::new();
-    for (index, run) in reading.runs.iter().enumerate() {
-        if index > 0 {
-            data.resize(
-                data.len() + 2 * join::gap(rate, reading.runs[index - 1].ends_sentence),
-                0,
-            );
-        }
-        data.extend(encode::pcm16(&speaker.speak(
-            &run.symbols,
-            speed,
-            &cancel,
-        )?));
+    let mut samples = Vec::new();
+    let mut gap = 0;
+    for run in &reading.runs {
+        samples.resize(samples.len() + gap, 0.0);
+        samples.extend(speaker.speak(&run.symbols, speed, &cancel)?);
+        gap = join::gap(rate, run.ends_sentence);
     }
-    let wav = encode::wav(rate, &data);
+    let (bytes, _) = Encoder::new(format, rate, format.rate_for(rate))?.whole(&samples)?;
     let written = if output == Path::new("-") {
-        std::io::stdout().lock().write_all(&wav)
+        std::io::stdout().lock().write_all(&bytes)
     } else {
-        fs::write(output, &wav)
+        fs::write(output, &bytes)
     };
     written.map_err(|error| SayError::Output {
         path: output.display().to_string(),
         error,
     })
+}
+
+fn format_of(output: &Path) -> Result<Format, SayError> {
+    if output == Path::new("-") {
+        return Ok(Format::Wav);
+    }
+    let ending = output.extension().and_then(|ending| ending.to_str());
+    ending
+        .and_then(|ending| Format::named(&ending.to_ascii_lowercase()))
+        .ok_or_else(|| SayError::Format {
+            path: output.display().to_string(),
+        })
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The Python that the end-to-end tests use: a speech recogniser and OpenAI's client, in a virtual environment.
+# The Python that the end-to-end tests use: a speech recogniser, OpenAI's client and ffmpeg, in a virtual environment.
 
 python_venv() {
     printf '%s/venv-%s\n' "$CACHE" "$(content_key "$REPO/e2e/requirements.txt" "$(python3 --version)")"
@@ -11,7 +11,7 @@ install_python_venv() {
     # The last file that is written says that the environment is whole; a virtual environment cannot be moved.
     if [[ -f $venv/complete ]]; then mark_used "$venv" && return; fi
     require_packages python3-venv
-    with_progress "A speech recogniser and OpenAI's client for Python (110 MB)" make_venv "$venv"
+    with_progress "A speech recogniser, OpenAI's client and ffmpeg for Python (180 MB)" make_venv "$venv"
 }
 
 make_venv() {

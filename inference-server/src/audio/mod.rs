@@ -1,4 +1,14 @@
-//! From samples to bytes: gaps between runs, levels, WAV and PCM.
+//! Samples to bytes: gaps between runs, resampling, and the encoders of the response formats.
 
-pub mod encode;
+mod aac;
+pub mod encoder;
+mod flac;
+pub mod format;
 pub mod join;
+mod mp3;
+mod opus;
+mod resample;
+mod wav;
+
+pub use encoder::{EncodeError, Encoder};
+pub use format::Format;

@@ -1,4 +1,4 @@
-//! Delivers a request's audio to the client: samples from the workers, joined and encoded, whole or as a stream.
+//! Delivers a request's audio to the client: bytes from the workers, whole or as a stream.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -7,11 +7,8 @@ use futures::{Stream, stream};
 
 use super::metrics::Metrics;
 use crate::{
-    audio::{
-        encode::{self, Format},
-        join,
-    },
-    scheduler::{Buffered, JobError, Spoken, Ticket, Update},
+    audio::Format,
+    scheduler::{Audio, Buffered, JobError, RunReport, Ticket, Update},
 };
 
 /// Bytes per frame. The next one is created only when the connection has taken the last, so that a slow client's audio is
@@ -25,20 +22,9 @@ pub enum DeliveryError {
     Job(#[from] JobError),
     #[error("the worker for this request stopped unexpectedly")]
     WorkerLost,
-    #[error("the text produced more than {limit} seconds of audio; split it into several requests")]
-    TooLong { limit: u64 },
 }
 
-/// What the delivery needs to know about its request.
-#[derive(Clone, Debug)]
-pub struct Order {
-    pub format: Format,
-    pub sample_rate: u32,
-    pub max_audio_seconds: u64,
-    pub arrived: Instant,
-}
-
-/// Bytes of the response; the last of a run give its audio back to the limit of unsent audio.
+/// Bytes of the response; the last of a piece of audio no longer count as unsent when they are dropped.
 struct Piece {
     bytes: Bytes,
     _buffered: Option<Buffered>,
@@ -47,23 +33,28 @@ struct Piece {
 /// The audio of one request. If dropped early, the request counts as cancelled, and the ticket stops the run.
 pub struct Delivery {
     ticket: Ticket,
-    order: Order,
+    format: Format,
+    arrived: Instant,
     metrics: Metrics,
-    /// For each run, whether a sentence ends with it.
-    ends_sentence: Vec<bool>,
-    /// Number of runs received.
+    /// Whether the audio comes in one piece.
+    whole: bool,
+    /// Number of runs that are complete.
     runs: usize,
-    samples: u64,
     /// What was not sent yet.
     ready: VecDeque<Piece>,
     /// What the connection took last: it is sent when the next is asked for.
     taken: Option<Piece>,
-    over: bool,
+    /// Whether all audio was received.
+    complete: bool,
+    /// By the server, not cancelled by the client.
+    aborted: bool,
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.over {
+        // The last frame completes the delivery: hyper does not poll beyond Content-Length.
+        let delivered = self.complete && self.ready.is_empty();
+        if !delivered && !self.aborted {
             self.metrics.cancelled.inc();
         }
     }
@@ -73,31 +64,29 @@ impl Delivery {
     /// Waits until the text was read; the characters that were skipped, each once.
     pub async fn begin(
         ticket: Ticket,
-        order: Order,
+        format: Format,
+        arrived: Instant,
         metrics: Metrics,
     ) -> Result<(Self, Vec<char>), DeliveryError> {
         let mut delivery = Self {
             ticket,
-            order,
+            format,
+            arrived,
             metrics,
-            ends_sentence: Vec::new(),
+            whole: false,
             runs: 0,
-            samples: 0,
             ready: VecDeque::new(),
             taken: None,
-            over: false,
+            complete: false,
+            aborted: false,
         };
         match delivery.next().await? {
             Update::Read(text) => {
-                delivery.ends_sentence = text.ends_sentence;
+                delivery.whole = text.whole;
                 Ok((delivery, text.skipped))
             }
-            Update::Audio(_) => Err(DeliveryError::WorkerLost),
+            _ => Err(DeliveryError::WorkerLost),
         }
-    }
-
-    fn all_came(&self) -> bool {
-        self.runs == self.ends_sentence.len()
     }
 
     async fn next(&mut self) -> Result<Update, DeliveryError> {
@@ -105,59 +94,43 @@ impl Delivery {
             Some(update) => update.map_err(DeliveryError::from),
             None => Err(DeliveryError::WorkerLost),
         };
-        // Aborted by the server, not cancelled by the client.
-        self.over |= update.is_err();
+        self.aborted |= update.is_err();
         update
     }
 
-    /// Waits for the next run and adds it to what is ready, after the gap that precedes it.
-    async fn next_run(&mut self) -> Result<(), DeliveryError> {
-        let Update::Audio(spoken) = self.next().await? else {
-            self.over = true;
-            return Err(DeliveryError::WorkerLost);
-        };
-        let added = self.add(spoken);
-        self.over |= added.is_err();
-        added
-    }
-
-    fn add(&mut self, spoken: Spoken) -> Result<(), DeliveryError> {
-        let rate = self.order.sample_rate;
-        let gap = match self
-            .runs
-            .checked_sub(1)
-            .and_then(|last| self.ends_sentence.get(last))
-        {
-            Some(ends_sentence) => join::gap(rate, *ends_sentence),
-            None => 0,
-        };
-        let samples = spoken.pcm.len() / 2;
-        #[expect(clippy::cast_precision_loss, reason = "minutes of samples")]
-        let audio_seconds = samples as f64 / f64::from(rate);
-        if self.runs == 0 {
-            self.metrics
-                .queue_wait
-                .observe(spoken.queue_wait.as_secs_f64());
+    /// Waits for an update and takes it in.
+    async fn receive(&mut self) -> Result<(), DeliveryError> {
+        match self.next().await? {
+            Update::Read(_) => {}
+            Update::Audio(audio) => self.put(audio),
+            Update::Run(report) => self.observe(&report),
+            Update::Done => self.complete = true,
         }
-        self.metrics.audio_seconds.inc_by(audio_seconds);
-        self.metrics
-            .real_time_factor
-            .observe(spoken.service.as_secs_f64() / audio_seconds);
-        self.runs += 1;
-        self.samples += (gap + samples) as u64;
-        if self.samples > self.order.max_audio_seconds * u64::from(rate) {
-            return Err(DeliveryError::TooLong {
-                limit: self.order.max_audio_seconds,
-            });
-        }
-        if gap > 0 {
-            self.put(Bytes::from(vec![0; 2 * gap]), None);
-        }
-        self.put(spoken.pcm, Some(spoken.buffered));
         Ok(())
     }
 
-    fn put(&mut self, mut bytes: Bytes, buffered: Option<Buffered>) {
+    fn observe(&mut self, report: &RunReport) {
+        let metrics = &self.metrics;
+        if self.runs == 0 {
+            metrics.queue_wait.observe(report.queue_wait.as_secs_f64());
+        }
+        self.runs += 1;
+        metrics.audio_seconds.inc_by(report.audio_seconds);
+        metrics
+            .real_time_factor
+            .observe(report.synthesis.as_secs_f64() / report.audio_seconds);
+        metrics
+            .encode_seconds
+            .with_label_values(&[self.format.name()])
+            .inc_by(report.encoding.as_secs_f64());
+        metrics.clipped_samples.inc_by(report.clipped);
+    }
+
+    fn put(&mut self, audio: Audio) {
+        let Audio {
+            mut bytes,
+            buffered,
+        } = audio;
         while bytes.len() > FRAME_BYTES {
             self.ready.push_back(Piece {
                 bytes: bytes.split_to(FRAME_BYTES),
@@ -166,32 +139,21 @@ impl Delivery {
         }
         self.ready.push_back(Piece {
             bytes,
-            _buffered: buffered,
+            _buffered: Some(buffered),
         });
     }
 
-    /// Waits for the first run: a failure before it is returned as an HTTP error. If it is the only one, the length of the
-    /// response is known: bytes, including the header.
-    pub async fn first_frames(&mut self) -> Result<Option<usize>, DeliveryError> {
-        self.next_run().await?;
-        let bytes: usize = self.ready.iter().map(|piece| piece.bytes.len()).sum();
-        let whole = self.all_came().then_some(bytes);
-        let data_bytes = whole.and_then(|bytes| u32::try_from(bytes).ok());
-        let header = match self.order.format {
-            Format::Wav => encode::wav_header(self.order.sample_rate, data_bytes).to_vec(),
-            Format::Pcm => Vec::new(),
-        };
-        let length = whole.map(|bytes| header.len() + bytes);
-        if !header.is_empty() {
-            self.ready.push_front(Piece {
-                bytes: header.into(),
-                _buffered: None,
-            });
+    /// Waits for the first audio: a failure before it is returned as an HTTP error. If the audio comes in one piece, the
+    /// length of the response is known, in bytes.
+    pub async fn first_audio(&mut self) -> Result<Option<usize>, DeliveryError> {
+        while !self.complete && (self.whole || self.ready.is_empty()) {
+            self.receive().await?;
         }
         self.metrics
             .time_to_first_audio
-            .observe(self.order.arrived.elapsed().as_secs_f64());
-        Ok(length)
+            .observe(self.arrived.elapsed().as_secs_f64());
+        let length = self.ready.iter().map(|piece| piece.bytes.len()).sum();
+        Ok(self.whole.then_some(length))
     }
 
     /// The body's frames. An error aborts the body: the client sees that it is incomplete.
@@ -200,16 +162,14 @@ impl Delivery {
             delivery.taken = None;
             loop {
                 if let Some(piece) = delivery.ready.pop_front() {
-                    // The last frame completes the delivery: hyper does not poll beyond Content-Length.
-                    delivery.over = delivery.ready.is_empty() && delivery.all_came();
                     let bytes = piece.bytes.clone();
                     delivery.taken = Some(piece);
                     return Ok(Some((bytes, delivery)));
                 }
-                if delivery.all_came() {
+                if delivery.complete {
                     return Ok(None);
                 }
-                if let Err(error) = delivery.next_run().await {
+                if let Err(error) = delivery.receive().await {
                     delivery.metrics.aborted_streams.inc();
                     tracing::error!(%error, runs = delivery.runs, "response aborted");
                     return Err(error);

@@ -59,7 +59,7 @@ pub async fn info(State(app): State<App>) -> Json<Value> {
         "startedAt": app.started_seconds(),
         "device": "cpu",
         "workers": app.workers,
-        "formats": ["wav", "pcm"],
+        "formats": app.rules.formats.iter().map(|format| format.name()).collect::<Vec<_>>(),
         "voices": voices,
         "limits": {
             "maxInputCharacters": app.rules.max_input_characters,

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use http::{StatusCode, header};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
+    CounterVec, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
 use super::App;
@@ -33,6 +33,8 @@ pub struct Metrics {
     pub audio_seconds: prometheus::Counter,
     pub cancelled: IntCounter,
     pub aborted_streams: IntCounter,
+    pub encode_seconds: CounterVec,
+    pub clipped_samples: IntCounter,
     pub ignored_fields: IntCounter,
     pub connections: IntGauge,
     pub rejected_connections: IntCounter,
@@ -133,6 +135,20 @@ impl Metrics {
             aborted_streams: counter(
                 "tts_aborted_streams_total",
                 "Responses that were aborted after they had begun, because a run failed.",
+            )?,
+            encode_seconds: register(
+                &registry,
+                CounterVec::new(
+                    Opts::new(
+                        "tts_encode_seconds_total",
+                        "Seconds of CPU for resampling and encoding, by response format.",
+                    ),
+                    &["format"],
+                )?,
+            )?,
+            clipped_samples: counter(
+                "tts_clipped_samples_total",
+                "Samples of voices that were beyond full scale.",
             )?,
             ignored_fields: counter(
                 "tts_ignored_fields_total",

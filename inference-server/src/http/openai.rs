@@ -14,14 +14,14 @@ use http_body_util::BodyExt;
 use super::{
     App,
     connection::{CutOff, budget::Share},
-    delivery::{Delivery, DeliveryError, Order},
+    delivery::{Delivery, DeliveryError},
     errors::ApiError,
     lifecycle::Stage,
     speech::{RequestError, SpeechRequest, skipped_warning},
 };
 use crate::{
     engine::EngineError,
-    scheduler::{JobError, SchedulerError},
+    scheduler::{JobError, Order, SchedulerError},
 };
 
 pub const WARNINGS: HeaderName = HeaderName::from_static("warnings");
@@ -44,32 +44,35 @@ pub async fn speech(State(app): State<App>, request: Request) -> Result<Response
         .inc_by(request.ignored_fields as u64);
 
     let mut warnings = request.warnings;
+    let voice_rate = app
+        .voices
+        .get(request.voice)
+        .map_or(0, |voice| voice.sample_rate);
+    let format = request.format;
+    let sample_rate = request
+        .sample_rate
+        .unwrap_or_else(|| format.rate_for(voice_rate));
     let order = Order {
-        format: request.format,
-        sample_rate: app
-            .voices
-            .get(request.voice)
-            .map_or(0, |voice| voice.sample_rate),
-        max_audio_seconds: app.max_audio_seconds,
-        arrived,
+        voice: request.voice,
+        text: request.input,
+        speed: request.speed,
+        format,
+        voice_rate,
+        sample_rate,
     };
-    let ticket = app
-        .scheduler
-        .submit(request.voice, request.input, request.speed)
-        .map_err(refused)?;
+    let ticket = app.scheduler.submit(order).map_err(refused)?;
     let cut = CutOff(ticket.evicted());
-    let (mut delivery, skipped) = Delivery::begin(ticket, order, app.metrics.clone())
+    let (mut delivery, skipped) = Delivery::begin(ticket, format, arrived, app.metrics.clone())
         .await
         .map_err(failed)?;
     warnings.extend(skipped_warning(&skipped));
-    let length = delivery.first_frames().await.map_err(failed)?;
+    let length = delivery.first_audio().await.map_err(failed)?;
 
     let mut response = Response::new(Body::from_stream(delivery.frames()));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(request.format.content_type()),
-    );
+    if let Ok(content_type) = HeaderValue::from_str(&format.content_type(sample_rate)) {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
     if let Some(length) = length {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -209,14 +212,14 @@ fn refused(error: SchedulerError) -> ApiError {
 fn failed(error: DeliveryError) -> ApiError {
     match error {
         DeliveryError::Job(JobError::Text(error)) => RequestError::from(error).into(),
-        DeliveryError::Job(JobError::TooMuchAudio { .. }) | DeliveryError::TooLong { .. } => {
+        DeliveryError::Job(JobError::TooMuchAudio { .. } | JobError::TooLong { .. }) => {
             ApiError::invalid("audio_too_long", Some("input"), error.to_string())
         }
         DeliveryError::WorkerLost
         | DeliveryError::Job(JobError::Engine(EngineError::Cancelled)) => {
             ApiError::unavailable("stopped", error.to_string(), Duration::from_secs(1))
         }
-        DeliveryError::Job(JobError::Engine(error)) => {
+        DeliveryError::Job(error @ (JobError::Engine(_) | JobError::Encode(_))) => {
             tracing::error!(%error, "synthesis failed");
             ApiError {
                 status: StatusCode::INTERNAL_SERVER_ERROR,

@@ -28,6 +28,7 @@ use super::{
     speech::Rules,
 };
 use crate::{
+    audio::Format,
     engine::session::SessionOptions,
     scheduler::{
         self, Scheduler,
@@ -46,6 +47,8 @@ pub struct ServeConfig {
     pub listen: String,
     pub voices: Vec<(String, VoiceLocation)>,
     pub default_voice: Option<String>,
+    /// Response formats that requests may choose.
+    pub formats: Vec<Format>,
     pub workers: usize,
     pub intra_threads: usize,
     /// Requests that may wait in addition to those in service.
@@ -60,6 +63,20 @@ pub struct ServeConfig {
     pub drain_delay: Duration,
     pub drain_timeout: Duration,
     pub limits: Limits,
+}
+
+impl ServeConfig {
+    fn work_limits(&self) -> scheduler::Limits {
+        scheduler::Limits {
+            workers: self.workers,
+            waiting: self.queue,
+            max_audio_seconds: self.max_audio_seconds,
+            request_buffer: REQUEST_BUFFER_BYTES,
+            total_buffer: self.max_unsent_bytes,
+            run_timeout: self.run_timeout,
+            slow_reader: self.slow_reader_timeout,
+        }
+    }
 }
 
 /// Why the server did not start or stopped.
@@ -94,15 +111,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let default_voice = default_voice(&config)?;
     let listener = open_listener(&config.listen)?;
     let lifecycle = Lifecycle::default();
-    let scheduler = Scheduler::new(scheduler::Limits {
-        workers: config.workers,
-        waiting: config.queue,
-        max_audio_seconds: config.max_audio_seconds,
-        request_buffer: REQUEST_BUFFER_BYTES,
-        total_buffer: config.max_unsent_bytes,
-        run_timeout: config.run_timeout,
-        slow_reader: config.slow_reader_timeout,
-    });
+    let scheduler = Scheduler::new(config.work_limits());
     let metrics = Metrics::new()?;
     let budget = ReceiveBudget::new(config.limits.max_receive_bytes);
     let app = App {
@@ -110,6 +119,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         rules: Arc::new(Rules {
             voices: voices.iter().map(|voice| voice.name.clone()).collect(),
             default_voice,
+            formats: config.formats.clone(),
             max_input_characters: config.max_input_characters,
         }),
         voices: Arc::new(voices.iter().map(ServedVoice::from).collect()),

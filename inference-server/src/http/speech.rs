@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::{audio::encode::Format, text::TextError};
+use crate::{audio::Format, text::TextError};
 
 /// OpenAI's model names, which are accepted for any voice.
 pub const MODEL_ALIASES: [&str; 3] = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"];
@@ -15,6 +15,8 @@ pub const VOICE_ALIASES: [&str; 13] = [
     "shimmer", "verse",
 ];
 const SPEED: RangeInclusive<f64> = 0.25..=4.0;
+/// Sample rates in Hz that requests may choose.
+const SAMPLE_RATES: [u32; 7] = [8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000];
 /// Limits for the names of unknown fields in a warning.
 const MOST_NAMES: usize = 8;
 const LONGEST_NAME: usize = 40;
@@ -46,11 +48,15 @@ pub enum RequestError {
     UnknownVoice { found: String, known: String },
     #[error("unknown model {found:?}; available models: {known}")]
     UnknownModel { found: String, known: String },
+    #[error("response_format {found:?} is not supported; supported formats: {known}")]
+    UnsupportedFormat { found: String, known: String },
     #[error(
-        "response_format {found:?} is not supported yet; supported formats: {}",
-        Format::NAMES
+        "sample_rate must be one of {}, not {found}",
+        SAMPLE_RATES.map(|rate| rate.to_string()).join(", ")
     )]
-    UnsupportedFormat { found: String },
+    BadSampleRate { found: String },
+    #[error("sample_rate cannot be chosen for {format}, only for flac, wav and pcm; remove it")]
+    FixedSampleRate { format: &'static str },
     #[error("speed must be a number from {} to {}, not {found}", SPEED.start(), SPEED.end())]
     SpeedOutOfRange { found: String },
     #[error("stream_format {found:?} is not supported yet; use \"audio\"")]
@@ -67,6 +73,7 @@ impl RequestError {
             Self::UnknownVoice { .. } => Some("voice"),
             Self::UnknownModel { .. } => Some("model"),
             Self::UnsupportedFormat { .. } => Some("response_format"),
+            Self::BadSampleRate { .. } | Self::FixedSampleRate { .. } => Some("sample_rate"),
             Self::SpeedOutOfRange { .. } => Some("speed"),
             Self::UnsupportedStreamFormat { .. } => Some("stream_format"),
         }
@@ -85,6 +92,7 @@ impl RequestError {
             Self::UnknownVoice { .. } => "voice_not_found",
             Self::UnknownModel { .. } => "model_not_found",
             Self::UnsupportedFormat { .. } => "unsupported_format",
+            Self::BadSampleRate { .. } | Self::FixedSampleRate { .. } => "invalid_sample_rate",
             Self::SpeedOutOfRange { .. } => "invalid_speed",
             Self::UnsupportedStreamFormat { .. } => "unsupported_stream_format",
         }
@@ -105,6 +113,8 @@ pub struct Rules {
     /// Served voices, in order.
     pub voices: Vec<String>,
     pub default_voice: usize,
+    /// Formats that requests may choose.
+    pub formats: Vec<Format>,
     pub max_input_characters: usize,
 }
 
@@ -115,6 +125,8 @@ pub struct SpeechRequest {
     /// Not read yet: its characters may turn out to be unsupported, or its audio too long.
     pub input: String,
     pub format: Format,
+    /// In Hz; `None`: what the format has for the voice.
+    pub sample_rate: Option<u32>,
     pub speed: f32,
     /// What was ignored or skipped, one sentence per item.
     pub warnings: Vec<String>,
@@ -122,11 +134,12 @@ pub struct SpeechRequest {
     pub ignored_fields: usize,
 }
 
-const KNOWN_FIELDS: [&str; 7] = [
+const KNOWN_FIELDS: [&str; 8] = [
     "model",
     "input",
     "voice",
     "response_format",
+    "sample_rate",
     "speed",
     "instructions",
     "stream_format",
@@ -151,7 +164,8 @@ impl SpeechRequest {
         }
         let voice = voice(&fields, rules)?;
         let speed = speed(&fields)?;
-        let format = format(&fields, &mut warnings)?;
+        let format = format(&fields, rules, &mut warnings)?;
+        let sample_rate = sample_rate(&fields, format)?;
         if let Some(found) = string(&fields, "stream_format")?.filter(|found| *found != "audio") {
             return Err(RequestError::UnsupportedStreamFormat {
                 found: shorten(found),
@@ -167,6 +181,7 @@ impl SpeechRequest {
             voice,
             input: input.to_owned(),
             format,
+            sample_rate,
             speed: run_speed,
             warnings,
             ignored_fields,
@@ -273,16 +288,51 @@ fn speed(fields: &Map<String, Value>) -> Result<f64, RequestError> {
     }
 }
 
-fn format(fields: &Map<String, Value>, warnings: &mut Vec<String>) -> Result<Format, RequestError> {
-    match string(fields, "response_format")? {
-        None => {
-            warnings.push("response_format is not set: the response is wav (OpenAI's default, mp3, is not supported yet)".to_owned());
-            Ok(Format::Wav)
-        }
-        Some(name) => Format::from_name(name).ok_or_else(|| RequestError::UnsupportedFormat {
-            found: shorten(name),
-        }),
+/// OpenAI's default is mp3.
+fn format(
+    fields: &Map<String, Value>,
+    rules: &Rules,
+    warnings: &mut Vec<String>,
+) -> Result<Format, RequestError> {
+    let names = || rules.formats.iter().map(|format| format.name());
+    if let Some(name) = string(fields, "response_format")? {
+        return Format::named(name)
+            .filter(|format| rules.formats.contains(format))
+            .ok_or_else(|| RequestError::UnsupportedFormat {
+                found: shorten(name),
+                known: names().collect::<Vec<_>>().join(", "),
+            });
     }
+    let default = match rules.formats.first() {
+        Some(first) if !rules.formats.contains(&Format::Mp3) => {
+            warnings.push(format!(
+                "response_format is not set: the response is {}, because mp3 is turned off",
+                first.name()
+            ));
+            *first
+        }
+        _ => Format::Mp3,
+    };
+    Ok(default)
+}
+
+fn sample_rate(fields: &Map<String, Value>, format: Format) -> Result<Option<u32>, RequestError> {
+    let value = match fields.get("sample_rate") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    if !format.takes_any_rate() {
+        return Err(RequestError::FixedSampleRate {
+            format: format.name(),
+        });
+    }
+    let rate = value
+        .as_u64()
+        .and_then(|rate| u32::try_from(rate).ok())
+        .filter(|rate| SAMPLE_RATES.contains(rate));
+    rate.map(Some).ok_or_else(|| RequestError::BadSampleRate {
+        found: shorten(&value.to_string()),
+    })
 }
 
 /// Newer clients and gateways send more fields: they are ignored and named in a warning.
@@ -324,6 +374,7 @@ mod tests {
         Rules {
             voices: vec!["anna".to_owned(), "bert".to_owned()],
             default_voice: 0,
+            formats: Format::all().collect(),
             max_input_characters: 4096,
         }
     }
@@ -358,7 +409,7 @@ mod tests {
                 .unwrap();
         assert_eq!(request.ignored_fields, 2);
         let warnings = request.warnings.join("; ");
-        for wanted in ["wav", "instructions", "seed, top_p"] {
+        for wanted in ["instructions", "seed, top_p"] {
             assert!(warnings.contains(wanted), "{warnings}");
         }
         assert!(
@@ -392,6 +443,37 @@ mod tests {
             "skipped characters with no spoken form: U+1F389"
         );
         assert_eq!(skipped_warning(&[]), None);
+    }
+
+    #[test]
+    fn mp3_is_the_default_unless_it_is_turned_off() {
+        let request = parse(&json!({"input": "Hi"})).unwrap();
+        assert_eq!((request.format, request.warnings.len()), (Format::Mp3, 0));
+        let rules = Rules {
+            formats: vec![Format::Wav, Format::Pcm],
+            ..rules()
+        };
+        let request = SpeechRequest::parse(b"{\"input\":\"Hi\"}", &rules).unwrap();
+        assert_eq!(request.format, Format::Wav);
+        assert!(
+            request.warnings[0].contains("wav"),
+            "{:?}",
+            request.warnings
+        );
+        let error = SpeechRequest::parse(b"{\"input\":\"Hi\",\"response_format\":\"mp3\"}", &rules)
+            .unwrap_err();
+        assert!(error.to_string().ends_with("wav, pcm"), "{error}");
+    }
+
+    #[test]
+    fn a_sample_rate_may_be_chosen_where_nothing_is_lost() {
+        let rate = |format: &str, rate: u32| {
+            parse(&json!({"input": "Hi", "response_format": format, "sample_rate": rate}))
+                .unwrap()
+                .sample_rate
+        };
+        assert_eq!(rate("pcm", 48_000), Some(48_000));
+        assert_eq!(rate("wav", 8_000), Some(8_000));
     }
 
     /// A body, and the field and the code of its error.
@@ -432,9 +514,19 @@ mod tests {
                 "model_not_found",
             ),
             (
-                json!({"input": "Hi", "response_format": "mp3"}),
-                Some("response_format"),
-                "unsupported_format",
+                json!({"input": "Hi", "response_format": "mp3", "sample_rate": 24000}),
+                Some("sample_rate"),
+                "invalid_sample_rate",
+            ),
+            (
+                json!({"input": "Hi", "response_format": "pcm", "sample_rate": 12345}),
+                Some("sample_rate"),
+                "invalid_sample_rate",
+            ),
+            (
+                json!({"input": "Hi", "response_format": "pcm", "sample_rate": "24000"}),
+                Some("sample_rate"),
+                "invalid_sample_rate",
             ),
             (
                 json!({"input": "Hi", "response_format": "midi"}),

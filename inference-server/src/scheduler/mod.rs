@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audio::{EncodeError, Encoder, Format},
     engine::{EngineError, session::Cancel},
     text::{Run, TextError},
 };
@@ -46,35 +47,63 @@ pub struct Limits {
     pub slow_reader: Duration,
 }
 
-/// What a worker sends back, in this order.
+/// What is to be spoken, and how it is encoded.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Number of the voice.
+    pub voice: usize,
+    pub text: String,
+    pub speed: f32,
+    pub format: Format,
+    /// Of the voice, in Hz.
+    pub voice_rate: u32,
+    /// Of the response, in Hz.
+    pub sample_rate: u32,
+}
+
+/// What a worker sends back.
 #[derive(Debug)]
 pub enum Update {
-    /// The text was read; once.
+    /// The text was read; first, and once.
     Read(ReadText),
-    /// The audio of a run; as many as there are runs.
-    Audio(Spoken),
+    /// Encoded audio, in order.
+    Audio(Audio),
+    /// The audio of a run is complete.
+    Run(RunReport),
+    /// The audio is complete; last, and once.
+    Done,
 }
 
 /// What is known of a request once its text was read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReadText {
-    /// For each run, whether a sentence ends with it.
-    pub ends_sentence: Vec<bool>,
+    /// Whether the audio comes in one piece.
+    pub whole: bool,
     /// Skipped characters with no spoken form, each once.
     pub skipped: Vec<char>,
 }
 
-/// The audio of one run.
+/// Bytes of the response.
 #[derive(Debug)]
-pub struct Spoken {
-    /// Samples: 16 bit, little endian, one channel.
-    pub pcm: Bytes,
-    /// Counts the samples as unsent until it is dropped.
+pub struct Audio {
+    pub bytes: Bytes,
+    /// Counts the bytes as unsent until it is dropped.
     pub buffered: Buffered,
+}
+
+/// What one run took.
+#[derive(Clone, Copy, Debug)]
+pub struct RunReport {
+    /// Seconds of audio that the model produced.
+    pub audio_seconds: f64,
     /// Between the request's arrival in the queue and the start of its service.
     pub queue_wait: Duration,
-    /// Duration of this run.
-    pub service: Duration,
+    /// Duration of the model's run.
+    pub synthesis: Duration,
+    /// Duration of resampling and encoding.
+    pub encoding: Duration,
+    /// Samples that were beyond full scale.
+    pub clipped: u64,
 }
 
 /// Why a request failed after it was admitted.
@@ -86,8 +115,12 @@ pub enum JobError {
         "input would produce about {found} seconds of audio at this speed, the limit is {limit}; split it into several requests"
     )]
     TooMuchAudio { found: u64, limit: u64 },
+    #[error("the text produced more than {limit} seconds of audio; split it into several requests")]
+    TooLong { limit: u64 },
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("the audio could not be encoded: {0}")]
+    Encode(#[from] EncodeError),
 }
 
 /// What remains of a request's work.
@@ -106,6 +139,7 @@ struct Job {
     voice: usize,
     work: Work,
     speed: f32,
+    output: Output,
     cancel: Arc<Cancel>,
     reply: mpsc::UnboundedSender<Result<Update, JobError>>,
     /// Bytes of audio that were not sent yet.
@@ -113,6 +147,22 @@ struct Job {
     queued_at: Instant,
     /// Time before its service began; `None` until then.
     queue_wait: Option<Duration>,
+}
+
+/// What becomes of a request's samples.
+#[derive(Debug)]
+struct Output {
+    format: Format,
+    voice_rate: u32,
+    sample_rate: u32,
+    /// Made when the service begins.
+    encoder: Option<Encoder>,
+    /// Whether the audio comes in one piece.
+    whole: bool,
+    /// Whether a sentence ended with the run before; `None` for the first.
+    last_ended_sentence: Option<bool>,
+    /// Samples at the voice's rate so far, gaps included.
+    samples: u64,
 }
 
 impl Job {
@@ -153,15 +203,24 @@ impl Scheduler {
     ///
     /// # Errors
     /// When all places are taken, or too much audio is unsent.
-    pub fn submit(&self, voice: usize, text: String, speed: f32) -> Result<Ticket, SchedulerError> {
+    pub fn submit(&self, order: Order) -> Result<Ticket, SchedulerError> {
         let cancel = Arc::new(Cancel::new()?);
         let (reply, updates) = mpsc::unbounded_channel();
         let evicted = CancellationToken::new();
         let id = self.queue.admit(&evicted, |id| Job {
             id,
-            voice,
-            work: Work::Text(text),
-            speed,
+            voice: order.voice,
+            work: Work::Text(order.text),
+            speed: order.speed,
+            output: Output {
+                format: order.format,
+                voice_rate: order.voice_rate,
+                sample_rate: order.sample_rate,
+                encoder: None,
+                whole: false,
+                last_ended_sentence: None,
+                samples: 0,
+            },
             cancel: Arc::clone(&cancel),
             reply,
             unsent: Arc::default(),
@@ -252,6 +311,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// An order of a text, for tests.
+#[cfg(test)]
+fn order(text: String) -> Order {
+    Order {
+        voice: 0,
+        text,
+        speed: 1.0,
+        format: Format::Pcm,
+        voice_rate: 16_000,
+        sample_rate: 16_000,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,7 +348,7 @@ mod tests {
     }
 
     fn submit(scheduler: &Scheduler, runs: usize) -> Result<Ticket, SchedulerError> {
-        scheduler.submit(0, "x".repeat(runs), 1.0)
+        scheduler.submit(order("x".repeat(runs)))
     }
 
     /// Does what a worker does in one turn, without a model: a text has a run per character.
@@ -294,21 +366,20 @@ mod tests {
             unreachable!();
         };
         runs.pop_front();
-        let spoken = Spoken {
-            pcm: Bytes::from(vec![0; RUN_BYTES]),
+        let audio = Audio {
+            bytes: Bytes::from(vec![0; RUN_BYTES]),
             buffered: Buffered::new(&scheduler.queue, &job, RUN_BYTES),
-            queue_wait: *job.queue_wait.get_or_insert_default(),
-            service: Duration::ZERO,
         };
-        job.reply.send(Ok(Update::Audio(spoken))).unwrap();
+        job.queue_wait.get_or_insert_default();
+        job.reply.send(Ok(Update::Audio(audio))).unwrap();
         scheduler.queue.put_back(job);
         id
     }
 
-    async fn audio(ticket: &mut Ticket) -> Spoken {
+    async fn audio(ticket: &mut Ticket) -> Audio {
         match ticket.next().await.unwrap().unwrap() {
-            Update::Audio(spoken) => spoken,
-            Update::Read(_) => panic!("no text was read"),
+            Update::Audio(audio) => audio,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -444,8 +515,8 @@ mod tests {
             scheduler.queue.measured(100, Duration::from_secs(1));
             let text = "x".repeat(characters);
             let _tickets = [
-                scheduler.submit(0, text.clone(), 1.0).unwrap(),
-                scheduler.submit(0, text, 1.0).unwrap(),
+                scheduler.submit(order(text.clone())).unwrap(),
+                scheduler.submit(order(text)).unwrap(),
             ];
             match submit(&scheduler, 1) {
                 Err(SchedulerError::QueueFull { retry_after, .. }) => retry_after,

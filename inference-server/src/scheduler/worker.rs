@@ -10,9 +10,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Buffered, Job, JobError, ReadText, Scheduler, Spoken, Update, Work, queue::Queue};
+use super::{
+    Audio, Buffered, Job, JobError, ReadText, RunReport, Scheduler, Update, Work, queue::Queue,
+};
 use crate::{
-    audio::encode,
+    audio::{Encoder, join},
     engine::{
         EngineError,
         session::{Cancel, SessionOptions},
@@ -127,63 +129,146 @@ impl Drop for InService<'_> {
     }
 }
 
-/// Reads a job's text if that was not done yet, synthesizes its next run, and requeues it; drops it if it failed or was
-/// cancelled.
+/// Why a job does not go on.
+enum Stop {
+    /// The client is told.
+    Failed(JobError),
+    /// There is no client any more.
+    Left,
+}
+
+impl<E: Into<JobError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Serves a job for one turn and requeues it; drops it if it failed or was cancelled.
 #[expect(clippy::ptr_arg, reason = "what `load` returns")]
 fn serve(speakers: &mut Vec<Speaker>, mut job: Job, queue: &Arc<Queue>) {
     let _in_service = InService { queue, id: job.id };
+    match turn(speakers, &mut job, queue) {
+        Ok(()) => queue.put_back(job),
+        // It may have left meanwhile.
+        Err(Stop::Failed(error)) => drop(job.reply.send(Err(error))),
+        Err(Stop::Left) => {}
+    }
+}
+
+/// Reads a job's text if that was not done yet, and synthesizes, encodes and sends its next run.
+fn turn(speakers: &mut [Speaker], job: &mut Job, queue: &Arc<Queue>) -> Result<(), Stop> {
     let queue_wait = *job
         .queue_wait
         .get_or_insert_with(|| job.queued_at.elapsed());
     if job.cancel.is_cancelled() {
-        return;
+        return Err(Stop::Left);
     }
     if let Work::Text(text) = &job.work {
-        let (work, update) = match read(text, job.speed, queue) {
-            Ok((runs, update)) => (runs, Ok(Update::Read(update))),
-            Err(error) => (VecDeque::new(), Err(error)),
-        };
-        job.work = Work::Runs(work);
-        if job.reply.send(update).is_err() {
-            return;
-        }
+        let (runs, update) = read(text, job.speed, queue)?;
+        job.output.whole = update.whole;
+        job.work = Work::Runs(runs);
+        send(job, Update::Read(update))?;
     }
     let Work::Runs(runs) = &mut job.work else {
-        return;
+        return Err(Stop::Left);
     };
     let Some(run) = runs.pop_front() else {
-        return;
+        return Err(Stop::Left);
     };
-    let started = Instant::now();
-    let result = match speakers.get_mut(job.voice) {
-        Some(speaker) => speaker.speak(&run.symbols, job.speed, &job.cancel),
-        // The index of the voice comes from the same list as the speakers.
-        None => Err(EngineError::Run {
+    let last = runs.is_empty();
+    // The index of the voice comes from the same list as the speakers.
+    let speaker = speakers
+        .get_mut(job.voice)
+        .ok_or(JobError::Engine(EngineError::Run {
             message: format!("there is no voice {}", job.voice),
-        }),
+        }))?;
+    let limit = queue.limits().run_timeout;
+    let started = Instant::now();
+    let spoken = speaker.speak(&run.symbols, job.speed, &job.cancel);
+    let synthesis = started.elapsed();
+    let samples = spoken.map_err(|error| match error {
+        EngineError::Cancelled if synthesis >= limit => EngineError::TooSlow { limit },
+        other => other,
+    })?;
+    queue.measured(run.symbols.len(), synthesis);
+
+    let started = Instant::now();
+    let clipped = encode(job, &samples, last, queue)?;
+    job.output.last_ended_sentence = Some(run.ends_sentence);
+    #[expect(clippy::cast_precision_loss, reason = "minutes of samples")]
+    let audio_seconds = samples.len() as f64 / f64::from(job.output.voice_rate);
+    let report = RunReport {
+        audio_seconds,
+        queue_wait,
+        synthesis,
+        encoding: started.elapsed(),
+        clipped,
     };
-    let service = started.elapsed();
-    let update = match result {
-        Ok(samples) => {
-            queue.measured(run.symbols.len(), service);
-            let pcm = Bytes::from(encode::pcm16(&samples));
-            Ok(Update::Audio(Spoken {
-                buffered: Buffered::new(queue, &job, pcm.len()),
-                pcm,
-                queue_wait,
-                service,
-            }))
-        }
-        Err(EngineError::Cancelled) if service >= queue.limits().run_timeout => {
-            let limit = queue.limits().run_timeout;
-            Err(EngineError::TooSlow { limit }.into())
-        }
-        Err(error) => Err(error.into()),
-    };
-    let failed = update.is_err();
-    if job.reply.send(update).is_ok() && !failed {
-        queue.put_back(job);
+    send(job, Update::Run(report))?;
+    if last {
+        send(job, Update::Done)?;
     }
+    Ok(())
+}
+
+/// Encodes a run's samples after the gap that precedes them, and sends what comes out; the number of samples that were
+/// clipped.
+fn encode(job: &mut Job, samples: &[f32], last: bool, queue: &Arc<Queue>) -> Result<u64, Stop> {
+    let output = &mut job.output;
+    let gap = output
+        .last_ended_sentence
+        .map_or(0, |ended| join::gap(output.voice_rate, ended));
+    output.samples += (gap + samples.len()) as u64;
+    let limit = queue.limits().max_audio_seconds;
+    if output.samples > limit * u64::from(output.voice_rate) {
+        return Err(JobError::TooLong { limit }.into());
+    }
+    let mut encoder = match output.encoder.take() {
+        Some(encoder) => encoder,
+        None => Encoder::new(output.format, output.voice_rate, output.sample_rate)?,
+    };
+    if output.whole {
+        let (bytes, clipped) = encoder.whole(samples)?;
+        send_audio(job, bytes, queue)?;
+        return Ok(clipped);
+    }
+    let before = encoder.clipped();
+    let mut out = Vec::new();
+    encoder.push(&vec![0.0; gap], &mut out)?;
+    // The first piece is short, so that its bytes leave before the rest is encoded.
+    let mut piece = (output.voice_rate / FIRST_PIECES_PER_SECOND).max(1) as usize;
+    let mut rest = samples;
+    while !rest.is_empty() {
+        if job.cancel.is_cancelled() {
+            return Err(Stop::Left);
+        }
+        let (now, later) = rest.split_at(piece.min(rest.len()));
+        encoder.push(now, &mut out)?;
+        rest = later;
+        piece *= 2;
+        if rest.is_empty() && last {
+            encoder.finish(&mut out)?;
+        }
+        if !out.is_empty() {
+            send_audio(job, std::mem::take(&mut out), queue)?;
+        }
+    }
+    let clipped = encoder.clipped() - before;
+    job.output.encoder = Some(encoder);
+    Ok(clipped)
+}
+
+/// The first piece that is encoded has a quarter of a second, and each one twice the length of the last.
+const FIRST_PIECES_PER_SECOND: u32 = 4;
+
+fn send_audio(job: &Job, bytes: Vec<u8>, queue: &Arc<Queue>) -> Result<(), Stop> {
+    let buffered = Buffered::new(queue, job, bytes.len());
+    let bytes = Bytes::from(bytes);
+    send(job, Update::Audio(Audio { bytes, buffered }))
+}
+
+fn send(job: &Job, update: Update) -> Result<(), Stop> {
+    job.reply.send(Ok(update)).map_err(|_| Stop::Left)
 }
 
 /// The runs of a text, and what the request's client has to know of it.
@@ -198,7 +283,7 @@ fn read(text: &str, speed: f32, queue: &Queue) -> Result<(VecDeque<Run>, ReadTex
         return Err(JobError::TooMuchAudio { found, limit });
     }
     let update = ReadText {
-        ends_sentence: reading.runs.iter().map(|run| run.ends_sentence).collect(),
+        whole: reading.runs.len() == 1,
         skipped: reading.passed_over,
     };
     Ok((reading.runs.into(), update))
@@ -209,7 +294,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::scheduler::Limits;
+    use crate::scheduler::{Limits, order};
 
     fn scheduler() -> Scheduler {
         crate::engine::test_library();
@@ -228,7 +313,7 @@ mod tests {
     fn a_worker_that_panics_serves_the_next_job_with_fresh_sessions() {
         let scheduler = scheduler();
         let tickets: Vec<_> = ["panic", "go on"]
-            .map(|text| scheduler.submit(0, text.to_owned(), 1.0).unwrap())
+            .map(|text| scheduler.submit(order(text.to_owned())).unwrap())
             .into();
         scheduler.close();
         let sessions = std::cell::Cell::new(0);
@@ -266,7 +351,7 @@ mod tests {
     #[test]
     fn a_worker_that_cannot_be_restarted_is_lost() {
         let scheduler = scheduler();
-        let _ticket = scheduler.submit(0, "x".to_owned(), 1.0).unwrap();
+        let _ticket = scheduler.submit(order("x".to_owned())).unwrap();
         scheduler.close();
         work(
             &scheduler.queue,
