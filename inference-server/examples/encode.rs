@@ -15,22 +15,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let format = Format::named(&format).ok_or("no such format")?;
     let rate = rate.parse()?;
-    let mut bytes = Vec::new();
-    io::stdin().lock().read_to_end(&mut bytes)?;
-    let samples: Vec<f32> = bytes
+    let mut input = Vec::new();
+    io::stdin().lock().read_to_end(&mut input)?;
+    let samples: Vec<f32> = input
         .chunks_exact(2)
         .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0)
         .collect();
     let mut encoder = Encoder::new(format, rate, format.rate_for(rate))?;
     let mut out = io::stdout().lock();
-    let mut encoded = Vec::new();
+    let mut bytes = Vec::new();
     // A second at a time.
     for piece in samples.chunks(rate.try_into()?) {
-        encoder.push(piece, &mut encoded)?;
-        out.write_all(&encoded)?;
-        encoded.clear();
+        encoder.push(piece, &mut bytes)?;
+        out.write_all(&bytes)?;
+        bytes.clear();
     }
-    encoder.finish(&mut encoded)?;
-    out.write_all(&encoded)?;
+    encoder.finish(&mut bytes)?;
+    out.write_all(&bytes)?;
     Ok(())
 }

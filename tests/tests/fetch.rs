@@ -572,6 +572,38 @@ async fn an_interrupted_transfer_and_too_many_bytes_are_told() {
     }
 }
 
+/// The sound is that of other phones; what counts is that the ids of Piper's alphabet are understood.
+#[tokio::test]
+async fn an_english_voice_with_pipers_own_alphabet_is_usable() {
+    let model = voice_file("voice.onnx");
+    let mut config: Value = serde_json::from_slice(&voice_file("voice.onnx.json")).unwrap();
+    let characters = "_^$ ,abdefhijklmnopstuvwzæðŋɑɔəɚɛɜɡɪɹʃʊʌʒˈːθ";
+    let map: serde_json::Map<String, Value> = characters
+        .chars()
+        .enumerate()
+        .map(|(id, character)| (character.to_string(), json!([id])))
+        .collect();
+    config["phoneme_type"] = json!("espeak");
+    config["espeak"] = json!({"voice": "en-us"});
+    config["phoneme_id_map"] = map.into();
+    let config = config.to_string().into_bytes();
+    let answers = [
+        ("/m.onnx".to_owned(), ok(&model)),
+        ("/m.onnx.json".to_owned(), ok(&config)),
+    ]
+    .into();
+    let web = Web::plain(|_| answers).await;
+    let file = |path: &str, bytes: &[u8]| json!({"path": path, "url": web.url(&format!("/{path}")), "sha256": sha256(bytes)});
+    let source = format!(
+        "anna={}",
+        json!({"files": [file("m.onnx", &model), file("m.onnx.json", &config)]})
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (code, report) = inspect(folder.path(), &source, &["--allow-http"], None).await;
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(report["languages"], json!(["en-US"]));
+}
+
 #[tokio::test]
 async fn broken_voices_get_the_reason_that_fits() {
     let (model, config) = (voice_file("voice.onnx"), voice_file("voice.onnx.json"));

@@ -1,5 +1,6 @@
 //! Model families: how the family of a graph is detected, and how its tensors are built.
 
+pub mod alphabet;
 pub mod detect;
 pub mod vits;
 

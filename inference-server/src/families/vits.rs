@@ -1,14 +1,9 @@
 //! VITS as Piper exports it: symbols to ids, scales, tensors.
 
-use std::collections::BTreeMap;
-
 use ort::{session::SessionInputValue, value::TensorRef};
 
+use super::alphabet::SymbolIds;
 use crate::{engine::EngineError, text::Symbol};
-
-/// The symbols that mark the beginning and the end of an utterance.
-pub const BEGIN: &str = "^";
-pub const END: &str = "$";
 
 /// A voice's three scales, in the graph's order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,26 +22,16 @@ pub struct VitsInput {
 }
 
 impl VitsInput {
-    /// The ids of a run's symbols: `^ s1 … sn $`, each symbol's ids from the voice's map. `speed` divides the length.
-    ///
-    /// A symbol without ids is skipped; when a voice is loaded, its map is verified to contain every symbol.
+    /// The ids of a run's symbols. `speed` divides the length.
     pub fn new(
         symbols: &[Symbol],
-        map: &BTreeMap<String, Vec<i64>>,
+        ids: &SymbolIds,
         scales: Scales,
         speed: f32,
         speaker: Option<i64>,
     ) -> Self {
-        let names = std::iter::once(BEGIN)
-            .chain(symbols.iter().map(|symbol| symbol.name()))
-            .chain(std::iter::once(END));
-        let ids = names
-            .filter_map(|name| map.get(name))
-            .flatten()
-            .copied()
-            .collect();
         Self {
-            ids,
+            ids: ids.of(symbols),
             scales: Scales {
                 length: scales.length / speed,
                 ..scales
@@ -101,35 +86,31 @@ impl VitsInput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Phone;
+    use crate::{
+        text::Phone,
+        voices::{VoiceConfig, builtin},
+    };
 
     #[test]
     fn ids_stand_between_begin_and_end_and_speed_shortens() {
-        let map = [
-            ("^", vec![1]),
-            ("$", vec![2]),
-            (" ", vec![3]),
-            ("t", vec![7, 8]),
-        ]
-        .map(|(name, ids)| (name.to_owned(), ids))
-        .into();
+        let config = VoiceConfig::parse(builtin::find("rms").unwrap().config).unwrap();
         let t = Symbol::Phone(Phone::named("t").unwrap());
         let scales = Scales {
             noise: 0.5,
             length: 1.0,
             noise_w: 0.8,
         };
-        let input = VitsInput::new(&[t, Symbol::WordBreak, t], &map, scales, 2.0, Some(4));
-        assert_eq!(
-            input,
-            VitsInput {
-                ids: vec![1, 7, 8, 3, 7, 8, 2],
-                scales: Scales {
-                    length: 0.5,
-                    ..scales
-                },
-                speaker: Some(4)
-            }
+        let input = VitsInput::new(
+            &[t, Symbol::WordBreak, t],
+            &config.ids,
+            scales,
+            2.0,
+            Some(4),
         );
+        let [begin, one, gap, other, end] = input.ids[..] else {
+            panic!("{:?}", input.ids);
+        };
+        assert!(one == other && begin != end && gap != one);
+        assert_eq!((input.scales.length, input.speaker), (0.5, Some(4)));
     }
 }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use serde::Deserialize;
 
-use crate::{
-    families::vits::{BEGIN, END, Scales},
-    text::phonemise::phone::NAMES,
+use crate::families::{
+    alphabet::{SymbolIds, Unusable},
+    vits::Scales,
 };
 
 /// Accepted scales. A length scale of 1e9 would make ONNX Runtime allocate hundreds of gigabytes.
@@ -31,15 +31,17 @@ pub enum ConfigError {
         expected: String,
     },
     #[error(
-        "the voice's phoneme_type is {found:?}, which needs a phonemizer that this version does not have; it supports voices \
-         whose phoneme_id_map contains the built-in voice's alphabet (ARPAbet in lower case, such as ax, ah1, hh)"
+        "the voice's phoneme_type is {found:?}, which needs a phonemizer that this version does not have; it supports English \
+         voices whose phoneme_id_map contains Piper's alphabet (IPA, such as ə, ˈ, h) or the built-in voice's (ARPAbet in \
+         lower case, such as ax, ah1, hh)"
     )]
     UnsupportedPhonemes { found: String },
     #[error(
-        "the voice's phoneme_id_map lacks {missing} of the {} symbols that this version requires, such as {first:?}",
-        NAMES.len() + 4
+        "the voice's phoneme_id_map lacks {missing} of the symbols that English requires, such as {first:?}"
     )]
     IncompleteAlphabet { missing: usize, first: String },
+    #[error("the voice speaks {found:?}; this version supports English only")]
+    UnsupportedLanguage { found: String },
     #[error("the voice's phoneme_id_map gives {symbol:?} the id {id}, but num_symbols is {count}")]
     BadId { symbol: String, id: i64, count: i64 },
     #[error(
@@ -53,7 +55,9 @@ impl ConfigError {
     pub fn is_unsupported(&self) -> bool {
         matches!(
             self,
-            Self::UnsupportedPhonemes { .. } | Self::IncompleteAlphabet { .. }
+            Self::UnsupportedPhonemes { .. }
+                | Self::UnsupportedLanguage { .. }
+                | Self::IncompleteAlphabet { .. }
         )
     }
 }
@@ -125,7 +129,7 @@ pub struct VoiceConfig {
     /// BCP 47, such as `en-US`.
     pub languages: Vec<String>,
     pub scales: Scales,
-    pub ids: BTreeMap<String, Vec<i64>>,
+    pub ids: SymbolIds,
     pub speaker_count: u32,
     /// Ordered by id; the speaker of a single-speaker voice is `default`.
     pub speaker_names: Vec<String>,
@@ -137,7 +141,9 @@ impl VoiceConfig {
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         let raw: RawConfig = serde_json::from_slice(json)
             .map_err(|error| ConfigError::NotJson(error.to_string()))?;
-        check_alphabet(&raw)?;
+        let ids = symbol_ids(&raw)?;
+        let languages = languages(&raw);
+        check_languages(&languages)?;
         in_range("audio.sample_rate", &raw.audio.sample_rate, &SAMPLE_RATE)?;
         in_range("inference.noise_scale", &raw.inference.noise_scale, &NOISE)?;
         in_range(
@@ -156,13 +162,13 @@ impl VoiceConfig {
         let speaker_names = speaker_names(&raw)?;
         Ok(Self {
             sample_rate: raw.audio.sample_rate,
-            languages: languages(&raw),
+            languages,
             scales: Scales {
                 noise: raw.inference.noise_scale,
                 length: raw.inference.length_scale,
                 noise_w: raw.inference.noise_w,
             },
-            ids: raw.phoneme_id_map,
+            ids,
             speaker_count: raw.num_speakers,
             speaker_names,
             default_speaker: raw.default_speaker_id,
@@ -171,22 +177,28 @@ impl VoiceConfig {
 }
 
 /// The alphabet decides, not `phoneme_type`: "text" voices exist with any alphabet.
-fn check_alphabet(raw: &RawConfig) -> Result<(), ConfigError> {
-    let wanted = NAMES.into_iter().chain([" ", ",", BEGIN, END]);
-    let missing: Vec<_> = wanted
-        .filter(|name| !raw.phoneme_id_map.contains_key(*name))
-        .collect();
-    match missing.first() {
-        None => Ok(()),
-        Some(first) if missing.len() <= 12 && raw.phoneme_type == "text" => {
-            Err(ConfigError::IncompleteAlphabet {
-                missing: missing.len(),
-                first: (*first).to_owned(),
-            })
-        }
-        Some(_) => Err(ConfigError::UnsupportedPhonemes {
+fn symbol_ids(raw: &RawConfig) -> Result<SymbolIds, ConfigError> {
+    SymbolIds::new(&raw.phoneme_id_map).map_err(|error| match error {
+        Unusable::Unknown => ConfigError::UnsupportedPhonemes {
             found: raw.phoneme_type.clone(),
+        },
+        Unusable::Incomplete { missing } => ConfigError::IncompleteAlphabet {
+            missing: missing.len(),
+            first: missing.first().copied().unwrap_or_default().to_owned(),
+        },
+    })
+}
+
+/// Texts are read as English; a voice of another language would speak it with the wrong sounds.
+fn check_languages(languages: &[String]) -> Result<(), ConfigError> {
+    match languages
+        .iter()
+        .find(|language| language.split('-').next() != Some("en"))
+    {
+        Some(other) => Err(ConfigError::UnsupportedLanguage {
+            found: other.clone(),
         }),
+        None => Ok(()),
     }
 }
 
@@ -327,13 +339,24 @@ mod tests {
     }
 
     #[test]
-    fn espeak_voices_are_unsupported_not_broken() {
-        let error = builtin_with(|config| {
-            config["phoneme_type"] = json!("espeak");
-            config["phoneme_id_map"] = json!({"_": [0], "^": [1], "$": [2], " ": [3], "ə": [59]});
-        })
-        .unwrap_err();
-        assert!(error.is_unsupported(), "{error}");
+    fn other_alphabets_and_languages_are_unsupported_not_broken() {
+        for map in [
+            json!({"_": [0], "^": [1], "$": [2], " ": [3], "ə": [59], "ˈ": [120]}),
+            json!({"_": [0], "^": [1], "$": [2], "ā": [3]}),
+        ] {
+            let error = builtin_with(|config| {
+                config["phoneme_type"] = json!("espeak");
+                config["phoneme_id_map"] = map;
+            })
+            .unwrap_err();
+            assert!(error.is_unsupported(), "{error}");
+        }
+        let error =
+            builtin_with(|config| config["language"] = json!({"code": "de_DE"})).unwrap_err();
+        assert!(
+            error.is_unsupported() && error.to_string().contains("de-DE"),
+            "{error}"
+        );
         let error = builtin_with(|config| {
             config["phoneme_id_map"]
                 .as_object_mut()

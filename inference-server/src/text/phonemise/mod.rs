@@ -25,7 +25,7 @@ impl Symbol {
             .chain([Self::WordBreak, Self::Pause])
     }
 
-    /// Its key in the voice's `phoneme_id_map`.
+    /// Its name in `ARPAbet`, or the character that stands for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Phone(phone) => phone.name(),

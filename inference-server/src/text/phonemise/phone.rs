@@ -43,7 +43,12 @@ impl Phone {
         Self::named(&name)
     }
 
-    /// Its name in the voice's alphabet.
+    /// Its place among all phones.
+    pub fn number(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Its name in `ARPAbet`.
     pub fn name(self) -> &'static str {
         NAMES.get(usize::from(self.0)).copied().unwrap_or("ax")
     }
