@@ -36,7 +36,7 @@ enum Command {
         /// The file; its ending is the format: mp3, opus, aac, flac, wav or pcm. `-` writes WAV to standard output.
         #[arg(short, long, default_value = "out.wav")]
         output: PathBuf,
-        /// `builtin:NAME`, or a folder with the files of a voice.
+        /// `builtin:NAME`, a file NAME.onnx, or a folder with the files of a voice.
         #[arg(long, default_value = "builtin:rms")]
         voice: String,
         /// 0.25 (slow) to 4 (fast).
@@ -95,12 +95,19 @@ struct Fetch {
 
 #[derive(clap::Args)]
 struct Inspect {
-    /// NAME=SOURCE, where SOURCE is the JSON of `spec.source` of a `TtsVoice`.
-    #[arg(long, value_name = "NAME=SOURCE")]
+    /// NAME=SOURCE, where SOURCE is the JSON of `spec.source` of a `TtsVoice`; builtin:NAME; or a file NAME.onnx or a
+    /// folder on this machine.
+    #[arg(long, value_name = "VOICE")]
     voice: String,
-    /// The folder to download to.
+    /// The folder to download to; needed for voices with files to download only.
     #[arg(long)]
-    work_dir: PathBuf,
+    work_dir: Option<PathBuf>,
+    /// Show how the voice reads this text, and do not test the voice; can be repeated.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    text: Vec<String>,
+    /// With --text: one JSON object per text, instead of a table.
+    #[arg(long, requires = "text")]
+    json: bool,
     /// File to write the report to, in addition to standard output.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -189,17 +196,10 @@ fn speed(text: &str) -> Result<f32, String> {
     speed.ok_or_else(|| "speed must be a number from 0.25 to 4".to_owned())
 }
 
-fn location(text: &str) -> VoiceLocation {
-    match text.strip_prefix("builtin:") {
-        Some(name) => VoiceLocation::Builtin(name.to_owned()),
-        None => VoiceLocation::Folder(text.into()),
-    }
-}
-
 fn named_location(text: &str) -> Result<(String, VoiceLocation), String> {
     match text.split_once('=') {
         Some((name, place)) if !name.is_empty() && !place.is_empty() => {
-            Ok((name.to_owned(), location(place)))
+            Ok((name.to_owned(), VoiceLocation::parse(place)))
         }
         _ => Err("use NAME=builtin:rms or NAME=/folder".to_owned()),
     }
@@ -313,9 +313,13 @@ fn fetch(arguments: &Fetch) -> Result<(), Box<dyn std::error::Error>> {
 fn inspect(arguments: &Inspect) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let options = &arguments.options;
     logging::start(&options.log)?;
+    if !arguments.text.is_empty() {
+        inspect::reading::print(&arguments.text, arguments.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let result = runtime()?.block_on(inspect::inspect(
         &arguments.voice,
-        &arguments.work_dir,
+        arguments.work_dir.as_deref(),
         options.ca_pem.as_deref(),
         options.allow_http,
         options.max_voice_bytes,
@@ -371,7 +375,8 @@ fn main() -> ExitCode {
             output,
             voice,
             speed,
-        } => say::say(&text, &output, "say", &location(&voice), speed).map_err(Into::into),
+        } => say::say(&text, &output, "say", &VoiceLocation::parse(&voice), speed)
+            .map_err(Into::into),
         Command::Fetch(arguments) => fetch(&arguments),
         Command::Inspect(arguments) => match inspect(&arguments) {
             Ok(code) => return code,

@@ -23,7 +23,7 @@ const TEMPORARY: &str = ".tts-fetch-";
 const ABANDONED: Duration = READ_TIMEOUT.saturating_mul(2);
 
 /// Digest of an existing file; `None` if there is no file.
-fn digest_of(path: &Path) -> Option<(String, u64)> {
+pub fn digest_of(path: &Path) -> Option<(String, u64)> {
     let mut file = fs::File::open(path).ok()?;
     let mut hasher = Sha256::new();
     let mut size = 0;

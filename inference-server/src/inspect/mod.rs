@@ -1,5 +1,6 @@
 //! `tts-server inspect`: downloads, verifies and loads a voice, synthesizes test speech, and reports the result as one JSON object.
 
+pub mod reading;
 pub mod report;
 
 use std::{path::Path, sync::Arc, sync::mpsc, thread, time::Duration};
@@ -17,6 +18,7 @@ use crate::{
     voices::{
         Speaker, Voice, VoiceError, VoiceLocation, builtin,
         manifest::{ManifestError, NamedSource, Source},
+        source,
     },
 };
 use report::{Failure, Reason, Report, Success};
@@ -39,6 +41,8 @@ pub enum InspectError {
     TooSlow,
     #[error("the test of the voice stopped unexpectedly")]
     Panicked,
+    #[error("the files of the voice have to be downloaded: set --work-dir to a folder for them")]
+    NoWorkFolder,
 }
 
 impl From<EngineError> for InspectError {
@@ -50,7 +54,7 @@ impl From<EngineError> for InspectError {
 impl InspectError {
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Manifest(_) => Reason::InvalidSource,
+            Self::Manifest(_) | Self::NoWorkFolder => Reason::InvalidSource,
             Self::Client(_) | Self::Panicked => Reason::Failed,
             Self::TooSlow => Reason::UnsupportedVoice,
             Self::Fetch(error) => match error {
@@ -83,26 +87,53 @@ impl InspectError {
     }
 }
 
-/// Inspects a voice; `named` is `NAME=<json of source>`.
+/// What `--voice` names.
+enum Wanted {
+    /// A builtin voice, or files on this machine.
+    Local(VoiceLocation),
+    Source(NamedSource),
+}
+
+/// `NAME=<json of source>`, `builtin:NAME`, or a path to a model or its folder.
+fn wanted(voice: &str, allow_http: bool) -> Result<Wanted, InspectError> {
+    match VoiceLocation::parse(voice) {
+        // A source is no path of a folder.
+        VoiceLocation::Folder(folder) if !folder.is_dir() => {}
+        location => return Ok(Wanted::Local(location)),
+    }
+    Ok(Wanted::Source(NamedSource::parse(voice, allow_http)?))
+}
+
+/// Inspects a voice; see [`wanted`] for what `voice` is.
 pub async fn inspect(
-    named: &str,
-    work_folder: &Path,
+    voice: &str,
+    work_folder: Option<&Path>,
     ca_pem: Option<&str>,
     allow_http: bool,
     max_bytes: u64,
 ) -> Result<Success, InspectError> {
-    let named = NamedSource::parse(named, allow_http)?;
-    let (location, files) = match &named.source {
-        Source::Builtin(name) => (VoiceLocation::Builtin(name.clone()), builtin_files(name)?),
-        Source::Files(files) => {
-            let client = Fetcher::new(ca_pem, allow_http)?;
-            let folder = work_folder.join(&named.name);
-            let fetched = fetch::fetch_voice(&client, files, &folder, max_bytes).await?;
-            (VoiceLocation::Folder(folder), fetched)
+    let (location, files) = match wanted(voice, allow_http)? {
+        Wanted::Local(location) => {
+            let files = match &location {
+                VoiceLocation::Builtin(name) => builtin_files(name)?,
+                VoiceLocation::Folder(path) | VoiceLocation::Model(path) => local_files(path)?,
+            };
+            (location, files)
         }
+        Wanted::Source(named) => match &named.source {
+            Source::Builtin(name) => (VoiceLocation::Builtin(name.clone()), builtin_files(name)?),
+            Source::Files(files) => {
+                let folder = work_folder
+                    .ok_or(InspectError::NoWorkFolder)?
+                    .join(&named.name);
+                let client = Fetcher::new(ca_pem, allow_http)?;
+                let fetched = fetch::fetch_voice(&client, files, &folder, max_bytes).await?;
+                (VoiceLocation::Folder(folder), fetched)
+            }
+        },
     };
     // Loading and synthesis block; nothing else runs on this thread.
-    let voice = Voice::read(&named.name, &location)?;
+    let voice = Voice::read("voice", &location)?;
     let family = test_voice(&voice)?;
     let config = &voice.config;
     Ok(Success {
@@ -116,6 +147,27 @@ pub async fn inspect(
         files,
         peak_memory_bytes: memory::peak(),
     })
+}
+
+/// The model and the configuration of a voice on this machine, with their digests.
+fn local_files(path: &Path) -> Result<Vec<FetchedFile>, VoiceError> {
+    let files = source::find_model(path)?;
+    [files.model, files.config]
+        .into_iter()
+        .map(|path| {
+            let (sha256, size) =
+                fetch::download::digest_of(&path).ok_or_else(|| VoiceError::Unreadable {
+                    path: path.display().to_string(),
+                    message: "the file cannot be read".to_owned(),
+                })?;
+            let name = path.file_name().unwrap_or_default();
+            Ok(FetchedFile {
+                path: name.to_string_lossy().into_owned(),
+                sha256,
+                size,
+            })
+        })
+        .collect()
 }
 
 fn builtin_files(name: &str) -> Result<Vec<FetchedFile>, VoiceError> {

@@ -1,6 +1,7 @@
 //! From text to a voice's symbols: segment into sentences, normalise to words, phonemise to symbols.
 
 pub mod characters;
+pub mod explain;
 pub mod normalise;
 pub mod phonemise;
 #[cfg(test)]

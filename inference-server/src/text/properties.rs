@@ -78,9 +78,33 @@ proptest! {
         prop_assert!(super::phonemise::is_known(&word) || phones.iter().any(|phone| phone.is_vowel()), "{word}");
     }
 
+    /// Tokens cover the text, and each one with a digit says something.
     #[test]
-    fn digits_are_never_lost(number in 0_u64..1_000_000_000_000) {
-        let reading = read(&number.to_string(), MAX_RUN_SYMBOLS);
-        prop_assert!(reading.is_ok());
+    fn no_character_and_no_digit_is_lost(text in odd_text()) {
+        if let Ok(cleaned) = super::characters::clean(&text) {
+            let tokens = normalise::tokens(&cleaned.text);
+            let visible = |text: &str| text.split_whitespace().collect::<String>();
+            let covered: String = tokens.iter().map(|token| visible(&token.text)).collect();
+            prop_assert_eq!(covered, visible(&cleaned.text));
+            for token in tokens {
+                let says = token.pieces.iter().any(|piece| matches!(piece, normalise::Piece::Word(_)));
+                prop_assert!(says || !token.text.bytes().any(|byte| byte.is_ascii_digit()), "{token:?}");
+            }
+        }
+    }
+
+    /// A number's words are those of one of its readings, and of no other number.
+    #[test]
+    fn digits_are_said_as_they_are(number in 0_u64..1_000_000_000_000) {
+        let text = number.to_string();
+        let words: Vec<_> = normalise::pieces(&text)
+            .into_iter()
+            .map(|piece| match piece {
+                normalise::Piece::Word(word) => word,
+                other => format!("{other:?}"),
+            })
+            .collect();
+        let readings = [normalise::numbers::cardinal(&text), normalise::numbers::year(&text)];
+        prop_assert!(readings.contains(&words), "{words:?}");
     }
 }

@@ -2,7 +2,11 @@
 
 use super::{
     Symbol,
-    normalise::abbreviations::{ends_in_initial, is_abbreviation},
+    normalise::{
+        abbreviations::{self, ends_in_initial},
+        context::Context,
+        units,
+    },
 };
 
 /// The sentences of a cleaned text, without empty ones. A blank line ends a sentence too.
@@ -46,26 +50,166 @@ fn is_boundary(bytes: &[u8], at: usize) -> bool {
         .is_none_or(u8::is_ascii_whitespace)
 }
 
-/// A full stop that belongs to an abbreviation ("Dr. Smith") or an initial ("J. S. Bach").
+/// Words that begin sentences and rarely follow an abbreviation inside one.
+const STARTERS: [&str; 96] = [
+    "The",
+    "A",
+    "An",
+    "He",
+    "She",
+    "It",
+    "They",
+    "We",
+    "I",
+    "You",
+    "This",
+    "That",
+    "These",
+    "Those",
+    "There",
+    "Here",
+    "His",
+    "Her",
+    "Its",
+    "Their",
+    "Our",
+    "My",
+    "Your",
+    "In",
+    "On",
+    "At",
+    "By",
+    "For",
+    "From",
+    "With",
+    "As",
+    "If",
+    "When",
+    "While",
+    "After",
+    "Before",
+    "Since",
+    "But",
+    "And",
+    "Or",
+    "So",
+    "Yet",
+    "However",
+    "Then",
+    "Now",
+    "Today",
+    "What",
+    "Who",
+    "Where",
+    "Why",
+    "How",
+    "Is",
+    "Are",
+    "Was",
+    "Were",
+    "Do",
+    "Does",
+    "Did",
+    "Can",
+    "Could",
+    "Will",
+    "Would",
+    "Should",
+    "Not",
+    "No",
+    "Yes",
+    "One",
+    "Some",
+    "Many",
+    "Most",
+    "All",
+    "Both",
+    "Each",
+    "Every",
+    "Nobody",
+    "Everyone",
+    "People",
+    "Please",
+    "Let",
+    "Also",
+    "Meanwhile",
+    "Although",
+    "Because",
+    "Despite",
+    "During",
+    "To",
+    "Later",
+    "Next",
+    "Once",
+    "Perhaps",
+    "Soon",
+    "Still",
+    "Until",
+    "Two",
+    "Three",
+    "Even",
+];
+/// Follow a time of day without ending a sentence.
+const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+
+/// A full stop that belongs to an abbreviation ("Dr. Smith") or an initial ("J. S. Bach"), and ends no sentence.
 fn is_inner_stop(text: &str, from: usize, at: usize) -> bool {
     let before = &text[from..at];
-    let word = before
-        .rsplit(|letter: char| letter.is_whitespace() || letter == '(' || letter == '"')
-        .next()
-        .unwrap_or_default();
-    let next = text[at + 1..].trim_start().chars().next();
-    let Some(next) = next else { return false };
-    if is_abbreviation(word) {
-        // "etc. The": these end a sentence as often as not; the capital decides.
-        return !(next.is_ascii_uppercase()
-            && matches!(
-                word.to_ascii_lowercase().as_str(),
-                "etc" | "inc" | "ltd" | "co" | "corp" | "jr" | "sr" | "a.m" | "p.m"
-            ));
+    let start = before
+        .rfind(|letter: char| letter.is_whitespace() || matches!(letter, '(' | '"' | '\''))
+        .map_or(0, |place| place + 1);
+    let word = &before[start..];
+    let context = Context {
+        before: &before[..start],
+        after: &text[at + 1..],
+    };
+    let next = context.next_word();
+    let Some(first) = text[at + 1..].trim_start().chars().next() else {
+        return false;
+    };
+    let starts = STARTERS.contains(&next);
+    match word.to_ascii_lowercase().as_str() {
+        "a.m" | "p.m" => {
+            let zone = next.len() > 1 && next.bytes().all(|byte| byte.is_ascii_uppercase());
+            return !first.is_ascii_uppercase() || zone || DAYS.contains(&next);
+        }
+        // These end a sentence as often as not.
+        "etc" | "inc" | "ltd" | "co" | "corp" | "jr" | "sr" | "ave" | "blvd" | "rd" | "bros" => {
+            return abbreviations::with_stop(word, context).is_some() && !starts;
+        }
+        "st" | "dr" if context.after_capital() => return !starts,
+        _ => {}
     }
-    ends_in_initial(word)
-        && (next.is_ascii_lowercase()
-            || next.is_ascii_uppercase() && word.len() == 1 && word != "I")
+    let after_number = context
+        .previous_word()
+        .starts_with(|character: char| character.is_ascii_digit());
+    if abbreviations::with_stop(word, context).is_some()
+        || after_number && units::is_abbreviated(word) && !first.is_ascii_uppercase()
+    {
+        return true;
+    }
+    if !ends_in_initial(word) {
+        return false;
+    }
+    if word.len() == 1 {
+        // "It was I. He left", "vitamin A. The"; but "J. S. Bach".
+        return word != "I"
+            && (first.is_ascii_lowercase()
+                || first.is_ascii_uppercase()
+                    && !(starts
+                        && !context.previous_word().is_empty()
+                        && !context.after_capital()));
+    }
+    // "the U.S. President", but "in the U.S. The".
+    first.is_ascii_lowercase() || !starts
 }
 
 /// Cuts a sentence's symbols into runs of at most `limit`: at the last pause that fits, else between words, else (one
@@ -119,6 +263,30 @@ mod tests {
         );
         assert_eq!(sentences("one\ntwo"), ["one\ntwo"]);
         assert_eq!(sentences("It was I. He left."), ["It was I.", " He left."]);
+        for one in [
+            "The U.S. President spoke.",
+            "J.K. Rowling wrote it.",
+            "At 5 p.m. EST it ends.",
+            "At 9 a.m. Monday we start.",
+            "Gen. Patton and Fig. 3 and No. 5.",
+            "Smith & Co. Ltd. of London.",
+            "See Ch. 4 of it.",
+            "123 Main St. Apt 4 is mine.",
+            "Apple Inc. CEO Tim Cook.",
+            "It costs $3.50 at amazon.com today.",
+        ] {
+            assert_eq!(sentences(one), [one]);
+        }
+        for (text, count) in [
+            ("I live in the U.S. The weather is fine.", 2),
+            ("He came at 5 p.m. John left.", 2),
+            ("We met on Main St. He smiled.", 2),
+            ("Take vitamin A. The rest is fine.", 2),
+            ("Cats, dogs, etc. Then nothing.", 2),
+            ("He said no. 5 people left.", 2),
+        ] {
+            assert_eq!(sentences(text).len(), count, "{text}");
+        }
     }
 
     #[test]

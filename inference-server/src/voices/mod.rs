@@ -54,6 +54,22 @@ pub enum VoiceError {
 pub enum VoiceLocation {
     Builtin(String),
     Folder(PathBuf),
+    /// The model, with its configuration in the same folder.
+    Model(PathBuf),
+}
+
+impl VoiceLocation {
+    /// `builtin:NAME`, the path of a model, or the path of a folder.
+    pub fn parse(text: &str) -> Self {
+        let path = Path::new(text);
+        match text.strip_prefix("builtin:") {
+            Some(name) => Self::Builtin(name.to_owned()),
+            None if path.extension().is_some_and(|ending| ending == "onnx") => {
+                Self::Model(path.to_owned())
+            }
+            None => Self::Folder(path.to_owned()),
+        }
+    }
 }
 
 /// Where the model's bytes are. Each session reads the file itself: a copy here would use its size again.
@@ -101,8 +117,8 @@ impl Voice {
                     VoiceConfig::parse(voice.config)?,
                 )
             }
-            VoiceLocation::Folder(folder) => {
-                let files = source::find_model(folder)?;
+            VoiceLocation::Folder(path) | VoiceLocation::Model(path) => {
+                let files = source::find_model(path)?;
                 let config =
                     read_config(&files.config).map_err(|message| VoiceError::Unreadable {
                         path: files.config.display().to_string(),

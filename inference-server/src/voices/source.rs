@@ -32,32 +32,18 @@ fn models(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Res
     Ok(())
 }
 
-/// The only model in or below a folder, and its configuration in the same folder.
-pub fn find_model(folder: &Path) -> Result<PiperFiles, VoiceError> {
-    let shown = || folder.display().to_string();
-    let mut found = Vec::new();
-    models(folder, 0, &mut found).map_err(|error| VoiceError::Unreadable {
-        path: shown(),
-        message: error.to_string(),
-    })?;
-    found.sort();
-    let model = match &found[..] {
-        [] => return Err(VoiceError::NoModel { folder: shown() }),
-        [model] => model.clone(),
-        [first, second, ..] => {
-            let name = |path: &PathBuf| {
-                path.strip_prefix(folder)
-                    .unwrap_or(path)
-                    .display()
-                    .to_string()
-            };
-            return Err(VoiceError::SeveralModels {
-                folder: shown(),
-                count: found.len(),
-                first: name(first),
-                second: name(second),
-            });
-        }
+/// The model at a path, or the only one in or below a folder, and its configuration in the same folder.
+pub fn find_model(path: &Path) -> Result<PiperFiles, VoiceError> {
+    if !path.exists() {
+        return Err(VoiceError::Unreadable {
+            path: path.display().to_string(),
+            message: "no such file or folder".to_owned(),
+        });
+    }
+    let model = if path.is_dir() {
+        only_model(path)?
+    } else {
+        path.to_owned()
     };
     let mut config = model.clone().into_os_string();
     config.push(".json");
@@ -68,4 +54,32 @@ pub fn find_model(folder: &Path) -> Result<PiperFiles, VoiceError> {
         });
     }
     Ok(PiperFiles { model, config })
+}
+
+fn only_model(folder: &Path) -> Result<PathBuf, VoiceError> {
+    let shown = || folder.display().to_string();
+    let mut found = Vec::new();
+    models(folder, 0, &mut found).map_err(|error| VoiceError::Unreadable {
+        path: shown(),
+        message: error.to_string(),
+    })?;
+    found.sort();
+    match &found[..] {
+        [] => Err(VoiceError::NoModel { folder: shown() }),
+        [model] => Ok(model.clone()),
+        [first, second, ..] => {
+            let name = |path: &PathBuf| {
+                path.strip_prefix(folder)
+                    .unwrap_or(path)
+                    .display()
+                    .to_string()
+            };
+            Err(VoiceError::SeveralModels {
+                folder: shown(),
+                count: found.len(),
+                first: name(first),
+                second: name(second),
+            })
+        }
+    }
 }

@@ -1,59 +1,46 @@
-//! Abbreviations, units and signs, and what is said for them.
+//! Abbreviations and signs, and what is said for them.
 
-/// Abbreviations that are written with a full stop. The stop alone does not end a sentence.
-const WITH_STOP: [(&str, &str); 62] = [
-    ("dr", "doctor"),
+use super::context::Context;
+
+/// Said so wherever they stand; written with or without stops inside.
+const FIXED: [(&str, &str); 7] = [
+    ("e.g", "for example"),
+    ("i.e", "that is"),
+    ("a.m", "A M"),
+    ("p.m", "P M"),
+    ("ph.d", "P H D"),
+    ("phd", "P H D"),
+    ("a.k.a", "also known as"),
+];
+
+/// Abbreviations with a full stop that are no words without it.
+const ALWAYS: [(&str, &str); 45] = [
     ("mr", "mister"),
     ("mrs", "missus"),
     ("ms", "miz"),
     ("prof", "professor"),
-    ("rev", "reverend"),
-    ("hon", "honorable"),
-    ("gen", "general"),
-    ("col", "colonel"),
     ("capt", "captain"),
     ("lt", "lieutenant"),
     ("sgt", "sergeant"),
     ("gov", "governor"),
-    ("sen", "senator"),
-    ("rep", "representative"),
-    ("pres", "president"),
     ("jr", "junior"),
     ("sr", "senior"),
-    ("st", "saint"),
     ("ave", "avenue"),
     ("blvd", "boulevard"),
-    ("rd", "road"),
     ("hwy", "highway"),
     ("apt", "apartment"),
     ("dept", "department"),
     ("univ", "university"),
     ("inc", "incorporated"),
     ("ltd", "limited"),
-    ("co", "company"),
     ("corp", "corporation"),
     ("bros", "brothers"),
     ("vs", "versus"),
     ("etc", "et cetera"),
     ("approx", "approximately"),
-    ("est", "estimated"),
-    ("fig", "figure"),
-    ("vol", "volume"),
-    ("ch", "chapter"),
-    ("pp", "pages"),
-    ("ed", "edition"),
-    ("min", "minutes"),
-    ("max", "maximum"),
-    ("temp", "temperature"),
     ("tel", "telephone"),
-    ("e.g", "for example"),
-    ("i.e", "that is"),
-    ("a.m", "A M"),
-    ("p.m", "P M"),
-    ("ph.d", "P H D"),
     ("jan", "january"),
     ("feb", "february"),
-    ("mar", "march"),
     ("apr", "april"),
     ("aug", "august"),
     ("sept", "september"),
@@ -62,91 +49,118 @@ const WITH_STOP: [(&str, &str); 62] = [
     ("nov", "november"),
     ("dec", "december"),
     ("mon", "monday"),
+    ("tue", "tuesday"),
     ("tues", "tuesday"),
+    ("thu", "thursday"),
+    ("thurs", "thursday"),
     ("fri", "friday"),
+    ("al", "al"),
+    ("pp", "pages"),
+    ("misc", "miscellaneous"),
+    ("mgr", "manager"),
+    ("asst", "assistant"),
+    ("pkwy", "parkway"),
 ];
 
-/// Units after a number: as written, singular, plural.
-const UNITS: [(&str, &str, &str); 58] = [
-    ("km/h", "kilometer per hour", "kilometers per hour"),
-    ("mph", "mile per hour", "miles per hour"),
-    ("m/s", "meter per second", "meters per second"),
-    ("km", "kilometer", "kilometers"),
-    ("m", "meter", "meters"),
-    ("cm", "centimeter", "centimeters"),
-    ("mm", "millimeter", "millimeters"),
-    ("µm", "micrometer", "micrometers"),
-    ("nm", "nanometer", "nanometers"),
-    ("mi", "mile", "miles"),
-    ("ft", "foot", "feet"),
-    ("in", "inch", "inches"),
-    ("yd", "yard", "yards"),
-    ("kg", "kilogram", "kilograms"),
-    ("g", "gram", "grams"),
-    ("mg", "milligram", "milligrams"),
-    ("lb", "pound", "pounds"),
-    ("lbs", "pound", "pounds"),
-    ("oz", "ounce", "ounces"),
-    ("l", "liter", "liters"),
-    ("L", "liter", "liters"),
-    ("ml", "milliliter", "milliliters"),
-    ("mL", "milliliter", "milliliters"),
-    ("gal", "gallon", "gallons"),
-    ("s", "second", "seconds"),
-    ("sec", "second", "seconds"),
-    ("ms", "millisecond", "milliseconds"),
-    ("µs", "microsecond", "microseconds"),
-    ("ns", "nanosecond", "nanoseconds"),
-    ("min", "minute", "minutes"),
-    ("h", "hour", "hours"),
-    ("hr", "hour", "hours"),
-    ("hrs", "hour", "hours"),
-    ("Hz", "hertz", "hertz"),
-    ("kHz", "kilohertz", "kilohertz"),
-    ("MHz", "megahertz", "megahertz"),
-    ("GHz", "gigahertz", "gigahertz"),
-    ("W", "watt", "watts"),
-    ("kW", "kilowatt", "kilowatts"),
-    ("MW", "megawatt", "megawatts"),
-    ("kWh", "kilowatt hour", "kilowatt hours"),
-    ("V", "volt", "volts"),
-    ("mAh", "milliamp hour", "milliamp hours"),
-    ("kB", "kilobyte", "kilobytes"),
-    ("KB", "kilobyte", "kilobytes"),
-    ("MB", "megabyte", "megabytes"),
-    ("GB", "gigabyte", "gigabytes"),
-    ("TB", "terabyte", "terabytes"),
-    ("KiB", "kibibyte", "kibibytes"),
-    ("MiB", "mebibyte", "mebibytes"),
-    ("GiB", "gibibyte", "gibibytes"),
-    ("Mbps", "megabit per second", "megabits per second"),
-    ("Gbps", "gigabit per second", "gigabits per second"),
-    ("dB", "decibel", "decibels"),
-    ("°C", "degree celsius", "degrees celsius"),
-    ("°F", "degree fahrenheit", "degrees fahrenheit"),
-    ("°", "degree", "degrees"),
-    ("K", "thousand", "thousand"),
+/// Titles: only before a name.
+const BEFORE_NAMES: [(&str, &str); 12] = [
+    ("gen", "general"),
+    ("col", "colonel"),
+    ("sen", "senator"),
+    ("rep", "representative"),
+    ("rev", "reverend"),
+    ("hon", "honorable"),
+    ("pres", "president"),
+    ("maj", "major"),
+    ("cmdr", "commander"),
+    ("mt", "mount"),
+    ("ft", "fort"),
+    ("fr", "father"),
 ];
 
-/// What is said for an abbreviation with a stop, written without its last stop, in any case.
-pub fn with_stop(word: &str) -> Option<&'static str> {
-    let lower = word.to_ascii_lowercase();
-    WITH_STOP
-        .iter()
-        .find(|(written, _)| *written == lower)
+/// Only before a number.
+const BEFORE_NUMBERS: [(&str, &str); 16] = [
+    ("fig", "figure"),
+    ("figs", "figures"),
+    ("ch", "chapter"),
+    ("vol", "volume"),
+    ("no", "number"),
+    ("nos", "numbers"),
+    ("sec", "section"),
+    ("eq", "equation"),
+    ("art", "article"),
+    ("ed", "edition"),
+    ("p", "page"),
+    ("max", "maximum"),
+    ("min", "minimum"),
+    ("est", "established"),
+    ("ca", "circa"),
+    ("mar", "march"),
+];
+
+/// Only after a number.
+const AFTER_NUMBERS: [(&str, &str); 6] = [
+    ("min", "minutes"),
+    ("sec", "seconds"),
+    ("hrs", "hours"),
+    ("ed", "edition"),
+    ("tsp", "teaspoon"),
+    ("tbsp", "tablespoon"),
+];
+
+/// What is said for an abbreviation wherever it stands, written without its last stop.
+pub fn fixed(word: &str) -> Option<&'static str> {
+    find(&FIXED, word)
+}
+
+fn find(list: &[(&str, &'static str)], word: &str) -> Option<&'static str> {
+    list.iter()
+        .find(|(written, _)| written.eq_ignore_ascii_case(word))
         .map(|(_, said)| *said)
 }
 
-/// Whether a full stop after this word belongs to it. Short words that are also plain words at a sentence's end
-/// ("max", "min", "ed", "mar") count only as abbreviations where a number or a name follows: not here.
-pub fn is_abbreviation(word: &str) -> bool {
-    const PLAIN_WORDS: [&str; 14] = [
-        "max", "min", "ed", "mar", "co", "mon", "fri", "est", "temp", "fig", "hon", "gen", "rep",
-        "ch",
-    ];
+/// What is said for an abbreviation, written without its stop, with these neighbours; `context.after` begins behind the stop.
+pub fn with_stop(word: &str, context: Context<'_>) -> Option<&'static str> {
+    let after_number = context
+        .previous_word()
+        .starts_with(|character: char| character.is_ascii_digit());
     let lower = word.to_ascii_lowercase();
-    with_stop(&lower).is_some() && !PLAIN_WORDS.contains(&lower.as_str())
-        || lower == "no" && word == "No"
+    // "he said no. 5 people"
+    if word == "no" {
+        return None;
+    }
+    // Streets follow a name or a number, saints and doctors stand before one.
+    let is_street = context.after_capital() && !context.before_capital()
+        || context.after_capital() && context.precedes(&["Apt", "Suite", "NW", "NE", "SW", "SE"]);
+    match lower.as_str() {
+        "st" if is_street || after_number => return Some("street"),
+        "st" => return Some("saint"),
+        "dr" if is_street => return Some("drive"),
+        "dr" => return Some("doctor"),
+        "rd" => return Some("road"),
+        "co" if context.after_capital() || context.before.trim_end().ends_with('&') => {
+            return Some("company");
+        }
+        "wed" if context.before_number() || context.before_capital() => return Some("wednesday"),
+        _ => {}
+    }
+    if let Some(said) = find(&ALWAYS, word).or_else(|| fixed(word)) {
+        return Some(said);
+    }
+    if context.before_capital()
+        && let Some(said) = find(&BEFORE_NAMES, word)
+    {
+        return Some(said);
+    }
+    if context.before_number()
+        && let Some(said) = find(&BEFORE_NUMBERS, word)
+    {
+        return Some(said);
+    }
+    if after_number {
+        return find(&AFTER_NUMBERS, word);
+    }
+    None
 }
 
 /// Whether a word is or ends in a single letter, alone or after a stop ("J", "U.S").
@@ -154,14 +168,6 @@ pub fn ends_in_initial(word: &str) -> bool {
     let mut parts = word.split('.');
     parts.all(|part| part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_alphabetic()))
         && !word.is_empty()
-}
-
-/// The spoken form of a unit after a number.
-pub fn unit(written: &str, one: bool) -> Option<&'static str> {
-    UNITS
-        .iter()
-        .find(|(unit, _, _)| *unit == written)
-        .map(|(_, single, many)| if one { *single } else { *many })
 }
 
 /// The spoken form of a sign that stands for a word.
@@ -187,11 +193,21 @@ pub fn sign(character: char) -> Option<&'static str> {
     })
 }
 
-/// Capitals that are spelled although the dictionary holds a word of these letters, and two that are always words.
+/// Capitals that are spelled although the dictionary holds a word of these letters.
 pub fn is_spelled(capitals: &str) -> bool {
-    const SPELLED: [&str; 24] = [
+    const SPELLED: [&str; 42] = [
         "US", "IT", "AI", "ID", "AM", "PM", "TV", "PC", "UK", "EU", "UN", "AC", "DC", "HR", "PR",
-        "IP", "OS", "UI", "IO", "CD", "DJ", "ER", "VIP", "API",
+        "IP", "OS", "UI", "IO", "CD", "DJ", "ER", "VIP", "API", "USA", "CEO", "FBI", "CIA", "NBA",
+        "NFL", "DNA", "GPS", "ATM", "HTTP", "EST", "PST", "GMT", "UTC", "CET", "CPU", "GPU", "URL",
     ];
     SPELLED.contains(&capitals)
+}
+
+/// Capitals that are said as a word although the dictionary lacks it.
+pub fn is_said(capitals: &str) -> bool {
+    const SAID: [&str; 12] = [
+        "COVID", "NATO", "NASA", "UNESCO", "UNICEF", "OPEC", "AIDS", "JPEG", "GIF", "RAM", "LASER",
+        "SCUBA",
+    ];
+    SAID.contains(&capitals)
 }

@@ -2,14 +2,32 @@
 
 use regex::Captures;
 
-use super::{Piece, group, numbers, say, say_all, words::word};
+use super::{Piece, context::Context, group, numbers, say, say_all, words};
+
+/// Words before a number of seven digits that make it a telephone number.
+const BEFORE_TELEPHONES: [&str; 9] = [
+    "call",
+    "dial",
+    "phone",
+    "telephone",
+    "tel",
+    "fax",
+    "text",
+    "number",
+    "at",
+];
 
 /// Digits one by one, a pause between the groups.
-pub(super) fn telephone(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
+pub(super) fn telephone(
+    found: &Captures<'_>,
+    context: Context<'_>,
+    pieces: &mut Vec<Piece>,
+) -> Option<()> {
     let text = group(found, 0)?;
-    // "1.5 2.5" or a list of numbers with spaces is no telephone number: that has at least seven digits.
     let all = text.bytes().filter(u8::is_ascii_digit).count();
-    if !(7..=15).contains(&all) || text.contains('.') && text.contains(' ') {
+    let marked = text.starts_with(['+', '(']) || all >= 10;
+    let known = marked || text.starts_with("555") || context.follows(&BEFORE_TELEPHONES);
+    if !(7..=15).contains(&all) || !known || !context.begins_free() || !context.ends_free() {
         return None;
     }
     if text.starts_with('+') {
@@ -28,9 +46,19 @@ pub(super) fn telephone(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option
     Some(())
 }
 
-/// "1.31.1" and IP addresses.
-pub(super) fn version(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
-    for (index, part) in group(found, 0)?.split('.').enumerate() {
+/// "1.31.1", "v1.2" and IP addresses.
+pub(super) fn version(
+    found: &Captures<'_>,
+    context: Context<'_>,
+    pieces: &mut Vec<Piece>,
+) -> Option<()> {
+    if !context.begins_free() || !context.ends_free() {
+        return None;
+    }
+    if group(found, 1).is_some_and(|letter| !letter.is_empty()) {
+        say("version", pieces);
+    }
+    for (index, part) in group(found, 2)?.split('.').enumerate() {
         if index > 0 {
             say("point", pieces);
         }
@@ -40,7 +68,7 @@ pub(super) fn version(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<(
 }
 
 /// Addresses: words as words, "dot", "slash", "at".
-pub(super) fn address(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
+pub(super) fn address(found: &Captures<'_>, _: Context<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
     let text = group(found, 0)?;
     let text = text
         .strip_prefix("https://")
@@ -55,7 +83,7 @@ pub(super) fn address(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<(
         } else if part.bytes().any(|byte| byte.is_ascii_digit()) {
             pieces.extend(super::pieces(part));
         } else {
-            word(part, pieces);
+            words::spell_or_say(part, pieces);
         }
         part.clear();
     };

@@ -1,8 +1,8 @@
-//! Dates and times of day.
+//! Dates, times of day and durations.
 
 use regex::Captures;
 
-use super::{Piece, group, numbers, say, say_all};
+use super::{Piece, context::Context, group, numbers, say, say_all};
 
 const MONTHS: [&str; 12] = [
     "january",
@@ -29,37 +29,77 @@ fn date(year: &str, month: &str, day: &str, pieces: &mut Vec<Piece>) -> Option<(
     Some(())
 }
 
-pub(super) fn iso_date(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
+pub(super) fn iso_date(
+    found: &Captures<'_>,
+    context: Context<'_>,
+    pieces: &mut Vec<Piece>,
+) -> Option<()> {
+    if !context.begins_free() {
+        return None;
+    }
     date(group(found, 1)?, group(found, 2)?, group(found, 3)?, pieces)
 }
 
 /// Month first, as the voice's country writes it.
-pub(super) fn us_date(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
+pub(super) fn us_date(
+    found: &Captures<'_>,
+    context: Context<'_>,
+    pieces: &mut Vec<Piece>,
+) -> Option<()> {
+    if !context.begins_free() || !context.ends_free() {
+        return None;
+    }
     date(group(found, 3)?, group(found, 1)?, group(found, 2)?, pieces)
+}
+
+/// "May 5" and "May 5, 1990": the day is an ordinal.
+pub(super) fn month_day(
+    found: &Captures<'_>,
+    context: Context<'_>,
+    pieces: &mut Vec<Piece>,
+) -> Option<()> {
+    let written = group(found, 1)?.to_ascii_lowercase();
+    let month = MONTHS
+        .iter()
+        .find(|month| month.starts_with(written.trim_end_matches('.').get(..3).unwrap_or("?")))?;
+    let day: u8 = group(found, 2)?
+        .parse()
+        .ok()
+        .filter(|day| (1..=31).contains(day))?;
+    if !context.begins_free() || !context.ends_free() || context.next_char() == Some(':') {
+        return None;
+    }
+    say(month, pieces);
+    say_all(numbers::ordinal(&day.to_string()), pieces);
+    if let Some(year) = group(found, 3) {
+        pieces.push(Piece::Pause);
+        say_all(numbers::year(year), pieces);
+    }
+    Some(())
 }
 
 fn half_of_day(found: &Captures<'_>, index: usize, pieces: &mut Vec<Piece>) {
     if let Some(half) = group(found, index) {
-        say(
-            if half.eq_ignore_ascii_case("a") {
-                "A M"
-            } else {
-                "P M"
-            },
-            pieces,
-        );
+        let is_morning = half.eq_ignore_ascii_case("a");
+        say(if is_morning { "A M" } else { "P M" }, pieces);
     }
 }
 
-pub(super) fn time(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
-    let hour = group(found, 1)?
-        .parse::<u8>()
-        .ok()
-        .filter(|hour| *hour < 25)?;
-    let minute = group(found, 2)?
-        .parse::<u8>()
-        .ok()
-        .filter(|minute| *minute < 60)?;
+pub(super) fn time(
+    found: &Captures<'_>,
+    context: Context<'_>,
+    pieces: &mut Vec<Piece>,
+) -> Option<()> {
+    let number = |index, limit: u8| {
+        group(found, index)?
+            .parse::<u8>()
+            .ok()
+            .filter(|number| *number < limit)
+    };
+    let (hour, minute) = (number(1, 25)?, number(2, 60)?);
+    if !context.begins_free() || !context.ends_free() || context.previous_char() == Some(':') {
+        return None;
+    }
     say_all(numbers::cardinal(&hour.to_string()), pieces);
     match minute {
         0 if group(found, 4).is_none() => {
@@ -72,7 +112,7 @@ pub(super) fn time(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> 
         }
         _ => say_all(numbers::cardinal(&minute.to_string()), pieces),
     }
-    if let Some(seconds) = group(found, 3).and_then(|seconds| seconds.parse::<u8>().ok()) {
+    if let Some(seconds) = number(3, 60) {
         say("and", pieces);
         say_all(numbers::cardinal(&seconds.to_string()), pieces);
         say(if seconds == 1 { "second" } else { "seconds" }, pieces);
@@ -81,8 +121,47 @@ pub(super) fn time(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> 
     Some(())
 }
 
-pub(super) fn hour(found: &Captures<'_>, pieces: &mut Vec<Piece>) -> Option<()> {
+pub(super) fn hour(
+    found: &Captures<'_>,
+    context: Context<'_>,
+    pieces: &mut Vec<Piece>,
+) -> Option<()> {
+    if !context.begins_free() || !context.ends_free() {
+        return None;
+    }
     say_all(numbers::cardinal(group(found, 1)?), pieces);
     half_of_day(found, 2, pieces);
+    Some(())
+}
+
+/// "2h30m", "1h 5m 10s", "3m20s".
+pub(super) fn duration(
+    found: &Captures<'_>,
+    context: Context<'_>,
+    pieces: &mut Vec<Piece>,
+) -> Option<()> {
+    if !context.begins_free() || !context.ends_free() {
+        return None;
+    }
+    let units = [
+        ("hour", "hours"),
+        ("minute", "minutes"),
+        ("second", "seconds"),
+    ];
+    let parts: Vec<_> = (1..)
+        .zip(units)
+        .filter_map(|(index, unit)| Some((group(found, index)?, unit)))
+        .collect();
+    // One part alone is a measure.
+    if parts.len() < 2 {
+        return None;
+    }
+    for (number, (one, many)) in parts {
+        // "2h05m"
+        let number = number.trim_start_matches('0');
+        let number = if number.is_empty() { "0" } else { number };
+        say_all(numbers::cardinal(number), pieces);
+        say(if number == "1" { one } else { many }, pieces);
+    }
     Some(())
 }

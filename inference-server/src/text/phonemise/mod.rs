@@ -82,6 +82,7 @@ pub fn sentence(pieces: &[Piece]) -> Vec<Symbol> {
             Piece::Letters(letters) => letters
                 .chars()
                 .for_each(|each| push_word(&mut symbols, letter(each))),
+            Piece::Ending(_) => push_ending(&mut symbols, pieces.get(index.wrapping_sub(1))),
             Piece::Pause if matches!(symbols.last(), Some(Symbol::Phone(_))) => {
                 symbols.push(Symbol::Pause);
             }
@@ -92,6 +93,26 @@ pub fn sentence(pieces: &[Piece]) -> Vec<Symbol> {
         symbols.pop();
     }
     symbols
+}
+
+/// The plural or possessive of letters: "APIs", "FBI's".
+fn push_ending(symbols: &mut Vec<Symbol>, letters: Option<&Piece>) {
+    let last = match letters {
+        Some(Piece::Letters(letters)) => letters.chars().next_back(),
+        _ => None,
+    };
+    // By the last sound of the letter's name: "ess-es", "ef-s", "eye-z".
+    let phones: &[&str] = match last {
+        Some('s' | 'x' | 'h' | 'z') => &["ax", "z"],
+        Some('f') => &["s"],
+        _ => &["z"],
+    };
+    symbols.extend(
+        phones
+            .iter()
+            .filter_map(|name| Phone::named(name))
+            .map(Symbol::Phone),
+    );
 }
 
 fn push_word(symbols: &mut Vec<Symbol>, phones: Vec<Phone>) {
@@ -109,7 +130,7 @@ fn starts_with_vowel(piece: Option<&Piece>) -> bool {
             .chars()
             .next()
             .and_then(|first| letter(first).into_iter().next()),
-        Some(Piece::Pause) | None => None,
+        Some(Piece::Ending(_) | Piece::Pause) | None => None,
     };
     first.is_some_and(Phone::is_vowel)
 }
