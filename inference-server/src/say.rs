@@ -54,6 +54,9 @@ pub fn say(
         text
     };
     let reading = text::read(text, text::run_limit(speed))?;
+    if let Some(warning) = text::skipped_warning(&reading.passed_over) {
+        eprintln!("tts-server: {warning}");
+    }
     let voice = Voice::read(name, location)?;
     let mut speaker = Speaker::load(&voice, SessionOptions { intra_threads: 1 })?;
     let cancel = Cancel::new()?;

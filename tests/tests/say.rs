@@ -190,6 +190,68 @@ fn say_reads_standard_input_and_writes_standard_output() {
 }
 
 #[test]
+fn say_names_what_it_skips() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(binary())
+        .args(["say", "Hi 🎉", "-o"])
+        .arg(folder.path().join("hi.wav"))
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.success() && error.contains("U+1F389"),
+        "{error}"
+    );
+}
+
+#[test]
+fn inspect_shows_how_texts_are_read_and_takes_voices_of_this_machine() {
+    let inspect = |arguments: &[&str]| {
+        let output = Command::new(binary())
+            .arg("inspect")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = inspect(&[
+        "--voice",
+        "builtin:rms",
+        "--text",
+        "Born in 1990 in Paris.",
+        "--text",
+        "-5 °C",
+        "--json",
+    ]);
+    let read: Vec<serde_json::Value> = shown
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        read[0]["sentences"][0]["words"],
+        serde_json::json!(["born", "in", "nineteen", "ninety", "in", "paris"])
+    );
+    assert_eq!(read[0]["sentences"][0]["tokens"][2]["class"], "number");
+    assert_eq!(
+        read[1]["sentences"][0]["words"],
+        serde_json::json!(["minus", "five", "degrees", "celsius"])
+    );
+    let voices = tts_tests::workspace().join("inference-server/voices/rms");
+    let model = voices.join("voice.onnx");
+    for voice in [
+        "builtin:rms",
+        voices.to_str().unwrap(),
+        model.to_str().unwrap(),
+    ] {
+        let report: serde_json::Value =
+            serde_json::from_str(&inspect(&["--voice", voice])).unwrap();
+        assert_eq!(report["ok"], true, "{report}");
+    }
+}
+
+#[test]
 fn say_tells_what_is_wrong() {
     for (arguments, wanted) in [
         (vec!["say", ""], "the text is empty"),

@@ -17,11 +17,12 @@ use super::{
     delivery::{Delivery, DeliveryError},
     errors::ApiError,
     lifecycle::Stage,
-    speech::{RequestError, SpeechRequest, skipped_warning},
+    speech::{RequestError, SpeechRequest},
 };
 use crate::{
     engine::EngineError,
     scheduler::{JobError, Order, SchedulerError},
+    text::skipped_warning,
 };
 
 pub const WARNINGS: HeaderName = HeaderName::from_static("warnings");

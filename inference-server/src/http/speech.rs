@@ -189,21 +189,6 @@ impl SpeechRequest {
     }
 }
 
-/// What is said of skipped characters.
-pub fn skipped_warning(skipped: &[char]) -> Option<String> {
-    let codes: Vec<_> = skipped
-        .iter()
-        .take(MOST_NAMES)
-        .map(|sign| format!("U+{:04X}", u32::from(*sign)))
-        .collect();
-    (!codes.is_empty()).then(|| {
-        format!(
-            "skipped characters with no spoken form: {}",
-            codes.join(" ")
-        )
-    })
-}
-
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -438,11 +423,6 @@ mod tests {
             );
             assert!(error.to_string().len() > 25, "{error}");
         }
-        assert_eq!(
-            skipped_warning(&['🎉']).unwrap(),
-            "skipped characters with no spoken form: U+1F389"
-        );
-        assert_eq!(skipped_warning(&[]), None);
     }
 
     #[test]

@@ -72,6 +72,24 @@ impl Reading {
     }
 }
 
+/// Characters that a warning names at most.
+const MOST_NAMES: usize = 8;
+
+/// The warning that names skipped characters, if there are any.
+pub fn skipped_warning(skipped: &[char]) -> Option<String> {
+    let codes: Vec<_> = skipped
+        .iter()
+        .take(MOST_NAMES)
+        .map(|sign| format!("U+{:04X}", u32::from(*sign)))
+        .collect();
+    (!codes.is_empty()).then(|| {
+        format!(
+            "skipped characters with no spoken form: {}",
+            codes.join(" ")
+        )
+    })
+}
+
 /// Maximum symbols per run at a speed: slow speech has more audio per symbol.
 pub fn run_limit(speed: f32) -> usize {
     #[expect(
@@ -107,4 +125,18 @@ pub fn read(text: &str, limit: usize) -> Result<Reading, TextError> {
         runs,
         passed_over: cleaned.passed_over,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skipped_characters_are_named_by_their_numbers() {
+        assert_eq!(
+            skipped_warning(&['🎉']).unwrap(),
+            "skipped characters with no spoken form: U+1F389"
+        );
+        assert_eq!(skipped_warning(&[]), None);
+    }
 }
