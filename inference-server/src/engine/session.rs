@@ -39,6 +39,8 @@ pub struct Cancel {
 
 impl Cancel {
     pub fn new() -> Result<Self, EngineError> {
+        // Whatever is called first would load a library of its own choice.
+        environment()?;
         let options = RunOptions::new().map_err(|error| EngineError::Run {
             message: error.to_string(),
         })?;

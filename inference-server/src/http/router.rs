@@ -9,7 +9,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use tracing::Instrument;
 
 use super::{
@@ -94,8 +94,9 @@ async fn surround(State(app): State<App>, request: Request, next: Next) -> Respo
     }
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     span.in_scope(|| {
-        // Probes arrive every few seconds, so they are logged at `debug` only.
-        if is_api {
+        // Probes arrive every few seconds, rejections by the thousand when they arrive at all: both are counted, and logged at
+        // `debug` only.
+        if is_api && status != StatusCode::TOO_MANY_REQUESTS {
             tracing::info!(%method, path, status = status.as_u16(), milliseconds, "answered");
         } else {
             tracing::debug!(%method, path, status = status.as_u16(), milliseconds, "answered");

@@ -204,6 +204,8 @@ impl Scheduler {
     /// # Errors
     /// When all places are taken, or too much audio is unsent.
     pub fn submit(&self, order: Order) -> Result<Ticket, SchedulerError> {
+        // Before anything is made for it: a rejection must be cheap.
+        self.queue.check()?;
         let cancel = Arc::new(Cancel::new()?);
         let (reply, updates) = mpsc::unbounded_channel();
         let evicted = CancellationToken::new();

@@ -122,19 +122,7 @@ impl Queue {
         job: impl FnOnce(u64) -> Job,
     ) -> Result<u64, SchedulerError> {
         let mut state = lock(&self.state);
-        if state.work() >= self.limits.workers + self.limits.waiting {
-            return Err(SchedulerError::QueueFull {
-                waiting: state.waiting(),
-                retry_after: self.retry_after(&state),
-            });
-        }
-        if state.unsent >= self.limits.total_buffer {
-            self.evict_slow_readers(&state);
-            return Err(SchedulerError::BufferFull {
-                bytes: state.unsent,
-                retry_after: RETRY_FOR_READERS,
-            });
-        }
+        self.check_state(&state)?;
         let id = state.next_id;
         state.next_id += 1;
         state.requests.insert(
@@ -148,6 +136,28 @@ impl Queue {
         drop(state);
         self.arrived.notify_one();
         Ok(id)
+    }
+
+    /// Whether a job would be admitted now.
+    pub(super) fn check(&self) -> Result<(), SchedulerError> {
+        self.check_state(&lock(&self.state))
+    }
+
+    fn check_state(&self, state: &State) -> Result<(), SchedulerError> {
+        if state.work() >= self.limits.workers + self.limits.waiting {
+            return Err(SchedulerError::QueueFull {
+                waiting: state.waiting(),
+                retry_after: self.retry_after(state),
+            });
+        }
+        if state.unsent >= self.limits.total_buffer {
+            self.evict_slow_readers(state);
+            return Err(SchedulerError::BufferFull {
+                bytes: state.unsent,
+                retry_after: RETRY_FOR_READERS,
+            });
+        }
+        Ok(())
     }
 
     fn evict_slow_readers(&self, state: &State) {
