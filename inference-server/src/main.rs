@@ -258,9 +258,10 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
             },
         },
     };
-    // Two threads handle the connections; synthesis runs on the workers' own threads.
+    // One thread handles the connections: a second one would be woken for each request, for nothing. Texts, synthesis and
+    // encoding run on the threads of the workers.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()?;
     let result = runtime.block_on(http::serve(config));

@@ -36,6 +36,8 @@ pub async fn speech(State(app): State<App>, request: Request) -> Result<Response
             Duration::from_secs(1),
         ));
     }
+    // Before the request is read: a rejection must be cheap.
+    app.scheduler.check().map_err(refused)?;
     check_content_type(request.headers())?;
     let body = read_body(request.into_body(), &app).await?;
     let request = SpeechRequest::parse(&body.bytes, &app.rules)?;

@@ -199,13 +199,19 @@ impl Scheduler {
         }
     }
 
+    /// Whether a request would be admitted now.
+    ///
+    /// # Errors
+    /// As for [`Self::submit`].
+    pub fn check(&self) -> Result<(), SchedulerError> {
+        self.queue.check()
+    }
+
     /// Admits a request or rejects it at once. Dropping the ticket cancels the request.
     ///
     /// # Errors
     /// When all places are taken, or too much audio is unsent.
     pub fn submit(&self, order: Order) -> Result<Ticket, SchedulerError> {
-        // Before anything is made for it: a rejection must be cheap.
-        self.queue.check()?;
         let cancel = Arc::new(Cancel::new()?);
         let (reply, updates) = mpsc::unbounded_channel();
         let evicted = CancellationToken::new();

@@ -13,8 +13,8 @@ const MEBI: u64 = 1 << 20;
 const QUEUE: u64 = 8;
 /// Memory of the server's process without voices; measured, and part of every inspection's peak.
 const PROCESS: u64 = 45 * MEBI;
-/// Audio that is buffered per request, at 16 kHz: the server synthesizes at most three runs ahead
-/// of a slow client, 14 s each, and keeps samples as 32-bit floats.
+/// Requests and audio that are buffered, per request at 16 kHz. The server limits what it receives to a
+/// sixteenth of the memory limit and unsent audio to an eighth; each request may add a run to that.
 const AUDIO_PER_REQUEST_16_KHZ: u64 = 3 * MEBI;
 /// Overhead of the allocator and the system, in percent.
 const MARGIN_PERCENT: u64 = 25;
