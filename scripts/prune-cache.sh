@@ -59,22 +59,21 @@ unused_paths() {
 }
 
 # unused_packages: the files of compiled packages, as above. Cargo reads the fingerprints of what a build uses, and the time
-# of that is all there is to tell; so nothing where a file system keeps no such times.
+# of that is all there is to tell; so nothing where a file system keeps no such times. A fingerprint that is new belongs to
+# a build that is at work, perhaps of another clone.
 unused_packages() {
-    local used fingerprint folder
+    local fingerprint folder
     [[ -d $CACHE/target ]] || return 0
     case ,$(findmnt --noheadings --output OPTIONS --target "$CACHE/target" 2>/dev/null || echo noatime), in
     *,noatime,*) return 0 ;;
     esac
-    used=$(find "$CACHE/target" -path '*/.fingerprint/*' -type f -atime "-$DAYS" -printf '%h\n' | sort --unique)
-    for fingerprint in "$CACHE"/target{,/*}/{debug,release}/.fingerprint/*-????????????????; do
-        [[ -d $fingerprint ]] || continue
-        ! grep -qxF -- "$fingerprint" <<<"$used" || continue
+    while IFS= read -r -d '' fingerprint; do
+        [[ -z $(find "$fingerprint" -type f -atime "-$DAYS" -print -quit) ]] || continue
         printf '%s\0' "$fingerprint"
         for folder in "${fingerprint%/.fingerprint/*}"/{build,deps}; do
             [[ ! -d $folder ]] || find "$folder" -mindepth 1 -maxdepth 1 -name "*-${fingerprint##*-}*" -print0
         done
-    done
+    done < <(find "$CACHE/target" -path '*/.fingerprint/*-????????????????' -prune -type d -mtime "+$DAYS" -print0)
 }
 
 main

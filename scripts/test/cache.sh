@@ -28,10 +28,10 @@ made 40 images/tts-server-amd64-0123456789abcdef.tar.facts
 made 40 target/debug/incremental/old
 made 3 target/debug/incremental/new
 made 40 target/debug/deps
-# compiled DAYS NAME-ID: a package that a build used last so many days ago
+# compiled DAYS NAME-ID: a package that was compiled 40 days ago and used last so many days ago
 compiled() {
-    made "$1" "target/debug/.fingerprint/$2"
-    made "$1" "target/debug/build/$2"
+    made 40 "target/debug/.fingerprint/$2"
+    made 40 "target/debug/build/$2"
     touch "$CACHE/target/debug/deps/lib$2.rlib" "$CACHE/target/debug/deps/$2.d"
     touch -a --date "$1 days ago" "$CACHE/target/debug/.fingerprint/$2/content"
 }
