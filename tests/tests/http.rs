@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tts_tests::{SOON, Server, client, metric, samples};
+use tts_tests::{SOON, Server, client, metric, samples, wait_until};
 
 async fn post(server: &Server, body: &Value) -> Response {
     client()
@@ -365,7 +365,7 @@ async fn request_ids_are_echoed_or_made() {
         .await
         .unwrap();
     assert_eq!(sent.headers()["x-request-id"], "mine-1");
-    assert!(server.log().contains("mine-1"));
+    wait_until("the request in the log", || server.log().contains("mine-1"));
     let made = get(&server, "/v1/models").await;
     assert!(
         made.headers()["x-request-id"]

@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
-use tts_tests::{SOON, Server, client, metric};
+use tts_tests::{SOON, Server, client, metric, wait_until};
 
 /// About four minutes of speech; its client need not take it.
 fn long_text() -> String {
@@ -383,7 +383,7 @@ async fn drain_finishes_what_runs_and_loses_no_request() {
         0
     );
     assert_eq!(server.wait(), Some(0));
-    assert!(server.log().contains("stopped"));
+    wait_until("the end in the log", || server.log().contains("stopped"));
 }
 
 #[tokio::test]
