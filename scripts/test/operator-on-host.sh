@@ -37,6 +37,7 @@ main() {
 
 finish() {
     local status=$?
+    # After a failure it may have ended already.
     if [[ -n $OPERATOR ]]; then kill -KILL "$OPERATOR" 2>/dev/null || true; fi
     if ((status != 0)) && [[ -s $FOLDER/operator.log ]]; then
         say "--- the operator's log:"

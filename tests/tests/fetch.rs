@@ -572,6 +572,23 @@ async fn an_interrupted_transfer_and_too_many_bytes_are_told() {
     }
 }
 
+/// Inspects a voice of these two files, served by a web server.
+async fn inspect_voice(model: &[u8], config: &[u8]) -> (Option<i32>, Value) {
+    let answers = [
+        ("/m.onnx".to_owned(), ok(model)),
+        ("/m.onnx.json".to_owned(), ok(config)),
+    ]
+    .into();
+    let web = Web::plain(|_| answers).await;
+    let file = |path: &str, bytes: &[u8]| json!({"path": path, "url": web.url(&format!("/{path}")), "sha256": sha256(bytes)});
+    let source = format!(
+        "anna={}",
+        json!({"files": [file("m.onnx", model), file("m.onnx.json", config)]})
+    );
+    let folder = tempfile::tempdir().unwrap();
+    inspect(folder.path(), &source, &["--allow-http"], None).await
+}
+
 /// The sound is that of other phones; what counts is that the ids of Piper's alphabet are understood.
 #[tokio::test]
 async fn an_english_voice_with_pipers_own_alphabet_is_usable() {
@@ -587,19 +604,7 @@ async fn an_english_voice_with_pipers_own_alphabet_is_usable() {
     config["espeak"] = json!({"voice": "en-us"});
     config["phoneme_id_map"] = map.into();
     let config = config.to_string().into_bytes();
-    let answers = [
-        ("/m.onnx".to_owned(), ok(&model)),
-        ("/m.onnx.json".to_owned(), ok(&config)),
-    ]
-    .into();
-    let web = Web::plain(|_| answers).await;
-    let file = |path: &str, bytes: &[u8]| json!({"path": path, "url": web.url(&format!("/{path}")), "sha256": sha256(bytes)});
-    let source = format!(
-        "anna={}",
-        json!({"files": [file("m.onnx", &model), file("m.onnx.json", &config)]})
-    );
-    let folder = tempfile::tempdir().unwrap();
-    let (code, report) = inspect(folder.path(), &source, &["--allow-http"], None).await;
+    let (code, report) = inspect_voice(&model, &config).await;
     assert_eq!(code, Some(0), "{report}");
     assert_eq!(report["languages"], json!(["en-US"]));
 }
@@ -656,19 +661,7 @@ async fn broken_voices_get_the_reason_that_fits() {
         (&model, espeak, "UnsupportedVoice", "phoneme_type"),
     ];
     for (number, (model, config, reason, wanted)) in cases.into_iter().enumerate() {
-        let folder = tempfile::tempdir().unwrap();
-        let answers = [
-            ("/m.onnx".to_owned(), ok(model)),
-            ("/m.onnx.json".to_owned(), ok(&config)),
-        ]
-        .into();
-        let web = Web::plain(|_| answers).await;
-        let file = |path: &str, bytes: &[u8]| json!({"path": path, "url": web.url(&format!("/{path}")), "sha256": sha256(bytes)});
-        let source = format!(
-            "anna={}",
-            json!({"files": [file("m.onnx", model), file("m.onnx.json", &config)]})
-        );
-        let (code, report) = inspect(folder.path(), &source, &["--allow-http"], None).await;
+        let (code, report) = inspect_voice(model, &config).await;
         assert_eq!(
             (code, report["reason"].as_str()),
             (Some(2), Some(reason)),

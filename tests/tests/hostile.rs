@@ -56,6 +56,26 @@ async fn send(server: &Server, bytes: &[u8]) -> TcpStream {
     stream
 }
 
+/// What the server sends first.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut bytes = [0; 4096];
+    let count = tokio::time::timeout(SOON, stream.read(&mut bytes))
+        .await
+        .unwrap()
+        .unwrap();
+    String::from_utf8_lossy(&bytes[..count]).into_owned()
+}
+
+/// A request of a client that means well.
+async fn speak(server: &Server) -> reqwest::Response {
+    client()
+        .post(server.url("/v1/audio/speech"))
+        .json(&json!({"input": "All is well.", "response_format": "wav"}))
+        .send()
+        .await
+        .unwrap()
+}
+
 fn head(path: &str, content_length: usize) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {content_length}\r\n\r\n"
@@ -100,12 +120,7 @@ async fn a_thousand_hostile_connections_hold_little_memory_and_probes_are_answer
     assert!(grown <= 40 * 1024 * 1024, "{} MiB", grown / 1024 / 1024);
     drop(held);
     connections_become(&server, |open| open <= 0.0).await;
-    let response = client()
-        .post(server.url("/v1/audio/speech"))
-        .json(&json!({"input": "All is well.", "response_format": "wav"}))
-        .send()
-        .await
-        .unwrap();
+    let response = speak(&server).await;
     assert_eq!(response.status(), StatusCode::OK);
 }
 
@@ -160,12 +175,7 @@ async fn a_body_far_above_the_limit_gets_its_413() {
             stream.write_all(&chunk[..size]).await.unwrap();
             left -= size;
         }
-        let mut answer = [0; 4096];
-        let count = tokio::time::timeout(SOON, stream.read(&mut answer))
-            .await
-            .unwrap()
-            .unwrap();
-        let answer = String::from_utf8_lossy(&answer[..count]);
+        let answer = answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
     // A client that asks first is told before it sends.
@@ -173,12 +183,7 @@ async fn a_body_far_above_the_limit_gets_its_413() {
     let asking = head("/v1/audio/speech", 20_000_000)
         .replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
     stream.write_all(asking.as_bytes()).await.unwrap();
-    let mut answer = [0; 4096];
-    let count = tokio::time::timeout(SOON, stream.read(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
-    let answer = String::from_utf8_lossy(&answer[..count]);
+    let answer = answer(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
@@ -214,12 +219,7 @@ async fn bytes_beyond_the_budget_get_503_and_bytes_within_it_are_served() {
         answer.starts_with("HTTP/1.1 503") && answer.contains("receiving_too_much"),
         "{answer}"
     );
-    let small = client()
-        .post(server.url("/v1/audio/speech"))
-        .json(&json!({"input": "Hello.", "response_format": "wav"}))
-        .send()
-        .await
-        .unwrap();
+    let small = speak(&server).await;
     assert_eq!(small.status(), StatusCode::OK);
     assert!(small.bytes().await.unwrap().len() > 10_000);
     drop(held);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::text::{Phone, Symbol, phonemise::phone::NAMES};
+use crate::text::{Symbol, phonemise::phone::NAMES};
 
 /// The keys of the beginning and the end of an utterance, and of the pad that Piper puts after each character.
 const BEGIN: &str = "^";
@@ -123,15 +123,14 @@ impl SymbolIds {
     }
 }
 
-/// The IPA of phones, for people.
-pub fn ipa(phones: &[Phone]) -> String {
-    phones.iter().map(|phone| IPA[phone.number()]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::{self, phonemise};
+    use crate::text::{self, Phone, phonemise};
+
+    fn ipa(phones: &[Phone]) -> String {
+        phones.iter().map(|phone| IPA[phone.number()]).collect()
+    }
 
     /// What published English voices have for the characters that are used here (`en_US-*-medium.onnx.json`).
     fn published() -> BTreeMap<String, Vec<i64>> {

@@ -136,6 +136,8 @@ enum Work {
 #[derive(Debug)]
 struct Job {
     id: u64,
+    /// Number of its turn in service; 0 before the first.
+    turn: u64,
     voice: usize,
     work: Work,
     speed: f32,
@@ -217,6 +219,7 @@ impl Scheduler {
         let evicted = CancellationToken::new();
         let id = self.queue.admit(&evicted, |id| Job {
             id,
+            turn: 0,
             voice: order.voice,
             work: Work::Text(order.text),
             speed: order.speed,
@@ -494,6 +497,21 @@ mod tests {
         assert!(submit(&scheduler, 1).is_err());
         assert!(slow.evicted().is_cancelled());
         assert!(!quick.evicted().is_cancelled());
+    }
+
+    /// Another worker may take a job again before the first one has cleaned up behind it.
+    #[test]
+    fn the_end_of_a_turn_does_not_end_the_next_one() {
+        let scheduler = scheduler(limits());
+        let _ticket = submit(&scheduler, 2).unwrap();
+        let job = scheduler.queue.pop().unwrap();
+        let first = job.turn;
+        scheduler.queue.put_back(job);
+        let second = scheduler.queue.pop().unwrap().turn;
+        scheduler.queue.end(first);
+        assert_eq!(scheduler.in_flight(), 1);
+        scheduler.queue.end(second);
+        assert_eq!(scheduler.in_flight(), 0);
     }
 
     #[test]

@@ -37,7 +37,10 @@ struct State {
     jobs: VecDeque<Job>,
     /// Jobs at their limit of unsent audio.
     paused: Vec<Job>,
+    /// Jobs in service, by the number of the turn.
     in_service: HashMap<u64, InService>,
+    /// Number of turns so far.
+    turns: u64,
     requests: HashMap<u64, Request>,
     unsent: usize,
     next_id: u64,
@@ -94,6 +97,7 @@ impl Queue {
                 jobs: VecDeque::new(),
                 paused: Vec::new(),
                 in_service: HashMap::new(),
+                turns: 0,
                 requests: HashMap::new(),
                 unsent: 0,
                 next_id: 0,
@@ -174,7 +178,7 @@ impl Queue {
     /// done or cancelled is dropped.
     pub(super) fn put_back(&self, job: Job) {
         let mut state = lock(&self.state);
-        state.in_service.remove(&job.id);
+        state.in_service.remove(&job.turn);
         // Under the lock: a dropped ticket cancels first and then looks for its job here.
         if job.is_done() || job.cancel.is_cancelled() {
             return;
@@ -188,9 +192,9 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// A job in service ended without coming back.
-    pub(super) fn end(&self, id: u64) {
-        lock(&self.state).in_service.remove(&id);
+    /// A turn is over, whether its job came back or not.
+    pub(super) fn end(&self, turn: u64) {
+        lock(&self.state).in_service.remove(&turn);
     }
 
     /// Some of a request's audio is ready and unsent.
@@ -233,13 +237,15 @@ impl Queue {
     pub(super) fn pop(&self) -> Option<Job> {
         let mut state = lock(&self.state);
         loop {
-            if let Some(job) = state.jobs.pop_front() {
+            if let Some(mut job) = state.jobs.pop_front() {
+                state.turns += 1;
+                job.turn = state.turns;
                 let in_service = InService {
                     since: Instant::now(),
                     seconds: state.seconds(&job),
                     cancel: Arc::clone(&job.cancel),
                 };
-                state.in_service.insert(job.id, in_service);
+                state.in_service.insert(job.turn, in_service);
                 return Some(job);
             }
             if state.closed {

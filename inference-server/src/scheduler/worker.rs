@@ -120,12 +120,12 @@ fn load(voices: &[Voice], options: SessionOptions) -> Result<Vec<Speaker>, Start
 /// A job in service; its place is given back even if its run panics.
 struct InService<'a> {
     queue: &'a Queue,
-    id: u64,
+    turn: u64,
 }
 
 impl Drop for InService<'_> {
     fn drop(&mut self) {
-        self.queue.end(self.id);
+        self.queue.end(self.turn);
     }
 }
 
@@ -146,7 +146,10 @@ impl<E: Into<JobError>> From<E> for Stop {
 /// Serves a job for one turn and requeues it; drops it if it failed or was cancelled.
 #[expect(clippy::ptr_arg, reason = "what `load` returns")]
 fn serve(speakers: &mut Vec<Speaker>, mut job: Job, queue: &Arc<Queue>) {
-    let _in_service = InService { queue, id: job.id };
+    let _in_service = InService {
+        queue,
+        turn: job.turn,
+    };
     match turn(speakers, &mut job, queue) {
         Ok(()) => queue.put_back(job),
         // It may have left meanwhile.
@@ -331,7 +334,10 @@ mod tests {
             load().unwrap(),
             load,
             |session, job, queue| {
-                let _in_service = InService { queue, id: job.id };
+                let _in_service = InService {
+                    queue,
+                    turn: job.turn,
+                };
                 served.borrow_mut().push((*session, job.id));
                 assert!(
                     !matches!(&job.work, Work::Text(text) if text == "panic"),

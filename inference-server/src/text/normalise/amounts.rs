@@ -97,7 +97,8 @@ pub(super) fn fraction(
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
     let (above, below) = (group(found, 1)?, group(found, 2)?);
-    if !context.begins_free() || !context.ends_free() || context.next_char() == Some('/') {
+    context.require_alone()?;
+    if context.next_char() == Some('/') {
         return None;
     }
     let (one, other) = (above.parse::<u16>().ok()?, below.parse::<u16>().ok()?);
@@ -194,7 +195,8 @@ pub(super) fn range(
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
     let (from, to) = (group(found, 1)?, group(found, 2)?);
-    if !context.begins_free() || !context.ends_free() || context.previous_char() == Some('.') {
+    context.require_alone()?;
+    if context.previous_char() == Some('.') {
         return None;
     }
     if context.in_equation() {
@@ -299,9 +301,7 @@ pub(super) fn dimensions(
     context: Context<'_>,
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
-    if !context.begins_free() || !context.ends_free() {
-        return None;
-    }
+    context.require_alone()?;
     for (index, part) in group(found, 0)?.split(['x', 'X']).enumerate() {
         if index > 0 {
             say(if context.in_equation() { "times" } else { "by" }, pieces);
@@ -322,9 +322,7 @@ pub(super) fn times(
     context: Context<'_>,
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
-    if !context.begins_free() || !context.ends_free() {
-        return None;
-    }
+    context.require_alone()?;
     say_number(group(found, 1)?, pieces);
     say("times", pieces);
     Some(())
@@ -388,7 +386,8 @@ pub(super) fn ratio(
     context: Context<'_>,
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
-    if !context.begins_free() || !context.ends_free() || context.next_char() == Some(':') {
+    context.require_alone()?;
+    if context.next_char() == Some(':') {
         return None;
     }
     say_number(group(found, 1)?, pieces);

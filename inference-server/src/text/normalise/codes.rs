@@ -52,9 +52,7 @@ pub(super) fn version(
     context: Context<'_>,
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
-    if !context.begins_free() || !context.ends_free() {
-        return None;
-    }
+    context.require_alone()?;
     if group(found, 1).is_some_and(|letter| !letter.is_empty()) {
         say("version", pieces);
     }

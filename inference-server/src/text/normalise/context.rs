@@ -82,6 +82,11 @@ impl<'a> Context<'a> {
             .is_none_or(|character| !character.is_ascii_alphanumeric())
     }
 
+    /// Nothing if the token is glued to letters or digits: it is a part of something else then.
+    pub fn require_alone(self) -> Option<()> {
+        (self.begins_free() && self.ends_free()).then_some(())
+    }
+
     /// Whether the sentence is over after the token, closing marks aside.
     pub fn at_end(self) -> bool {
         self.after

@@ -46,9 +46,7 @@ pub(super) fn us_date(
     context: Context<'_>,
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
-    if !context.begins_free() || !context.ends_free() {
-        return None;
-    }
+    context.require_alone()?;
     date(group(found, 3)?, group(found, 1)?, group(found, 2)?, pieces)
 }
 
@@ -66,7 +64,8 @@ pub(super) fn month_day(
         .parse()
         .ok()
         .filter(|day| (1..=31).contains(day))?;
-    if !context.begins_free() || !context.ends_free() || context.next_char() == Some(':') {
+    context.require_alone()?;
+    if context.next_char() == Some(':') {
         return None;
     }
     say(month, pieces);
@@ -97,7 +96,8 @@ pub(super) fn time(
             .filter(|number| *number < limit)
     };
     let (hour, minute) = (number(1, 25)?, number(2, 60)?);
-    if !context.begins_free() || !context.ends_free() || context.previous_char() == Some(':') {
+    context.require_alone()?;
+    if context.previous_char() == Some(':') {
         return None;
     }
     say_all(numbers::cardinal(&hour.to_string()), pieces);
@@ -126,9 +126,7 @@ pub(super) fn hour(
     context: Context<'_>,
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
-    if !context.begins_free() || !context.ends_free() {
-        return None;
-    }
+    context.require_alone()?;
     say_all(numbers::cardinal(group(found, 1)?), pieces);
     half_of_day(found, 2, pieces);
     Some(())
@@ -140,9 +138,7 @@ pub(super) fn duration(
     context: Context<'_>,
     pieces: &mut Vec<Piece>,
 ) -> Option<()> {
-    if !context.begins_free() || !context.ends_free() {
-        return None;
-    }
+    context.require_alone()?;
     let units = [
         ("hour", "hours"),
         ("minute", "minutes"),
