@@ -126,7 +126,7 @@ async fn the_voice_is_described_by_its_inspection() -> Result<()> {
             .status
             .unwrap_or_default();
         ensure!(status.sample_rate_hz == Some(16_000), "{status:?}");
-        ensure!(status.family.as_deref() == Some("Piper"), "{status:?}");
+        ensure!(status.family.as_deref() == Some("VITS"), "{status:?}");
         ensure!(status.languages == ["en-US"], "{status:?}");
         ensure!(
             status.size_bytes.is_some_and(|bytes| bytes > 1_000_000),
@@ -169,7 +169,7 @@ async fn the_voice_is_described_by_its_inspection() -> Result<()> {
         );
         ensure!(
             row.split_whitespace().take(6).collect::<Vec<_>>()
-                == ["rms", "True", "Inspected", "Piper", "en-US", "16000"],
+                == ["rms", "True", "Inspected", "VITS", "en-US", "16000"],
             "{row}"
         );
         Ok(())

@@ -5,10 +5,11 @@ use std::{os::unix::process::CommandExt, path::PathBuf, process::ExitCode, time:
 use clap::{Parser, Subcommand};
 use tts_server::{
     audio::Format,
+    engine::{Device, SessionOptions},
     fetch::{self, Fetcher},
     http::{self, Deadlines, Limits, ServeConfig},
-    inspect::{self, report::Report},
-    memory, probe, say,
+    inspect::{self, Download, InspectError, report::Report},
+    memory, probe, say, scheduler,
     voices::{
         VoiceLocation, builtin,
         manifest::{NamedSource, Source},
@@ -54,7 +55,7 @@ enum Command {
     Probe {
         #[arg(long)]
         url: String,
-        #[arg(long, default_value = tts_server::voices::speaker::TEST_SENTENCE)]
+        #[arg(long, default_value = tts_server::voices::warm_up::TEST_SENTENCE)]
         text: String,
         #[arg(long)]
         voice: Option<String>,
@@ -136,6 +137,9 @@ struct Serve {
     /// Threads per run.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     intra_threads: u16,
+    /// Where the models run: cpu, cuda, or cuda:INDEX. CUDA needs an ONNX Runtime that was built for it.
+    #[arg(long, default_value_t)]
+    device: Device,
     /// Requests that may wait for a worker; further requests are answered with 429.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(0..=4096))]
     queue: u16,
@@ -205,6 +209,10 @@ fn named_location(text: &str) -> Result<(String, VoiceLocation), String> {
     }
 }
 
+/// Unsent audio at which a request pauses. A run may add to it; the bytes matter at high sample rates only.
+const REQUEST_AHEAD: Duration = Duration::from_secs(12);
+const REQUEST_BUFFER_BYTES: usize = 1024 * 1024;
+
 fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
     logging::start(&options.log)?;
     let default_voices = || {
@@ -231,16 +239,24 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
         },
         default_voice: options.default_voice,
         formats: options.formats,
-        workers: options.workers.map_or_else(cores, usize::from),
-        intra_threads: options.intra_threads.into(),
-        queue: options.queue.into(),
         max_input_characters,
-        max_audio_seconds: options.max_audio_seconds.into(),
-        max_unsent_bytes: options
-            .max_unsent_bytes
-            .unwrap_or_else(|| share_of_memory(8, 8, 256)),
-        slow_reader_timeout: options.slow_reader_timeout,
-        run_timeout: options.run_timeout,
+        work: scheduler::Limits {
+            workers: options.workers.map_or_else(cores, usize::from),
+            waiting: options.queue.into(),
+            max_audio_seconds: options.max_audio_seconds.into(),
+            request_buffer: REQUEST_BUFFER_BYTES,
+            request_ahead: REQUEST_AHEAD,
+            total_buffer: options
+                .max_unsent_bytes
+                .unwrap_or_else(|| share_of_memory(8, 8, 256)),
+            run_timeout: options.run_timeout,
+            slow_reader: options.slow_reader_timeout,
+        },
+        session: SessionOptions {
+            intra_threads: options.intra_threads.into(),
+            device: options.device,
+            cpus: None,
+        },
         drain_delay: options.drain_delay,
         drain_timeout: options.drain_timeout,
         limits: Limits {
@@ -314,28 +330,38 @@ fn fetch(arguments: &Fetch) -> Result<(), Box<dyn std::error::Error>> {
 fn inspect(arguments: &Inspect) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let options = &arguments.options;
     logging::start(&options.log)?;
+    let download = Download {
+        work_folder: arguments.work_dir.as_deref(),
+        ca_pem: options.ca_pem.as_deref(),
+        allow_http: options.allow_http,
+        max_bytes: options.max_voice_bytes,
+    };
     if !arguments.text.is_empty() {
-        inspect::reading::print(&arguments.text, arguments.json)?;
+        let found = runtime()?.block_on(inspect::find(&arguments.voice, download));
+        let (voice, _) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                eprintln!("tts-server: {error}");
+                return Ok(exit_code(&error));
+            }
+        };
+        inspect::reading::print(voice.family.as_ref(), &arguments.text, arguments.json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let result = runtime()?.block_on(inspect::inspect(
-        &arguments.voice,
-        arguments.work_dir.as_deref(),
-        options.ca_pem.as_deref(),
-        options.allow_http,
-        options.max_voice_bytes,
-    ));
-    let code = match &result {
-        Ok(_) => 0,
-        Err(error) if error.may_pass() => 3,
-        Err(_) => 2,
-    };
+    let result = runtime()?.block_on(inspect::inspect(&arguments.voice, download));
+    let code = result
+        .as_ref()
+        .map_or_else(exit_code, |_| ExitCode::SUCCESS);
     let report = Report::from(result).to_json();
     println!("{report}");
     if let Some(path) = &arguments.report {
         std::fs::write(path, &report).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    Ok(ExitCode::from(code))
+    Ok(code)
+}
+
+fn exit_code(error: &InspectError) -> ExitCode {
+    ExitCode::from(if error.may_pass() { 3 } else { 2 })
 }
 
 fn probe(

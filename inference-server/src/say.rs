@@ -3,10 +3,11 @@
 use std::{fs, io::Read, io::Write, path::Path};
 
 use crate::{
-    audio::{EncodeError, Encoder, Format, join},
-    engine::session::{Cancel, SessionOptions},
+    audio::{EncodeError, Encoder, Format, Joiner},
+    engine::{Cancel, EngineError, SessionOptions},
+    families::{LoadError, speak},
     text::{self, TextError},
-    voices::{Speaker, Voice, VoiceError, VoiceLocation},
+    voices::{Voice, VoiceError, VoiceLocation},
 };
 
 /// Why no speech was written.
@@ -28,8 +29,14 @@ pub enum SayError {
     Output { path: String, error: std::io::Error },
 }
 
-impl From<crate::engine::EngineError> for SayError {
-    fn from(error: crate::engine::EngineError) -> Self {
+impl From<LoadError> for SayError {
+    fn from(error: LoadError) -> Self {
+        Self::Voice(error.into())
+    }
+}
+
+impl From<EngineError> for SayError {
+    fn from(error: EngineError) -> Self {
         Self::Voice(error.into())
     }
 }
@@ -53,20 +60,23 @@ pub fn say(
     } else {
         text
     };
-    let reading = text::read(text, text::run_limit(speed))?;
-    if let Some(warning) = text::skipped_warning(&reading.passed_over) {
+    let voice = Voice::read(name, location)?;
+    let options = SessionOptions::default();
+    let cancel = Cancel::new()?;
+    // Before the model is loaded: a text that cannot be read is told at once.
+    voice.family.read(text, speed, voice.costs.pace())?;
+    let mut runner = voice.load(&options, &cancel)?;
+    let script = voice.family.read(text, speed, voice.costs.pace())?;
+    if let Some(warning) = text::skipped_warning(&script.skipped) {
         eprintln!("tts-server: {warning}");
     }
-    let voice = Voice::read(name, location)?;
-    let mut speaker = Speaker::load(&voice, SessionOptions { intra_threads: 1 })?;
-    let cancel = Cancel::new()?;
-    let rate = voice.config.sample_rate;
+    let rate = voice.sample_rate();
+    let mut joiner = Joiner::new(rate);
     let mut samples = Vec::new();
-    let mut gap = 0;
-    for run in &reading.runs {
+    for chunk in &script.chunks {
+        let gap = joiner.next(chunk.boundary);
         samples.resize(samples.len() + gap, 0.0);
-        samples.extend(speaker.speak(&run.symbols, speed, &cancel)?);
-        gap = join::gap(rate, run.ends_sentence);
+        samples.extend(speak(runner.as_mut(), chunk, &cancel)?);
     }
     let (bytes, _) = Encoder::new(format, rate, format.rate_for(rate))?.whole(&samples)?;
     let written = if output == Path::new("-") {

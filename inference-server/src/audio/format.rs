@@ -3,7 +3,19 @@
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 /// A response format of OpenAI's API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, IntoStaticStr, clap::ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    EnumIter,
+    IntoStaticStr,
+    clap::ValueEnum,
+    utoipa::ToSchema,
+)]
+#[schema(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Format {
     Mp3,

@@ -1,10 +1,10 @@
-//! Samples to bytes: gaps between runs, resampling, and the encoders of the response formats.
+//! Samples to bytes: gaps between chunks, resampling, and the encoders of the response formats.
 
 mod aac;
 pub mod encoder;
 mod flac;
 pub mod format;
-pub mod join;
+mod join;
 mod mp3;
 mod opus;
 mod resample;
@@ -12,3 +12,4 @@ mod wav;
 
 pub use encoder::{EncodeError, Encoder};
 pub use format::Format;
+pub use join::{Boundary, Joiner};

@@ -1,27 +1,51 @@
 //! A session: a loaded model, owned by one thread.
 
 use std::{
-    path::Path,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use ort::{
-    ErrorCode,
+    ErrorCode, ep,
     session::{
-        RunOptions, SessionInputValue,
+        RunOptions, SessionInputValue, SessionOutputs,
         builder::{GraphOptimizationLevel, SessionBuilder},
     },
-    value::{TensorElementType, ValueType},
+    value::{PrimitiveTensorElementType, TensorElementType, ValueType},
 };
 
-use super::{EngineError, environment::environment};
+use super::{Device, EngineError, affinity::CpuSet, environment::environment};
+
+/// Where a model's bytes are. Each session reads a file itself: a copy in memory would use its size again.
+#[derive(Clone, Debug)]
+pub enum Model {
+    Builtin(&'static [u8]),
+    File(PathBuf),
+}
 
 /// How a session is built.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionOptions {
     /// Threads per run. Never 0: ONNX Runtime would use the host's cores, not those of the cgroup.
     pub intra_threads: usize,
+    /// Where the model runs.
+    pub device: Device,
+    /// CPUs that the thread which loads the session and all threads of the session are bound to; `None`: any.
+    pub cpus: Option<CpuSet>,
 }
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            intra_threads: 1,
+            device: Device::Cpu,
+            cpus: None,
+        }
+    }
+}
+
+/// Named inputs of a run.
+pub type Inputs<'v> = Vec<(&'v str, SessionInputValue<'v>)>;
 
 /// A tensor of a graph's signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,21 +115,16 @@ fn infos(outlets: &[ort::value::Outlet]) -> Vec<TensorInfo> {
 }
 
 impl Session {
-    /// Loads a model from its bytes.
-    pub fn load(model: &[u8], options: SessionOptions) -> Result<Self, EngineError> {
-        Self::build(options, |builder| builder.commit_from_memory(model))
-    }
-
-    /// Loads a model from its file.
-    pub fn load_file(model: &Path, options: SessionOptions) -> Result<Self, EngineError> {
-        Self::build(options, |builder| builder.commit_from_file(model))
-    }
-
-    fn build(
-        options: SessionOptions,
-        commit: impl FnOnce(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
-    ) -> Result<Self, EngineError> {
+    /// Loads a model.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded, the library does not support the device, or a CPU is not available.
+    pub fn load(model: &Model, options: &SessionOptions) -> Result<Self, EngineError> {
         let environment = environment()?;
+        if let Some(cpus) = &options.cpus {
+            // ONNX Runtime creates its threads here, and a thread inherits the CPUs of the one that creates it.
+            cpus.bind_this_thread()?;
+        }
         let build = || -> Result<ort::session::Session, ort::Error<()>> {
             let mut builder = ort::session::Session::builder(environment)?
                 .with_optimization_level(GraphOptimizationLevel::All)?
@@ -115,21 +134,13 @@ impl Session {
                 .with_intra_op_spinning(false)?
                 // The shape differs per text: caching memory patterns would double the peak.
                 .with_memory_pattern(false)?;
-            commit(&mut builder)
-        };
-        let session = build().map_err(|error| {
-            let message = first_line(&error.to_string());
-            match error.code() {
-                _ if is_out_of_memory(&message) => EngineError::OutOfMemory { message },
-                // What the bytes of the file decide; anything else may succeed elsewhere or later.
-                ErrorCode::InvalidProtobuf
-                | ErrorCode::InvalidGraph
-                | ErrorCode::InvalidArgument
-                | ErrorCode::NoModel
-                | ErrorCode::NotImplemented => EngineError::CorruptModel { message },
-                _ => EngineError::Load { message },
+            builder = on_device(builder, options.device)?;
+            match model {
+                Model::Builtin(bytes) => builder.commit_from_memory(bytes),
+                Model::File(path) => builder.commit_from_file(path),
             }
-        })?;
+        };
+        let session = build().map_err(|error| load_error(&error, options.device))?;
         Ok(Self { session })
     }
 
@@ -141,37 +152,90 @@ impl Session {
         infos(self.session.outputs())
     }
 
-    /// Runs the model and returns a copy of its only output, which is of floats.
-    pub fn run(
-        &mut self,
-        inputs: Vec<(&'static str, SessionInputValue<'_>)>,
-        output: &str,
-        cancel: &Cancel,
-    ) -> Result<Vec<f32>, EngineError> {
+    /// Runs the model.
+    ///
+    /// # Errors
+    /// When an input does not fit, the run fails, memory is exhausted, or the run was cancelled.
+    pub fn run<'s>(
+        &'s mut self,
+        inputs: Inputs<'_>,
+        cancel: &'s Cancel,
+    ) -> Result<Outputs<'s>, EngineError> {
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
-        let failed = |error: ort::Error| {
-            let message = first_line(&error.to_string());
-            if cancel.is_cancelled() {
-                EngineError::Cancelled
-            } else if is_out_of_memory(&message) {
-                EngineError::OutOfMemory { message }
-            } else {
-                EngineError::Run { message }
-            }
-        };
         let outputs = self
             .session
             .run_with_options(inputs, &cancel.options)
-            .map_err(failed)?;
-        let Some(value) = outputs.get(output) else {
-            return Err(EngineError::Run {
-                message: format!("the model has no output named {output:?}"),
-            });
-        };
-        let (_, samples) = value.try_extract_tensor::<f32>().map_err(failed)?;
-        Ok(samples.to_vec())
+            .map_err(|error| {
+                let message = first_line(&error.to_string());
+                if cancel.is_cancelled() {
+                    EngineError::Cancelled
+                } else if is_out_of_memory(&message) {
+                    EngineError::OutOfMemory { message }
+                } else {
+                    EngineError::Run { message }
+                }
+            })?;
+        Ok(Outputs(outputs))
+    }
+}
+
+fn on_device(builder: SessionBuilder, device: Device) -> Result<SessionBuilder, ort::Error<()>> {
+    let Device::Cuda { index } = device else {
+        return Ok(builder);
+    };
+    let provider = ep::CUDA::default()
+        .with_device_id(index)
+        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+        // The exhaustive search is run for each new length of input, and takes longer than the run.
+        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        .build()
+        // Else ONNX Runtime would silently use the CPU.
+        .error_on_failure();
+    Ok(builder.with_execution_providers([provider])?)
+}
+
+fn load_error(error: &ort::Error<()>, device: Device) -> EngineError {
+    let message = first_line(&error.to_string());
+    match error.code() {
+        _ if is_out_of_memory(&message) => EngineError::OutOfMemory { message },
+        _ if message.contains("ExecutionProvider") || message.contains("execution provider") => {
+            EngineError::Device { device, message }
+        }
+        // What the bytes of the file decide; anything else may succeed elsewhere or later.
+        ErrorCode::InvalidProtobuf
+        | ErrorCode::InvalidGraph
+        | ErrorCode::InvalidArgument
+        | ErrorCode::NoModel
+        | ErrorCode::NotImplemented => EngineError::CorruptModel { message },
+        _ => EngineError::Load { message },
+    }
+}
+
+/// The outputs of a run.
+#[derive(Debug)]
+pub struct Outputs<'s>(SessionOutputs<'s>);
+
+impl Outputs<'_> {
+    /// Shape and elements of an output.
+    ///
+    /// # Errors
+    /// When there is no output of this name, or its elements are of another type.
+    pub fn tensor<T: PrimitiveTensorElementType>(
+        &self,
+        name: &str,
+    ) -> Result<(&[i64], &[T]), EngineError> {
+        let value = self.0.get(name).ok_or_else(|| EngineError::Run {
+            message: format!("the model has no output named {name:?}"),
+        })?;
+        let (shape, elements) =
+            value
+                .try_extract_tensor::<T>()
+                .map_err(|error| EngineError::Run {
+                    message: first_line(&error.to_string()),
+                })?;
+        Ok((shape, elements))
     }
 }
 

@@ -4,12 +4,34 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::speech::RequestError;
+use super::speech::request::RequestError;
 
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// The body of an error response, as OpenAI's.
+#[derive(Serialize, ToSchema)]
+pub struct ErrorBody {
+    error: ErrorDetail,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ErrorDetail {
+    /// What was wrong, and what to do.
+    message: String,
+    /// OpenAI's name for the kind of error.
+    #[schema(value_type = String, example = "invalid_request_error")]
+    r#type: &'static str,
+    /// The invalid field.
+    #[schema(value_type = Option<String>, required)]
+    param: Option<&'static str>,
+    /// A name for programs.
+    #[schema(value_type = String, example = "input_too_long")]
+    code: &'static str,
+}
 
 /// An error response.
 #[derive(Debug)]
@@ -59,7 +81,6 @@ impl ApiError {
         }
     }
 
-    /// OpenAI's name for the kind of error.
     fn kind(&self) -> &'static str {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
@@ -77,12 +98,14 @@ impl From<RequestError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({"error": {
-            "message": self.message,
-            "type": self.kind(),
-            "param": self.param,
-            "code": self.code,
-        }});
+        let body = ErrorBody {
+            error: ErrorDetail {
+                r#type: self.kind(),
+                message: self.message,
+                param: self.param,
+                code: self.code,
+            },
+        };
         let mut response = (self.status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after {

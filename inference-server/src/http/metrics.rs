@@ -180,6 +180,8 @@ impl Metrics {
     }
 }
 
+/// Metrics in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "server", responses((status = 200, content_type = "text/plain", body = String)))]
 pub async fn metrics(
     State(app): State<App>,
 ) -> Result<([(header::HeaderName, String); 1], Vec<u8>), StatusCode> {

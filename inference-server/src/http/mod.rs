@@ -1,13 +1,12 @@
 //! HTTP: OpenAI's speech API, health, metrics, and the server that drains.
 
 mod connection;
-mod delivery;
 mod errors;
 mod health;
 mod info;
 pub mod lifecycle;
 mod metrics;
-mod openai;
+mod openapi;
 mod request_id;
 mod router;
 pub mod serve;
@@ -23,20 +22,17 @@ use crate::scheduler::Scheduler;
 use connection::budget::ReceiveBudget;
 use lifecycle::Lifecycle;
 use metrics::Metrics;
-use speech::Rules;
+use speech::request::Rules;
 
 /// State shared by all handlers.
 #[derive(Clone)]
 struct App {
+    config: Arc<ServeConfig>,
     scheduler: Scheduler,
     rules: Arc<Rules>,
-    voices: Arc<Vec<info::ServedVoice>>,
     metrics: Metrics,
     lifecycle: Lifecycle,
-    limits: Limits,
     budget: ReceiveBudget,
-    workers: usize,
-    max_audio_seconds: u64,
     started: std::time::SystemTime,
 }
 

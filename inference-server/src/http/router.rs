@@ -3,50 +3,62 @@
 use std::time::Instant;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
 };
 use http::{HeaderValue, StatusCode, header};
 use tracing::Instrument;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     App, errors, health, info,
     lifecycle::Stage,
     metrics::{self, Metrics},
-    openai, request_id, voices,
+    openapi::{self, Description, Document},
+    request_id, speech, voices,
 };
 
-pub fn router(app: App) -> Router {
-    probes()
-        .route("/v1/audio/speech", post(openai::speech))
-        .route("/v1/audio/voices", get(voices::voices))
-        .route("/v1/models", get(voices::models))
-        .route("/v1/models/{id}", get(voices::one_model))
-        .route("/info", get(info::info))
+/// The API, and the document that describes it.
+///
+/// # Errors
+/// When the document cannot be written as JSON.
+pub fn router(app: App) -> serde_json::Result<Router> {
+    let (router, document) = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(probes())
+        .routes(routes!(speech::speech))
+        .routes(routes!(voices::voices))
+        .routes(routes!(voices::models))
+        .routes(routes!(voices::one_model))
+        .routes(routes!(info::info))
+        .routes(routes!(openapi::openapi))
+        .split_for_parts();
+    Ok(router
+        .layer(Extension(Document::new(&document)?))
         .fallback(errors::no_such_path)
         .method_not_allowed_fallback(errors::no_such_method)
         .layer(middleware::from_fn_with_state(app.clone(), surround))
-        .with_state(app)
+        .with_state(app))
 }
 
 /// For connections beyond the limit: probes and metrics, one request per connection.
 pub fn reserved(app: App) -> Router {
-    probes()
+    let (router, _) = probes().split_for_parts();
+    router
         .fallback(errors::too_many_connections)
         .layer(middleware::map_response(close))
         .layer(middleware::from_fn_with_state(app.clone(), surround))
         .with_state(app)
 }
 
-fn probes() -> Router<App> {
-    Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/startupz", get(health::startup))
-        .route("/metrics", get(metrics::metrics))
+fn probes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::startup))
+        .routes(routes!(metrics::metrics))
 }
 
 async fn close(mut response: Response) -> Response {

@@ -21,24 +21,20 @@ use tokio_util::task::TaskTracker;
 use super::{
     App, Deadlines, Limits,
     connection::{self, budget::ReceiveBudget},
-    info::ServedVoice,
     lifecycle::{Lifecycle, Stage},
     metrics::Metrics,
     router,
-    speech::Rules,
+    speech::request::Rules,
 };
 use crate::{
     audio::Format,
-    engine::session::SessionOptions,
+    engine::SessionOptions,
     scheduler::{
         self, Scheduler,
         worker::{self, StartError},
     },
-    voices::{Voice, VoiceError, VoiceLocation},
+    voices::{Catalogue, Voice, VoiceError, VoiceLocation, catalogue::CatalogueError},
 };
-
-/// Unsent audio at which a request pauses: 12 s at 22,050 Hz. A run may add 14 s to it.
-const REQUEST_BUFFER_BYTES: usize = 512 * 1024;
 
 /// Configuration of `serve`.
 #[derive(Clone, Debug)]
@@ -49,34 +45,12 @@ pub struct ServeConfig {
     pub default_voice: Option<String>,
     /// Response formats that requests may choose.
     pub formats: Vec<Format>,
-    pub workers: usize,
-    pub intra_threads: usize,
-    /// Requests that may wait in addition to those in service.
-    pub queue: usize,
     pub max_input_characters: usize,
-    pub max_audio_seconds: u64,
-    /// Bytes of audio that was not sent yet, of all requests together, at which new requests are rejected.
-    pub max_unsent_bytes: usize,
-    /// Age of its oldest unsent audio at which a request is cut off while that limit is reached.
-    pub slow_reader_timeout: Duration,
-    pub run_timeout: Duration,
+    pub work: scheduler::Limits,
+    pub session: SessionOptions,
+    pub limits: Limits,
     pub drain_delay: Duration,
     pub drain_timeout: Duration,
-    pub limits: Limits,
-}
-
-impl ServeConfig {
-    fn work_limits(&self) -> scheduler::Limits {
-        scheduler::Limits {
-            workers: self.workers,
-            waiting: self.queue,
-            max_audio_seconds: self.max_audio_seconds,
-            request_buffer: REQUEST_BUFFER_BYTES,
-            total_buffer: self.max_unsent_bytes,
-            run_timeout: self.run_timeout,
-            slow_reader: self.slow_reader_timeout,
-        }
-    }
 }
 
 /// Why the server did not start or stopped.
@@ -91,12 +65,12 @@ pub enum ServeError {
     },
     #[error("voice {name}: {error}")]
     Voice { name: String, error: VoiceError },
-    #[error("two voices are named {name}; give each its own name")]
-    SameName { name: String },
-    #[error("the default voice {name:?} is not one of the served voices: {known}")]
-    NoDefault { name: String, known: String },
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
     #[error(transparent)]
     Workers(#[from] StartError),
+    #[error("cannot write the API's document: {0}")]
+    Document(#[from] serde_json::Error),
     #[error("cannot set up the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("cannot install the signal handlers: {0}")]
@@ -107,33 +81,29 @@ pub enum ServeError {
 pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let config = Arc::new(config);
     let voices = read_voices(&config)?;
-    let default_voice = default_voice(&config)?;
     let listener = open_listener(&config.listen)?;
     let lifecycle = Lifecycle::default();
-    let scheduler = Scheduler::new(config.work_limits());
+    let scheduler = Scheduler::new(config.work);
     let metrics = Metrics::new()?;
     let budget = ReceiveBudget::new(config.limits.max_receive_bytes);
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, voices = voices.names(), workers = config.work.workers, queue = config.work.waiting, "listening");
+    }
     let app = App {
+        config: Arc::clone(&config),
         scheduler: scheduler.clone(),
         rules: Arc::new(Rules {
-            voices: voices.iter().map(|voice| voice.name.clone()).collect(),
-            default_voice,
+            voices: voices.clone(),
             formats: config.formats.clone(),
             max_input_characters: config.max_input_characters,
         }),
-        voices: Arc::new(voices.iter().map(ServedVoice::from).collect()),
         metrics: metrics.clone(),
         lifecycle: lifecycle.clone(),
-        limits: config.limits,
         budget: budget.clone(),
-        workers: config.workers,
-        max_audio_seconds: config.max_audio_seconds,
         started: SystemTime::now(),
     };
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, voices = ?app.rules.voices, workers = config.workers, queue = config.queue, "listening");
-    }
 
     let mut loading = tokio::task::spawn_blocking({
         let (scheduler, lifecycle, config) = (scheduler.clone(), lifecycle.clone(), config.clone());
@@ -143,7 +113,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
 
     let connections = TaskTracker::new();
     let desk = Desk {
-        router: router::router(app.clone()),
+        router: router::router(app.clone())?,
         reserved_router: router::reserved(app),
         deadlines: config.limits.deadlines,
         places: Arc::new(Semaphore::new(config.limits.max_connections)),
@@ -293,19 +263,21 @@ async fn next(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 /// Starts the workers; returns once every voice has produced audio.
 fn load(
     scheduler: &Scheduler,
-    voices: &[Voice],
+    voices: &Catalogue,
     config: &ServeConfig,
     metrics: &Metrics,
     lifecycle: &Lifecycle,
 ) -> Result<(), StartError> {
-    for voice in voices {
+    for voice in voices.iter() {
         metrics.set_loaded(&voice.name, false);
     }
-    let options = SessionOptions {
-        intra_threads: config.intra_threads,
-    };
-    worker::start(scheduler, voices, config.workers, options)?;
-    for voice in voices {
+    worker::start(
+        scheduler,
+        voices.iter(),
+        config.work.workers,
+        &config.session,
+    )?;
+    for voice in voices.iter() {
         metrics.set_loaded(&voice.name, true);
     }
     lifecycle.advance(Stage::Ready);
@@ -313,39 +285,15 @@ fn load(
     Ok(())
 }
 
-fn read_voices(config: &ServeConfig) -> Result<Vec<Voice>, ServeError> {
-    let mut voices: Vec<Voice> = Vec::new();
-    for (name, location) in &config.voices {
-        if voices.iter().any(|voice| voice.name == *name) {
-            return Err(ServeError::SameName { name: name.clone() });
-        }
-        let voice = Voice::read(name, location).map_err(|error| ServeError::Voice {
+fn read_voices(config: &ServeConfig) -> Result<Catalogue, ServeError> {
+    let voices = config.voices.iter().map(|(name, location)| {
+        Voice::read(name, location).map_err(|error| ServeError::Voice {
             name: name.clone(),
             error,
-        })?;
-        voices.push(voice);
-    }
-    Ok(voices)
-}
-
-/// The named default, else the first voice.
-fn default_voice(config: &ServeConfig) -> Result<usize, ServeError> {
-    let Some(name) = &config.default_voice else {
-        return Ok(0);
-    };
-    config
-        .voices
-        .iter()
-        .position(|(voice, _)| voice == name)
-        .ok_or_else(|| ServeError::NoDefault {
-            name: name.clone(),
-            known: config
-                .voices
-                .iter()
-                .map(|(voice, _)| voice.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
         })
+    });
+    let voices = voices.collect::<Result<_, _>>()?;
+    Ok(Catalogue::new(voices, config.default_voice.as_deref())?)
 }
 
 /// `:port` listens on IPv6 and IPv4 where IPv6 is available, else on IPv4.

@@ -4,55 +4,109 @@ use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
 };
-use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     App,
-    errors::ApiError,
-    speech::{MODEL_ALIASES, RequestError},
+    errors::{ApiError, ErrorBody},
+    speech::request::{MODEL_ALIASES, RequestError},
 };
 
-/// The voices. OpenAI has no such path; the clients that ask for it read `voices` with `id` and `name`.
-pub async fn voices(State(app): State<App>) -> Json<Value> {
-    let voices: Vec<_> = app
-        .voices
-        .iter()
-        .enumerate()
-        .map(|(index, voice)| {
-            json!({
-                "id": voice.name,
-                "name": voice.name,
-                "object": "voice",
-                "default": index == app.rules.default_voice,
-                "languages": voice.languages,
-                "sample_rate": voice.sample_rate,
-            })
-        })
-        .collect();
-    Json(json!({"object": "list", "voices": voices}))
+/// The served voices.
+#[derive(Serialize, ToSchema)]
+pub struct VoiceList {
+    #[schema(value_type = String, example = "list")]
+    object: &'static str,
+    voices: Vec<ListedVoice>,
 }
 
-/// OpenAI's model names and, since gateways route by model, each voice as a model of its own.
+#[derive(Serialize, ToSchema)]
+struct ListedVoice {
+    id: String,
+    name: String,
+    #[schema(value_type = String, example = "voice")]
+    object: &'static str,
+    /// Whether requests that name no voice get it.
+    default: bool,
+    /// BCP 47.
+    languages: Vec<String>,
+    /// In Hz.
+    sample_rate: u32,
+}
+
+/// Lists the voices. OpenAI has no such path; the clients that ask for it read `voices` with `id` and `name`.
+#[utoipa::path(get, path = "/v1/audio/voices", tag = "audio", responses((status = 200, body = VoiceList)))]
+pub async fn voices(State(app): State<App>) -> Json<VoiceList> {
+    let voices = &app.rules.voices;
+    let listed = voices.iter().map(|voice| ListedVoice {
+        id: voice.name.clone(),
+        name: voice.name.clone(),
+        object: "voice",
+        default: voices.is_default(voice),
+        languages: voice.family.about().languages.clone(),
+        sample_rate: voice.sample_rate(),
+    });
+    Json(VoiceList {
+        object: "list",
+        voices: listed.collect(),
+    })
+}
+
+/// OpenAI's models and, since gateways route by model, each voice as a model of its own.
+#[derive(Serialize, ToSchema)]
+pub struct ModelList {
+    #[schema(value_type = String, example = "list")]
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Model {
+    id: String,
+    #[schema(value_type = String, example = "model")]
+    object: &'static str,
+    /// Seconds since 1970 at which the server started.
+    created: u64,
+    #[schema(value_type = String)]
+    owned_by: &'static str,
+}
+
 fn names(app: &App) -> impl Iterator<Item = &str> {
-    MODEL_ALIASES
-        .into_iter()
-        .chain(app.rules.voices.iter().map(String::as_str))
+    let voices = app.rules.voices.iter().map(|voice| voice.name.as_str());
+    MODEL_ALIASES.into_iter().chain(voices)
 }
 
-fn model(app: &App, id: &str) -> Value {
-    json!({"id": id, "object": "model", "created": app.started_seconds(), "owned_by": "tts-operator"})
+fn model(app: &App, id: &str) -> Model {
+    Model {
+        id: id.to_owned(),
+        object: "model",
+        created: app.started_seconds(),
+        owned_by: "tts-operator",
+    }
 }
 
-pub async fn models(State(app): State<App>) -> Json<Value> {
-    let data: Vec<_> = names(&app).map(|id| model(&app, id)).collect();
-    Json(json!({"object": "list", "data": data}))
+/// Lists the models.
+#[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = 200, body = ModelList)))]
+pub async fn models(State(app): State<App>) -> Json<ModelList> {
+    Json(ModelList {
+        object: "list",
+        data: names(&app).map(|id| model(&app, id)).collect(),
+    })
 }
 
+/// Shows one model.
+#[utoipa::path(
+    get,
+    path = "/v1/models/{id}",
+    tag = "models",
+    params(("id" = String, Path, description = "The name of a model.")),
+    responses((status = 200, body = Model), (status = "4XX", body = ErrorBody)),
+)]
 pub async fn one_model(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Model>, ApiError> {
     let Path(id) = id.map_err(|error| {
         ApiError::invalid("invalid_path", Some("model"), error.body_text())
             .with_status(error.status())
@@ -62,6 +116,5 @@ pub async fn one_model(
     }
     let known = names(&app).collect::<Vec<_>>().join(", ");
     let found = id.chars().take(64).collect();
-    Err(ApiError::from(RequestError::UnknownModel { found, known })
-        .with_status(StatusCode::NOT_FOUND))
+    Err(RequestError::UnknownModel { found, known }.into())
 }

@@ -8,15 +8,12 @@ use std::{path::Path, sync::Arc, sync::mpsc, thread, time::Duration};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    engine::{
-        EngineError,
-        session::{Cancel, SessionOptions},
-    },
-    families::Family,
+    engine::{Cancel, EngineError, SessionOptions},
+    families::LoadError,
     fetch::{self, ClientError, FetchError, FetchedFile, Fetcher, download::hex},
     memory,
     voices::{
-        Speaker, Voice, VoiceError, VoiceLocation, builtin,
+        Voice, VoiceError, VoiceLocation, builtin,
         manifest::{ManifestError, NamedSource, Source},
         source,
     },
@@ -71,12 +68,17 @@ impl InspectError {
                 VoiceError::NoModel { .. }
                 | VoiceError::SeveralModels { .. }
                 | VoiceError::NoConfig { .. } => Reason::InvalidSource,
-                VoiceError::Config(error) if error.is_unsupported() => Reason::UnsupportedVoice,
-                VoiceError::Config(_) | VoiceError::Signature(_) => Reason::InvalidConfig,
-                VoiceError::Family(_) => Reason::UnsupportedVoice,
-                VoiceError::Engine(EngineError::CorruptModel { .. } | EngineError::Run { .. })
-                | VoiceError::BadSpeech(_) => Reason::CorruptModel,
-                VoiceError::Engine(_) | VoiceError::Unreadable { .. } => Reason::Failed,
+                VoiceError::BadSpeech(_) => Reason::CorruptModel,
+                VoiceError::Unreadable { .. } => Reason::Failed,
+                VoiceError::Model(error) => match error {
+                    LoadError::Config(error) if error.is_unsupported() => Reason::UnsupportedVoice,
+                    LoadError::Config(_) | LoadError::Signature(_) => Reason::InvalidConfig,
+                    LoadError::UnknownFamily(_) => Reason::UnsupportedVoice,
+                    LoadError::Engine(
+                        EngineError::CorruptModel { .. } | EngineError::Run { .. },
+                    ) => Reason::CorruptModel,
+                    LoadError::Engine(_) => Reason::Failed,
+                },
             },
         }
     }
@@ -104,15 +106,27 @@ fn wanted(voice: &str, allow_http: bool) -> Result<Wanted, InspectError> {
     Ok(Wanted::Source(NamedSource::parse(voice, allow_http)?))
 }
 
-/// Inspects a voice; see [`wanted`] for what `voice` is.
-pub async fn inspect(
+/// How files are downloaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Download<'a> {
+    /// Needed for voices with files to download only.
+    pub work_folder: Option<&'a Path>,
+    /// CA certificates to trust in addition to the system's.
+    pub ca_pem: Option<&'a str>,
+    pub allow_http: bool,
+    /// Of all files of a voice together.
+    pub max_bytes: u64,
+}
+
+/// Finds a voice, downloading its files if it has any; see [`wanted`] for what `voice` is.
+///
+/// # Errors
+/// When it cannot be found or downloaded, or its configuration is invalid.
+pub async fn find(
     voice: &str,
-    work_folder: Option<&Path>,
-    ca_pem: Option<&str>,
-    allow_http: bool,
-    max_bytes: u64,
-) -> Result<Success, InspectError> {
-    let (location, files) = match wanted(voice, allow_http)? {
+    download: Download<'_>,
+) -> Result<(Voice, Vec<FetchedFile>), InspectError> {
+    let (location, files) = match wanted(voice, download.allow_http)? {
         Wanted::Local(location) => {
             let files = match &location {
                 VoiceLocation::Builtin(name) => builtin_files(name)?,
@@ -123,27 +137,37 @@ pub async fn inspect(
         Wanted::Source(named) => match &named.source {
             Source::Builtin(name) => (VoiceLocation::Builtin(name.clone()), builtin_files(name)?),
             Source::Files(files) => {
-                let folder = work_folder
+                let folder = download
+                    .work_folder
                     .ok_or(InspectError::NoWorkFolder)?
                     .join(&named.name);
-                let client = Fetcher::new(ca_pem, allow_http)?;
-                let fetched = fetch::fetch_voice(&client, files, &folder, max_bytes).await?;
+                let client = Fetcher::new(download.ca_pem, download.allow_http)?;
+                let fetched =
+                    fetch::fetch_voice(&client, files, &folder, download.max_bytes).await?;
                 (VoiceLocation::Folder(folder), fetched)
             }
         },
     };
+    Ok((Voice::read("voice", &location)?, files))
+}
+
+/// Inspects a voice; see [`wanted`] for what `voice` is.
+///
+/// # Errors
+/// When the voice cannot be found or is not usable.
+pub async fn inspect(voice: &str, download: Download<'_>) -> Result<Success, InspectError> {
+    let (voice, files) = find(voice, download).await?;
+    let (kind, about) = (voice.family.kind(), voice.family.about().clone());
     // Loading and synthesis block; nothing else runs on this thread.
-    let voice = Voice::read("voice", &location)?;
-    let family = test_voice(&voice)?;
-    let config = &voice.config;
+    test_voice(voice)?;
     Ok(Success {
         digest: digest(&files),
         size_bytes: files.iter().map(|file| file.size).sum(),
-        family,
-        sample_rate_hz: config.sample_rate,
-        languages: config.languages.clone(),
-        speaker_count: config.speaker_count,
-        speaker_names: config.speaker_names.clone(),
+        family: kind,
+        sample_rate_hz: about.sample_rate,
+        languages: about.languages,
+        speaker_count: about.speaker_count,
+        speaker_names: about.speaker_names,
         files,
         peak_memory_bytes: memory::peak(),
     })
@@ -187,15 +211,14 @@ fn builtin_files(name: &str) -> Result<Vec<FetchedFile>, VoiceError> {
 
 /// Loads a voice and synthesizes test speech, both within the time limit. A thread that exceeds it cannot be stopped while
 /// it loads; it ends with the process.
-fn test_voice(voice: &Voice) -> Result<Family, InspectError> {
+fn test_voice(voice: Voice) -> Result<(), InspectError> {
     let cancel = Arc::new(Cancel::new()?);
     let (sender, receiver) = mpsc::channel();
-    let (voice, thread_cancel) = (voice.clone(), Arc::clone(&cancel));
+    let thread_cancel = Arc::clone(&cancel);
     thread::spawn(move || {
-        let tested = Speaker::load(&voice, SessionOptions { intra_threads: 1 })
-            .and_then(|mut speaker| speaker.prove(&thread_cancel).map(|()| speaker.family()));
+        let loaded = voice.load(&SessionOptions::default(), &thread_cancel);
         // Nobody waits for it after the time limit.
-        let _ = sender.send(tested);
+        let _ = sender.send(loaded.map(drop));
     });
     match receiver.recv_timeout(LONGEST_TEST) {
         Ok(tested) => Ok(tested?),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use crate::text::{TextError, explain};
+use crate::{families::Family, text::TextError};
 
 /// Why nothing was shown.
 #[derive(Debug, thiserror::Error)]
@@ -15,14 +15,14 @@ pub enum ReadingError {
     Json(#[from] serde_json::Error),
 }
 
-/// Prints how each text is read: a JSON object per line, or a table of tokens.
+/// Prints how a voice reads each text: a JSON object per line, or a table of tokens.
 ///
 /// # Errors
 /// When a text has letters that cannot be read, or the output is closed.
-pub fn print(texts: &[String], json: bool) -> Result<(), ReadingError> {
+pub fn print(family: &dyn Family, texts: &[String], json: bool) -> Result<(), ReadingError> {
     let mut out = io::stdout().lock();
     for text in texts {
-        let explained = explain::explain(text)?;
+        let explained = family.explain(text)?;
         if json {
             serde_json::to_writer(&mut out, &explained)?;
             writeln!(out)?;

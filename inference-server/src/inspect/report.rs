@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{families::Family, fetch::FetchedFile};
+use crate::{families::Kind, fetch::FetchedFile};
 
 /// The kubelet truncates a termination message at 4096 bytes, and truncated JSON cannot be parsed.
 const LONGEST: usize = 4000;
@@ -27,7 +27,7 @@ pub enum Reason {
 pub struct Success {
     pub digest: String,
     pub size_bytes: u64,
-    pub family: Family,
+    pub family: Kind,
     pub sample_rate_hz: u32,
     pub languages: Vec<String>,
     pub speaker_count: u32,
@@ -130,7 +130,7 @@ mod tests {
         let success = Success {
             digest: format!("sha256:{}", "a".repeat(64)),
             size_bytes: 1,
-            family: Family::Piper,
+            family: Kind::Piper,
             sample_rate_hz: 22_050,
             languages: vec!["en-US".to_owned()],
             speaker_count: 904,

@@ -1,30 +1,30 @@
 //! Audio that was synthesized and not sent yet.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::sync::Arc;
+
+use super::{
+    job::{Ahead, Amount, Client},
+    queue::Queue,
 };
 
-use super::{Job, queue::Queue};
-
-/// Counts a run's audio as unsent until it is dropped; the request may then go on.
+/// Counts audio as unsent until it is dropped; the request may then go on.
 #[derive(Debug)]
 pub struct Buffered {
     queue: Arc<Queue>,
     id: u64,
-    unsent: Arc<AtomicUsize>,
-    bytes: usize,
+    ahead: Arc<Ahead>,
+    amount: Amount,
 }
 
 impl Buffered {
-    pub(super) fn new(queue: &Arc<Queue>, job: &Job, bytes: usize) -> Self {
-        job.unsent.fetch_add(bytes, Ordering::AcqRel);
-        queue.buffer(job.id, bytes);
+    pub(super) fn new(queue: &Arc<Queue>, client: &Client, amount: Amount) -> Self {
+        client.ahead.add(amount);
+        queue.buffer(client.id, amount.bytes);
         Self {
             queue: Arc::clone(queue),
-            id: job.id,
-            unsent: Arc::clone(&job.unsent),
-            bytes,
+            id: client.id,
+            ahead: Arc::clone(&client.ahead),
+            amount,
         }
     }
 }
@@ -32,7 +32,7 @@ impl Buffered {
 impl Drop for Buffered {
     fn drop(&mut self) {
         // Before the queue is told: a job that pauses now sees that there is room.
-        self.unsent.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.queue.sent(self.id, self.bytes);
+        self.ahead.remove(self.amount);
+        self.queue.sent(self.id, self.amount.bytes);
     }
 }

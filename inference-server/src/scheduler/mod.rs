@@ -7,13 +7,19 @@
 //! requests are rejected and the slowest readers are cut off. A cancelled request leaves the queue at once.
 
 mod buffer;
+mod job;
+mod policy;
 mod queue;
+mod response;
+mod turn;
 pub mod worker;
 
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,11 +27,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    audio::{EncodeError, Encoder, Format},
-    engine::{EngineError, session::Cancel},
-    text::{Run, TextError},
+    audio::{EncodeError, Format},
+    engine::EngineError,
+    text::TextError,
+    voices::{Voice, VoiceError},
 };
 pub use buffer::Buffered;
+use job::Job;
 use queue::Queue;
 
 /// What is limited.
@@ -39,6 +47,8 @@ pub struct Limits {
     pub max_audio_seconds: u64,
     /// Bytes of unsent audio at which a request pauses.
     pub request_buffer: usize,
+    /// Duration of unsent audio at which a request pauses.
+    pub request_ahead: Duration,
     /// Bytes of unsent audio of all requests at which new ones are rejected.
     pub total_buffer: usize,
     /// Time after which a run is cancelled.
@@ -50,13 +60,10 @@ pub struct Limits {
 /// What is to be spoken, and how it is encoded.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// Number of the voice.
-    pub voice: usize,
+    pub voice: Arc<Voice>,
     pub text: String,
     pub speed: f32,
     pub format: Format,
-    /// Of the voice, in Hz.
-    pub voice_rate: u32,
     /// Of the response, in Hz.
     pub sample_rate: u32,
 }
@@ -119,58 +126,10 @@ pub enum JobError {
     TooLong { limit: u64 },
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Voice(#[from] VoiceError),
     #[error("the audio could not be encoded: {0}")]
     Encode(#[from] EncodeError),
-}
-
-/// What remains of a request's work.
-#[derive(Debug)]
-enum Work {
-    /// The text was not read yet.
-    Text(String),
-    /// Runs still to be synthesized.
-    Runs(VecDeque<Run>),
-}
-
-/// A request's work, as stored in the queue.
-#[derive(Debug)]
-struct Job {
-    id: u64,
-    /// Number of its turn in service; 0 before the first.
-    turn: u64,
-    voice: usize,
-    work: Work,
-    speed: f32,
-    output: Output,
-    cancel: Arc<Cancel>,
-    reply: mpsc::UnboundedSender<Result<Update, JobError>>,
-    /// Bytes of audio that were not sent yet.
-    unsent: Arc<AtomicUsize>,
-    queued_at: Instant,
-    /// Time before its service began; `None` until then.
-    queue_wait: Option<Duration>,
-}
-
-/// What becomes of a request's samples.
-#[derive(Debug)]
-struct Output {
-    format: Format,
-    voice_rate: u32,
-    sample_rate: u32,
-    /// Made when the service begins.
-    encoder: Option<Encoder>,
-    /// Whether the audio comes in one piece.
-    whole: bool,
-    /// Whether a sentence ended with the run before; `None` for the first.
-    last_ended_sentence: Option<bool>,
-    /// Samples at the voice's rate so far, gaps included.
-    samples: u64,
-}
-
-impl Job {
-    fn is_done(&self) -> bool {
-        matches!(&self.work, Work::Runs(runs) if runs.is_empty())
-    }
 }
 
 /// Why a request was not admitted.
@@ -183,8 +142,6 @@ pub enum SchedulerError {
     },
     #[error("{bytes} bytes of audio wait for clients that read slowly; retry in {} ms", retry_after.as_millis())]
     BufferFull { bytes: usize, retry_after: Duration },
-    #[error(transparent)]
-    Engine(#[from] EngineError),
 }
 
 /// Admits requests to the queue.
@@ -214,33 +171,15 @@ impl Scheduler {
     /// # Errors
     /// When all places are taken, or too much audio is unsent.
     pub fn submit(&self, order: Order) -> Result<Ticket, SchedulerError> {
-        let cancel = Arc::new(Cancel::new()?);
         let (reply, updates) = mpsc::unbounded_channel();
+        let left = Arc::new(AtomicBool::new(false));
         let evicted = CancellationToken::new();
-        let id = self.queue.admit(&evicted, |id| Job {
-            id,
-            turn: 0,
-            voice: order.voice,
-            work: Work::Text(order.text),
-            speed: order.speed,
-            output: Output {
-                format: order.format,
-                voice_rate: order.voice_rate,
-                sample_rate: order.sample_rate,
-                encoder: None,
-                whole: false,
-                last_ended_sentence: None,
-                samples: 0,
-            },
-            cancel: Arc::clone(&cancel),
-            reply,
-            unsent: Arc::default(),
-            queued_at: Instant::now(),
-            queue_wait: None,
-        })?;
+        let id = self
+            .queue
+            .admit(&evicted, |id| Job::new(id, order, Arc::clone(&left), reply))?;
         Ok(Ticket {
             id,
-            cancel,
+            left,
             queue: Arc::clone(&self.queue),
             updates,
             evicted,
@@ -292,7 +231,7 @@ impl Scheduler {
 #[derive(Debug)]
 pub struct Ticket {
     id: u64,
-    cancel: Arc<Cancel>,
+    left: Arc<AtomicBool>,
     queue: Arc<Queue>,
     updates: mpsc::UnboundedReceiver<Result<Update, JobError>>,
     evicted: CancellationToken,
@@ -312,7 +251,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.cancel.cancel();
+        self.left.store(true, Ordering::Release);
         self.queue.leave(self.id);
     }
 }
@@ -322,234 +261,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An order of a text, for tests.
 #[cfg(test)]
-fn order(text: String) -> Order {
-    Order {
-        voice: 0,
-        text,
-        speed: 1.0,
-        format: Format::Pcm,
-        voice_rate: 16_000,
-        sample_rate: 16_000,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RUN_BYTES: usize = 1000;
-
-    fn limits() -> Limits {
-        Limits {
-            workers: 1,
-            waiting: 2,
-            max_audio_seconds: 60,
-            request_buffer: 2 * RUN_BYTES,
-            total_buffer: 10 * RUN_BYTES,
-            run_timeout: Duration::from_mins(2),
-            slow_reader: Duration::ZERO,
-        }
-    }
-
-    fn scheduler(limits: Limits) -> Scheduler {
-        crate::engine::test_library();
-        Scheduler::new(limits)
-    }
-
-    fn submit(scheduler: &Scheduler, runs: usize) -> Result<Ticket, SchedulerError> {
-        scheduler.submit(order("x".repeat(runs)))
-    }
-
-    /// Does what a worker does in one turn, without a model: a text has a run per character.
-    fn turn(scheduler: &Scheduler) -> u64 {
-        let mut job = scheduler.queue.pop().unwrap();
-        let id = job.id;
-        if let Work::Text(text) = &job.work {
-            let run = Run {
-                symbols: Vec::new(),
-                ends_sentence: true,
-            };
-            job.work = Work::Runs(vec![run; text.len()].into());
-        }
-        let Work::Runs(runs) = &mut job.work else {
-            unreachable!();
-        };
-        runs.pop_front();
-        let audio = Audio {
-            bytes: Bytes::from(vec![0; RUN_BYTES]),
-            buffered: Buffered::new(&scheduler.queue, &job, RUN_BYTES),
-        };
-        job.queue_wait.get_or_insert_default();
-        job.reply.send(Ok(Update::Audio(audio))).unwrap();
-        scheduler.queue.put_back(job);
-        id
-    }
-
-    async fn audio(ticket: &mut Ticket) -> Audio {
-        match ticket.next().await.unwrap().unwrap() {
-            Update::Audio(audio) => audio,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_queue_rejects_at_its_limit_and_says_when_to_retry() {
-        let scheduler = scheduler(limits());
-        let tickets: Vec<_> = (0..3).map(|_| submit(&scheduler, 1).unwrap()).collect();
-        assert_eq!(scheduler.in_flight(), 3);
-        let Err(SchedulerError::QueueFull { retry_after, .. }) = submit(&scheduler, 1) else {
-            panic!("a fourth request was admitted");
-        };
-        assert!(retry_after >= Duration::from_millis(100), "{retry_after:?}");
-        drop(tickets);
-        assert_eq!((scheduler.in_flight(), scheduler.waiting()), (0, 0));
-        assert!(submit(&scheduler, 1).is_ok());
-    }
-
-    #[test]
-    fn a_cancelled_request_leaves_the_queue() {
-        let scheduler = scheduler(limits());
-        let first = submit(&scheduler, 1).unwrap();
-        let second = submit(&scheduler, 1).unwrap();
-        let cancel = Arc::clone(&first.cancel);
-        drop(first);
-        assert!(cancel.is_cancelled());
-        assert_eq!(scheduler.waiting(), 1);
-        assert_eq!(scheduler.queue.pop().unwrap().id, second.id);
-    }
-
-    #[test]
-    fn workers_take_turns_between_a_long_and_a_short_request() {
-        let scheduler = scheduler(Limits {
-            request_buffer: usize::MAX,
-            ..limits()
-        });
-        let long = submit(&scheduler, 3).unwrap();
-        let short = submit(&scheduler, 1).unwrap();
-        let order: Vec<_> = (0..4).map(|_| turn(&scheduler)).collect();
-        assert_eq!(order, [long.id, short.id, long.id, long.id]);
-    }
-
-    #[tokio::test]
-    async fn a_request_pauses_at_its_limit_and_goes_on_ahead_of_new_ones() {
-        let scheduler = scheduler(limits());
-        let mut slow = submit(&scheduler, 4).unwrap();
-        assert_eq!([turn(&scheduler), turn(&scheduler)], [slow.id, slow.id]);
-        // Paused, it takes no place.
-        assert_eq!((scheduler.in_flight(), scheduler.delivering()), (0, 1));
-        let others: Vec<_> = (0..3).map(|_| submit(&scheduler, 1).unwrap()).collect();
-        let spoken = audio(&mut slow).await;
-        // Taken by the connection is not sent yet.
-        assert_eq!(scheduler.delivering(), 1);
-        drop(spoken);
-        assert_eq!(scheduler.delivering(), 0);
-        assert_eq!(turn(&scheduler), slow.id);
-        assert_eq!(turn(&scheduler), others[0].id);
-        // Paused again, it can still be cancelled.
-        drop(slow);
-        drop(others);
-        assert_eq!((scheduler.in_flight(), scheduler.delivering()), (0, 0));
-        assert_eq!(scheduler.unsent_bytes(), 0);
-    }
-
-    #[tokio::test]
-    async fn at_the_common_limit_new_requests_are_rejected_until_clients_read() {
-        let scheduler = scheduler(limits());
-        let mut readers: Vec<_> = (0..5)
-            .map(|_| {
-                let ticket = submit(&scheduler, 2).unwrap();
-                turn(&scheduler);
-                turn(&scheduler);
-                ticket
-            })
-            .collect();
-        assert_eq!(scheduler.unsent_bytes(), 10 * RUN_BYTES);
-        let Err(SchedulerError::BufferFull { bytes, .. }) = submit(&scheduler, 1) else {
-            panic!("a request was admitted beyond the limit");
-        };
-        assert_eq!(bytes, 10 * RUN_BYTES);
-        drop(audio(&mut readers[0]).await);
-        assert!(submit(&scheduler, 1).is_ok());
-    }
-
-    #[tokio::test]
-    async fn at_the_common_limit_the_slowest_readers_are_cut_off() {
-        let slow_reader = Duration::from_millis(50);
-        let scheduler = scheduler(Limits {
-            slow_reader,
-            total_buffer: 2 * RUN_BYTES,
-            ..limits()
-        });
-        let slow = submit(&scheduler, 1).unwrap();
-        turn(&scheduler);
-        let old = Instant::now() + slow_reader;
-        assert!(
-            submit(&scheduler, 1).is_ok(),
-            "below the limit nobody is cut"
-        );
-        while Instant::now() < old {
-            std::thread::yield_now();
-        }
-        let quick = submit(&scheduler, 1).unwrap();
-        turn(&scheduler);
-        assert!(submit(&scheduler, 1).is_err());
-        assert!(slow.evicted().is_cancelled());
-        assert!(!quick.evicted().is_cancelled());
-    }
-
-    /// Another worker may take a job again before the first one has cleaned up behind it.
-    #[test]
-    fn the_end_of_a_turn_does_not_end_the_next_one() {
-        let scheduler = scheduler(limits());
-        let _ticket = submit(&scheduler, 2).unwrap();
-        let job = scheduler.queue.pop().unwrap();
-        let first = job.turn;
-        scheduler.queue.put_back(job);
-        let second = scheduler.queue.pop().unwrap().turn;
-        scheduler.queue.end(first);
-        assert_eq!(scheduler.in_flight(), 1);
-        scheduler.queue.end(second);
-        assert_eq!(scheduler.in_flight(), 0);
-    }
-
-    #[test]
-    fn an_overdue_run_is_cancelled() {
-        let overdue = |run_timeout| {
-            let scheduler = scheduler(Limits {
-                run_timeout,
-                ..limits()
-            });
-            let ticket = submit(&scheduler, 1).unwrap();
-            let _job = scheduler.queue.pop().unwrap();
-            scheduler.cancel_overdue();
-            (ticket.cancel.is_cancelled(), scheduler.lost_workers())
-        };
-        assert_eq!(overdue(Duration::ZERO), (true, 0));
-        assert_eq!(overdue(Duration::from_mins(2)), (false, 0));
-    }
-
-    #[test]
-    fn retry_after_follows_the_work_ahead() {
-        let limits = Limits {
-            waiting: 1,
-            ..limits()
-        };
-        let retry_after = |characters: usize| {
-            let scheduler = scheduler(limits);
-            scheduler.queue.measured(100, Duration::from_secs(1));
-            let text = "x".repeat(characters);
-            let _tickets = [
-                scheduler.submit(order(text.clone())).unwrap(),
-                scheduler.submit(order(text)).unwrap(),
-            ];
-            match submit(&scheduler, 1) {
-                Err(SchedulerError::QueueFull { retry_after, .. }) => retry_after,
-                other => panic!("{other:?}"),
-            }
-        };
-        let (short, long) = (retry_after(200), retry_after(2000));
-        assert!(long > 9 * short && long < 11 * short, "{short:?} {long:?}");
-    }
-}
+mod tests;

@@ -2,21 +2,18 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Limits, SchedulerError, Work, lock};
-use crate::engine::session::Cancel;
+use super::{
+    Job, Limits, SchedulerError, lock,
+    policy::{self, Entry},
+};
+use crate::engine::Cancel;
 
-/// Assumed service time per symbol before any is measured: long, so that the first Retry-After is not too short.
-const FIRST_GUESS_SECONDS_PER_SYMBOL: f64 = 0.001;
-/// Assumed symbols per character of a text before any is read; English has about this many.
-const FIRST_GUESS_SYMBOLS_PER_CHARACTER: f64 = 1.0;
-/// Weight of the newest measurement in the moving averages.
-const NEWEST: f64 = 0.1;
 /// A run that was cancelled for its time limit and did not end within this time does not end.
 const LONGEST_CANCELLATION: Duration = Duration::from_secs(30);
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
@@ -37,7 +34,7 @@ struct State {
     jobs: VecDeque<Job>,
     /// Jobs at their limit of unsent audio.
     paused: Vec<Job>,
-    /// Jobs in service, by the number of the turn.
+    /// Turns in service, by number.
     in_service: HashMap<u64, InService>,
     /// Number of turns so far.
     turns: u64,
@@ -47,22 +44,33 @@ struct State {
     closed: bool,
     restarting_workers: usize,
     lost_workers: usize,
-    seconds_per_symbol: f64,
-    symbols_per_character: f64,
 }
 
-/// A job in service.
+/// Jobs of which a worker speaks a chunk each.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub number: u64,
+    pub jobs: Vec<Job>,
+    pub cancel: Arc<Cancel>,
+}
+
+/// A turn in service.
 #[derive(Debug)]
 struct InService {
     since: Instant,
-    /// Estimated service time of all that remains, in seconds.
+    /// The requests whose clients are there.
+    clients: Vec<u64>,
+    /// Number of requests.
+    requests: usize,
+    /// Estimated service time of all that remains of them, in seconds.
     seconds: f64,
     cancel: Arc<Cancel>,
 }
 
 impl State {
     fn work(&self) -> usize {
-        self.jobs.len() + self.in_service.len()
+        let in_service = self.in_service.values().map(|turn| turn.requests);
+        self.jobs.len() + in_service.sum::<usize>()
     }
 
     fn waiting(&self) -> usize {
@@ -70,16 +78,6 @@ impl State {
             .iter()
             .filter(|job| job.queue_wait.is_none())
             .count()
-    }
-
-    /// Estimated service time of a job, in seconds.
-    fn seconds(&self, job: &Job) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let symbols = match &job.work {
-            Work::Text(text) => text.chars().count() as f64 * self.symbols_per_character,
-            Work::Runs(runs) => runs.iter().map(|run| run.symbols.len()).sum::<usize>() as f64,
-        };
-        symbols * self.seconds_per_symbol
     }
 }
 
@@ -104,8 +102,6 @@ impl Queue {
                 closed: false,
                 restarting_workers: 0,
                 lost_workers: 0,
-                seconds_per_symbol: FIRST_GUESS_SECONDS_PER_SYMBOL,
-                symbols_per_character: FIRST_GUESS_SYMBOLS_PER_CHARACTER,
             }),
             arrived: Condvar::new(),
             limits: Limits {
@@ -136,7 +132,7 @@ impl Queue {
                 evicted: evicted.clone(),
             },
         );
-        state.jobs.push_back(job(id));
+        policy::enter(&mut state.jobs, job(id), Entry::New);
         drop(state);
         self.arrived.notify_one();
         Ok(id)
@@ -174,25 +170,27 @@ impl Queue {
         }
     }
 
-    /// Takes a job back after a turn: to the end of the queue, or paused if too much of its audio is unsent. A job that is
-    /// done or cancelled is dropped.
-    pub(super) fn put_back(&self, job: Job) {
+    /// Takes jobs back after a turn: to the queue, or paused if too much of their audio is unsent. Jobs that are done, or whose
+    /// client has left, are dropped.
+    pub(super) fn finish(&self, turn: u64, jobs: impl IntoIterator<Item = (Job, Entry)>) {
         let mut state = lock(&self.state);
-        state.in_service.remove(&job.turn);
-        // Under the lock: a dropped ticket cancels first and then looks for its job here.
-        if job.is_done() || job.cancel.is_cancelled() {
-            return;
+        state.in_service.remove(&turn);
+        for (job, entry) in jobs {
+            // Under the lock: a dropped ticket says so first and then looks for its job here.
+            if job.is_done() || job.client.has_left() {
+                continue;
+            }
+            if job.client.ahead.is_at_limit(&self.limits) {
+                state.paused.push(job);
+            } else {
+                policy::enter(&mut state.jobs, job, entry);
+            }
         }
-        if job.unsent.load(Ordering::Acquire) >= self.limits.request_buffer {
-            state.paused.push(job);
-            return;
-        }
-        state.jobs.push_back(job);
         drop(state);
-        self.arrived.notify_one();
+        self.arrived.notify_all();
     }
 
-    /// A turn is over, whether its job came back or not.
+    /// A turn is over, whether its jobs came back or not.
     pub(super) fn end(&self, turn: u64) {
         lock(&self.state).in_service.remove(&turn);
     }
@@ -213,40 +211,47 @@ impl Queue {
         if let Some(request) = state.requests.get_mut(&id) {
             request.unsent_since.pop_front();
         }
-        let Some(place) = state.paused.iter().position(|job| {
-            job.id == id && job.unsent.load(Ordering::Acquire) < self.limits.request_buffer
-        }) else {
+        let resumes =
+            |job: &Job| job.client.id == id && !job.client.ahead.is_at_limit(&self.limits);
+        let Some(place) = state.paused.iter().position(resumes) else {
             return;
         };
         let job = state.paused.swap_remove(place);
-        state.jobs.push_front(job);
+        policy::enter(&mut state.jobs, job, Entry::Resumed);
         drop(state);
         self.arrived.notify_one();
     }
 
     /// Expected time until the work ahead is done, all workers sharing it.
     fn retry_after(&self, state: &State) -> Duration {
-        let waiting: f64 = state.jobs.iter().map(|job| state.seconds(job)).sum();
-        let in_service: f64 = state.in_service.values().map(|job| job.seconds).sum();
+        let waiting: f64 = state.jobs.iter().map(Job::service_seconds).sum();
+        let in_service: f64 = state.in_service.values().map(|turn| turn.seconds).sum();
         #[expect(clippy::cast_precision_loss, reason = "a few workers")]
         let seconds = (waiting + in_service) / self.limits.workers as f64;
         Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_RETRY.as_secs_f64())).max(SHORTEST_RETRY)
     }
 
-    /// Waits for the next job; `None` once the queue is closed and empty.
-    pub(super) fn pop(&self) -> Option<Job> {
+    /// Waits for the next jobs; `None` once the queue is closed and empty. `cancel` stops the run that serves them.
+    pub(super) fn take(&self, cancel: &Arc<Cancel>) -> Option<Turn> {
         let mut state = lock(&self.state);
         loop {
-            if let Some(mut job) = state.jobs.pop_front() {
+            let jobs = policy::next(&mut state.jobs);
+            if !jobs.is_empty() {
                 state.turns += 1;
-                job.turn = state.turns;
+                let number = state.turns;
                 let in_service = InService {
                     since: Instant::now(),
-                    seconds: state.seconds(&job),
-                    cancel: Arc::clone(&job.cancel),
+                    clients: jobs.iter().map(|job| job.client.id).collect(),
+                    requests: jobs.len(),
+                    seconds: jobs.iter().map(Job::service_seconds).sum(),
+                    cancel: Arc::clone(cancel),
                 };
-                state.in_service.insert(job.turn, in_service);
-                return Some(job);
+                state.in_service.insert(number, in_service);
+                return Some(Turn {
+                    number,
+                    jobs,
+                    cancel: Arc::clone(cancel),
+                });
             }
             if state.closed {
                 return None;
@@ -258,34 +263,19 @@ impl Queue {
         }
     }
 
-    /// Removes a request and its job, if that waits or is paused.
+    /// Removes a request and its job, if that waits or is paused; stops its run, unless it shares that with others.
     pub(super) fn leave(&self, id: u64) {
         let mut state = lock(&self.state);
         state.requests.remove(&id);
-        state.jobs.retain(|job| job.id != id);
-        state.paused.retain(|job| job.id != id);
-    }
-
-    /// Records the duration of a run, for the Retry-After of rejected requests.
-    pub(super) fn measured(&self, symbols: usize, service: Duration) {
-        if symbols == 0 {
-            return;
+        state.jobs.retain(|job| job.client.id != id);
+        state.paused.retain(|job| job.client.id != id);
+        for turn in state.in_service.values_mut() {
+            let before = turn.clients.len();
+            turn.clients.retain(|client| *client != id);
+            if turn.clients.is_empty() && before > 0 {
+                turn.cancel.cancel();
+            }
         }
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let seconds = service.as_secs_f64() / symbols as f64;
-        let average = &mut lock(&self.state).seconds_per_symbol;
-        *average += NEWEST * (seconds - *average);
-    }
-
-    /// Records the length of a text, as above.
-    pub(super) fn read(&self, characters: usize, symbols: usize) {
-        if characters == 0 {
-            return;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let ratio = symbols as f64 / characters as f64;
-        let average = &mut lock(&self.state).symbols_per_character;
-        *average += NEWEST * (ratio - *average);
     }
 
     pub(super) fn restart_worker(&self) {
@@ -310,15 +300,15 @@ impl Queue {
         let stuck = state
             .in_service
             .values()
-            .filter(|job| job.since.elapsed() > self.limits.run_timeout + LONGEST_CANCELLATION);
+            .filter(|turn| turn.since.elapsed() > self.limits.run_timeout + LONGEST_CANCELLATION);
         state.lost_workers + stuck.count()
     }
 
     pub(super) fn cancel_overdue(&self) {
-        for job in lock(&self.state).in_service.values() {
-            if job.since.elapsed() > self.limits.run_timeout && !job.cancel.is_cancelled() {
+        for turn in lock(&self.state).in_service.values() {
+            if turn.since.elapsed() > self.limits.run_timeout && !turn.cancel.is_cancelled() {
                 tracing::error!(limit = ?self.limits.run_timeout, "a run exceeds its time limit: cancelled");
-                job.cancel.cancel();
+                turn.cancel.cancel();
             }
         }
     }

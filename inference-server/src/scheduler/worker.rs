@@ -1,26 +1,20 @@
 //! Workers: threads that own one session per voice.
 
 use std::{
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::{Arc, Weak, mpsc},
     thread,
-    time::Instant,
 };
-
-use bytes::Bytes;
 
 use super::{
-    Audio, Buffered, Job, JobError, ReadText, RunReport, Scheduler, Update, Work, queue::Queue,
+    Scheduler,
+    queue::{Queue, Turn},
+    turn,
 };
 use crate::{
-    audio::{Encoder, join},
-    engine::{
-        EngineError,
-        session::{Cancel, SessionOptions},
-    },
-    text::{self, Run},
-    voices::{Speaker, Voice, VoiceError},
+    engine::{Cancel, EngineError, SessionOptions},
+    families::Runner,
+    voices::{Voice, VoiceError},
 };
 
 /// Why the workers did not start.
@@ -35,29 +29,33 @@ pub enum StartError {
 }
 
 /// Starts the workers and waits until each has loaded every voice and produced audio with it.
-pub fn start(
+///
+/// # Errors
+/// When a thread cannot be started, or a voice cannot be loaded.
+pub fn start<'a>(
     scheduler: &Scheduler,
-    voices: &[Voice],
+    voices: impl IntoIterator<Item = &'a Arc<Voice>>,
     workers: usize,
-    options: SessionOptions,
+    options: &SessionOptions,
 ) -> Result<(), StartError> {
     let (loaded_sender, loaded_receiver) = mpsc::channel();
+    let voices: Vec<_> = voices.into_iter().map(Arc::downgrade).collect();
     for number in 0..workers.max(1) {
         let queue = Arc::clone(&scheduler.queue);
-        let voices = voices.to_vec();
+        let (voices, options) = (voices.clone(), options.clone());
         let loaded_sender = loaded_sender.clone();
         thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
-                let load = || load(&voices, options);
+                let load = || Sessions::load(&voices, &options);
                 let (first, result) = match load() {
-                    Ok(speakers) => (Some(speakers), Ok(())),
+                    Ok(sessions) => (Some(sessions), Ok(())),
                     Err(error) => (None, Err(error)),
                 };
                 let told = loaded_sender.send(result).is_ok();
                 drop(loaded_sender);
-                if let Some(speakers) = first.filter(|_| told) {
-                    work(&queue, speakers, load, serve);
+                if let Some(sessions) = first.filter(|_| told) {
+                    work(&queue, sessions, load, turn::serve);
                 }
             })
             .map_err(StartError::Thread)?;
@@ -69,30 +67,35 @@ pub fn start(
     Ok(())
 }
 
-/// Serves jobs until the queue is closed. After a panic the sessions are made anew; if that fails, the worker is lost.
+/// Serves turns until the queue is closed. After a panic the sessions are made anew; if that fails, the worker is lost.
 fn work<S>(
     queue: &Arc<Queue>,
     first: S,
     load: impl Fn() -> Result<S, StartError>,
-    serve: impl Fn(&mut S, Job, &Arc<Queue>),
+    serve: impl Fn(&mut S, Turn, &Arc<Queue>),
 ) {
-    let mut speakers = first;
+    let mut sessions = first;
     loop {
-        let served = catch_unwind(AssertUnwindSafe(|| {
-            while let Some(job) = queue.pop() {
-                serve(&mut speakers, job, queue);
+        let served = catch_unwind(AssertUnwindSafe(|| -> Result<(), EngineError> {
+            // One per turn: ONNX Runtime never resets the flag.
+            while let Some(turn) = queue.take(&Arc::new(Cancel::new()?)) {
+                serve(&mut sessions, turn, queue);
             }
+            Ok(())
         }));
-        if served.is_ok() {
-            return;
+        match served {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a worker cannot go on: loading its voices again");
+            }
+            Err(_) => tracing::error!("a worker stopped unexpectedly: loading its voices again"),
         }
         queue.restart_worker();
-        tracing::error!("a worker stopped unexpectedly: loading its voices again");
         let loaded = catch_unwind(AssertUnwindSafe(&load));
         let loaded = loaded.unwrap_or(Err(StartError::Lost));
         queue.restarted_worker(loaded.is_ok());
         match loaded {
-            Ok(fresh) => speakers = fresh,
+            Ok(fresh) => sessions = fresh,
             Err(error) => {
                 tracing::error!(%error, "the worker cannot be restarted");
                 return;
@@ -101,215 +104,60 @@ fn work<S>(
     }
 }
 
-fn load(voices: &[Voice], options: SessionOptions) -> Result<Vec<Speaker>, StartError> {
-    voices
-        .iter()
-        .map(|voice| {
-            let failed = |error| StartError::Voice {
+/// The sessions of one worker.
+pub(super) struct Sessions {
+    options: SessionOptions,
+    loaded: Vec<(Weak<Voice>, Box<dyn Runner>)>,
+}
+
+impl Sessions {
+    pub(super) fn load(
+        voices: &[Weak<Voice>],
+        options: &SessionOptions,
+    ) -> Result<Self, StartError> {
+        let mut sessions = Self {
+            options: options.clone(),
+            loaded: Vec::new(),
+        };
+        for voice in voices.iter().filter_map(Weak::upgrade) {
+            sessions.of(&voice).map_err(|error| StartError::Voice {
                 name: voice.name.clone(),
                 error,
-            };
-            let mut speaker = Speaker::load(voice, options).map_err(failed)?;
-            let cancel = Cancel::new().map_err(|error| failed(error.into()))?;
-            speaker.prove(&cancel).map_err(failed)?;
-            Ok(speaker)
-        })
-        .collect()
-}
-
-/// A job in service; its place is given back even if its run panics.
-struct InService<'a> {
-    queue: &'a Queue,
-    turn: u64,
-}
-
-impl Drop for InService<'_> {
-    fn drop(&mut self) {
-        self.queue.end(self.turn);
-    }
-}
-
-/// Why a job does not go on.
-enum Stop {
-    /// The client is told.
-    Failed(JobError),
-    /// There is no client any more.
-    Left,
-}
-
-impl<E: Into<JobError>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// Serves a job for one turn and requeues it; drops it if it failed or was cancelled.
-#[expect(clippy::ptr_arg, reason = "what `load` returns")]
-fn serve(speakers: &mut Vec<Speaker>, mut job: Job, queue: &Arc<Queue>) {
-    let _in_service = InService {
-        queue,
-        turn: job.turn,
-    };
-    match turn(speakers, &mut job, queue) {
-        Ok(()) => queue.put_back(job),
-        // It may have left meanwhile.
-        Err(Stop::Failed(error)) => drop(job.reply.send(Err(error))),
-        Err(Stop::Left) => {}
-    }
-}
-
-/// Reads a job's text if that was not done yet, and synthesizes, encodes and sends its next run.
-fn turn(speakers: &mut [Speaker], job: &mut Job, queue: &Arc<Queue>) -> Result<(), Stop> {
-    let queue_wait = *job
-        .queue_wait
-        .get_or_insert_with(|| job.queued_at.elapsed());
-    if job.cancel.is_cancelled() {
-        return Err(Stop::Left);
-    }
-    if let Work::Text(text) = &job.work {
-        let (runs, update) = read(text, job.speed, queue)?;
-        job.output.whole = update.whole;
-        job.work = Work::Runs(runs);
-        send(job, Update::Read(update))?;
-    }
-    let Work::Runs(runs) = &mut job.work else {
-        return Err(Stop::Left);
-    };
-    let Some(run) = runs.pop_front() else {
-        return Err(Stop::Left);
-    };
-    let last = runs.is_empty();
-    // The index of the voice comes from the same list as the speakers.
-    let speaker = speakers
-        .get_mut(job.voice)
-        .ok_or(JobError::Engine(EngineError::Run {
-            message: format!("there is no voice {}", job.voice),
-        }))?;
-    let limit = queue.limits().run_timeout;
-    let started = Instant::now();
-    let spoken = speaker.speak(&run.symbols, job.speed, &job.cancel);
-    let synthesis = started.elapsed();
-    let samples = spoken.map_err(|error| match error {
-        EngineError::Cancelled if synthesis >= limit => EngineError::TooSlow { limit },
-        other => other,
-    })?;
-    queue.measured(run.symbols.len(), synthesis);
-
-    let started = Instant::now();
-    let clipped = encode(job, &samples, last, queue)?;
-    job.output.last_ended_sentence = Some(run.ends_sentence);
-    #[expect(clippy::cast_precision_loss, reason = "minutes of samples")]
-    let audio_seconds = samples.len() as f64 / f64::from(job.output.voice_rate);
-    let report = RunReport {
-        audio_seconds,
-        queue_wait,
-        synthesis,
-        encoding: started.elapsed(),
-        clipped,
-    };
-    send(job, Update::Run(report))?;
-    if last {
-        send(job, Update::Done)?;
-    }
-    Ok(())
-}
-
-/// Encodes a run's samples after the gap that precedes them, and sends what comes out; the number of samples that were
-/// clipped.
-fn encode(job: &mut Job, samples: &[f32], last: bool, queue: &Arc<Queue>) -> Result<u64, Stop> {
-    let output = &mut job.output;
-    let gap = output
-        .last_ended_sentence
-        .map_or(0, |ended| join::gap(output.voice_rate, ended));
-    output.samples += (gap + samples.len()) as u64;
-    let limit = queue.limits().max_audio_seconds;
-    if output.samples > limit * u64::from(output.voice_rate) {
-        return Err(JobError::TooLong { limit }.into());
-    }
-    let mut encoder = match output.encoder.take() {
-        Some(encoder) => encoder,
-        None => Encoder::new(output.format, output.voice_rate, output.sample_rate)?,
-    };
-    if output.whole {
-        let (bytes, clipped) = encoder.whole(samples)?;
-        send_audio(job, bytes, queue)?;
-        return Ok(clipped);
-    }
-    let before = encoder.clipped();
-    let mut out = Vec::new();
-    encoder.push(&vec![0.0; gap], &mut out)?;
-    // The first piece is short, so that its bytes leave before the rest is encoded.
-    let mut piece = (output.voice_rate / FIRST_PIECES_PER_SECOND).max(1) as usize;
-    let mut rest = samples;
-    while !rest.is_empty() {
-        if job.cancel.is_cancelled() {
-            return Err(Stop::Left);
+            })?;
         }
-        let (now, later) = rest.split_at(piece.min(rest.len()));
-        encoder.push(now, &mut out)?;
-        rest = later;
-        piece *= 2;
-        if rest.is_empty() && last {
-            encoder.finish(&mut out)?;
-        }
-        if !out.is_empty() {
-            send_audio(job, std::mem::take(&mut out), queue)?;
-        }
+        Ok(sessions)
     }
-    let clipped = encoder.clipped() - before;
-    job.output.encoder = Some(encoder);
-    Ok(clipped)
-}
 
-/// The first piece that is encoded has a quarter of a second, and each one twice the length of the last.
-const FIRST_PIECES_PER_SECOND: u32 = 4;
-
-fn send_audio(job: &Job, bytes: Vec<u8>, queue: &Arc<Queue>) -> Result<(), Stop> {
-    let buffered = Buffered::new(queue, job, bytes.len());
-    let bytes = Bytes::from(bytes);
-    send(job, Update::Audio(Audio { bytes, buffered }))
-}
-
-fn send(job: &Job, update: Update) -> Result<(), Stop> {
-    job.reply.send(Ok(update)).map_err(|_| Stop::Left)
-}
-
-/// The runs of a text, and what the request's client has to know of it.
-fn read(text: &str, speed: f32, queue: &Queue) -> Result<(VecDeque<Run>, ReadText), JobError> {
-    let reading = text::read(text, text::run_limit(speed))?;
-    queue.read(text.chars().count(), reading.symbols());
-    let (found, limit) = (
-        reading.estimated_seconds(speed),
-        queue.limits().max_audio_seconds,
-    );
-    if found > limit {
-        return Err(JobError::TooMuchAudio { found, limit });
+    /// The session of a voice; it is loaded if this worker has none. Those of voices that nobody holds any more are dropped.
+    pub(super) fn of(&mut self, voice: &Arc<Voice>) -> Result<&mut dyn Runner, VoiceError> {
+        let is_this = |held: &Weak<Voice>| std::ptr::eq(held.as_ptr(), Arc::as_ptr(voice));
+        let place = self.loaded.iter().position(|(held, _)| is_this(held));
+        let place = if let Some(place) = place {
+            place
+        } else {
+            self.loaded.retain(|(held, _)| held.strong_count() > 0);
+            let runner = voice.load(&self.options, &Cancel::new()?)?;
+            self.loaded.push((Arc::downgrade(voice), runner));
+            self.loaded.len() - 1
+        };
+        Ok(self.loaded[place].1.as_mut())
     }
-    let update = ReadText {
-        whole: reading.runs.len() == 1,
-        skipped: reading.passed_over,
-    };
-    Ok((reading.runs.into(), update))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::scheduler::{Limits, order};
+    use crate::{
+        scheduler::{
+            job::Work,
+            tests::{limits, order},
+        },
+        voices::VoiceLocation,
+    };
 
     fn scheduler() -> Scheduler {
         crate::engine::test_library();
-        Scheduler::new(Limits {
-            workers: 1,
-            waiting: 8,
-            max_audio_seconds: 60,
-            request_buffer: 1000,
-            total_buffer: 1000,
-            run_timeout: Duration::from_mins(2),
-            slow_reader: Duration::from_mins(1),
-        })
+        Scheduler::new(limits())
     }
 
     #[test]
@@ -333,16 +181,12 @@ mod tests {
             &scheduler.queue,
             load().unwrap(),
             load,
-            |session, job, queue| {
-                let _in_service = InService {
-                    queue,
-                    turn: job.turn,
-                };
-                served.borrow_mut().push((*session, job.id));
-                assert!(
-                    !matches!(&job.work, Work::Text(text) if text == "panic"),
-                    "as asked"
-                );
+            |session, turn, queue| {
+                let job = &turn.jobs[0];
+                served.borrow_mut().push((*session, job.client.id));
+                let panics = matches!(&job.work, Work::Text { text, .. } if text == "panic");
+                queue.end(turn.number);
+                assert!(!panics, "as asked");
             },
         );
         assert_eq!(*served.borrow(), [(1, 0), (2, 1)]);
@@ -369,5 +213,30 @@ mod tests {
             (scheduler.restarting_workers(), scheduler.lost_workers()),
             (0, 1)
         );
+    }
+
+    #[test]
+    fn a_voice_is_loaded_when_it_is_needed_and_dropped_when_nobody_holds_it() {
+        crate::engine::test_library();
+        let voice = |name: &str| {
+            let location = VoiceLocation::Builtin("rms".to_owned());
+            Arc::new(Voice::read(name, &location).unwrap())
+        };
+        let (first, second) = (voice("first"), voice("second"));
+        let options = SessionOptions::default();
+        let mut sessions = Sessions::load(&[Arc::downgrade(&first)], &options).unwrap();
+        assert_eq!(sessions.loaded.len(), 1);
+        sessions.of(&second).unwrap();
+        sessions.of(&first).unwrap();
+        assert_eq!(sessions.loaded.len(), 2);
+        drop(first);
+        sessions.of(&voice("third")).unwrap();
+        let held: Vec<_> = sessions
+            .loaded
+            .iter()
+            .map(|(held, _)| held.upgrade().is_some_and(|held| held.name == "second"))
+            .collect();
+        // The third is already gone again, but only the next load notices.
+        assert_eq!(held, [true, false]);
     }
 }

@@ -2,11 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    TextError, characters,
-    normalise::{self, Piece},
-    phonemise, segment,
-};
+use super::{Piece, Symbol, TextError, characters, normalise, phonemise, segment};
 
 /// A text as it is read.
 #[derive(Debug, Serialize)]
@@ -22,7 +18,7 @@ pub struct Sentence {
     pub tokens: Vec<Token>,
     /// In lower case; letters that are spelled are words of one letter. Pauses are none.
     pub words: Vec<String>,
-    /// Phones, `" "` between words, `","` for a pause.
+    /// In the alphabet of the voice; `" "` between words, `","` for a pause.
     pub phonemes: Vec<&'static str>,
 }
 
@@ -33,11 +29,14 @@ pub struct Token {
     pub words: Vec<String>,
 }
 
-/// Explains how a text is read.
+/// Explains how a text is read, with phonemes that `spelling` writes.
 ///
 /// # Errors
 /// As for [`read`](super::read), but a text with nothing to speak is explained.
-pub fn explain(text: &str) -> Result<Explanation, TextError> {
+pub fn explain(
+    text: &str,
+    spelling: impl Fn(Symbol) -> &'static str,
+) -> Result<Explanation, TextError> {
     let cleaned = characters::clean(text)?;
     let sentences = segment::sentences(&cleaned.text)
         .into_iter()
@@ -52,7 +51,7 @@ pub fn explain(text: &str) -> Result<Explanation, TextError> {
                 words: words(&pieces),
                 phonemes: phonemise::sentence(&pieces)
                     .into_iter()
-                    .map(phonemise::Symbol::name)
+                    .map(&spelling)
                     .collect(),
                 tokens: tokens
                     .into_iter()
@@ -94,7 +93,7 @@ mod tests {
 
     #[test]
     fn sentences_tokens_words_and_phonemes_are_shown() {
-        let explained = explain("In 1990, APIs. Hi 🎉").unwrap();
+        let explained = explain("In 1990, APIs. Hi 🎉", Symbol::name).unwrap();
         let json = serde_json::to_value(&explained).unwrap();
         assert_eq!(
             json["sentences"][0]["words"],
@@ -110,7 +109,7 @@ mod tests {
         );
         assert_eq!(json["skipped"], serde_json::json!(["🎉"]));
         assert!(
-            explain("?!")
+            explain("?!", Symbol::name)
                 .unwrap()
                 .sentences
                 .iter()

@@ -4,18 +4,13 @@ pub mod characters;
 pub mod explain;
 pub mod normalise;
 pub mod phonemise;
+pub mod piece;
 #[cfg(test)]
 mod properties;
 pub mod segment;
 
 pub use phonemise::{Phone, Symbol};
-
-/// Maximum number of symbols per run: about 14 seconds of speech. Memory grows with the length of a run, and
-/// few sentences are longer.
-pub const MAX_RUN_SYMBOLS: usize = 200;
-
-/// Seconds of speech per symbol at speed 1, measured with the builtin voice, with a margin.
-const SECONDS_PER_SYMBOL: f64 = 0.08;
+pub use piece::Piece;
 
 /// Why a text cannot be spoken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,25 +48,6 @@ pub struct Run {
     pub ends_sentence: bool,
 }
 
-impl Reading {
-    /// Total number of symbols of all runs.
-    pub fn symbols(&self) -> usize {
-        self.runs.iter().map(|run| run.symbols.len()).sum()
-    }
-
-    /// Seconds of audio that the text produces at a speed, estimated before synthesis.
-    pub fn estimated_seconds(&self, speed: f32) -> u64 {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an estimate of a few thousand seconds at most"
-        )]
-        let seconds = (self.symbols() as f64 * SECONDS_PER_SYMBOL / f64::from(speed)).ceil() as u64;
-        seconds
-    }
-}
-
 /// Characters that a warning names at most.
 const MOST_NAMES: usize = 8;
 
@@ -88,18 +64,6 @@ pub fn skipped_warning(skipped: &[char]) -> Option<String> {
             codes.join(" ")
         )
     })
-}
-
-/// Maximum symbols per run at a speed: slow speech has more audio per symbol.
-pub fn run_limit(speed: f32) -> usize {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "between 1 and MAX_RUN_SYMBOLS"
-    )]
-    let limit = (MAX_RUN_SYMBOLS as f32 * speed.clamp(0.01, 1.0)) as usize;
-    limit.max(1)
 }
 
 /// Converts a text to runs of at most this many symbols.

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::{MAX_RUN_SYMBOLS, Phone, Reading, Symbol, normalise, read};
+use super::{Phone, Piece, Reading, Symbol, normalise, read};
+
+/// Symbols per run.
+const LONGEST_RUN: usize = 200;
 
 /// Strings around what the patterns of the normaliser look for.
 fn odd_text() -> impl Strategy<Value = String> {
@@ -21,7 +24,7 @@ fn odd_text() -> impl Strategy<Value = String> {
 fn check(reading: &Reading) -> Result<(), TestCaseError> {
     prop_assert!(!reading.runs.is_empty());
     for run in &reading.runs {
-        prop_assert!(run.symbols.len() <= MAX_RUN_SYMBOLS);
+        prop_assert!(run.symbols.len() <= LONGEST_RUN);
         prop_assert!(
             matches!(run.symbols.first(), Some(Symbol::Phone(_))),
             "{:?}",
@@ -47,14 +50,14 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
-        if let Ok(reading) = read(&text, MAX_RUN_SYMBOLS) {
+        if let Ok(reading) = read(&text, LONGEST_RUN) {
             check(&reading)?;
         }
     }
 
     #[test]
     fn odd_texts_are_read_or_refused(text in odd_text()) {
-        if let Ok(reading) = read(&text, MAX_RUN_SYMBOLS) {
+        if let Ok(reading) = read(&text, LONGEST_RUN) {
             check(&reading)?;
         }
     }
@@ -63,7 +66,7 @@ proptest! {
     fn normalised_words_are_letters_only(text in odd_text()) {
         if let Ok(cleaned) = super::characters::clean(&text) {
             for piece in normalise::pieces(&cleaned.text) {
-                if let normalise::Piece::Word(word) | normalise::Piece::Letters(word) = piece {
+                if let Piece::Word(word) | Piece::Letters(word) = piece {
                     prop_assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'\''), "{word:?}");
                 }
             }
@@ -87,7 +90,7 @@ proptest! {
             let covered: String = tokens.iter().map(|token| visible(&token.text)).collect();
             prop_assert_eq!(covered, visible(&cleaned.text));
             for token in tokens {
-                let says = token.pieces.iter().any(|piece| matches!(piece, normalise::Piece::Word(_)));
+                let says = token.pieces.iter().any(|piece| matches!(piece, Piece::Word(_)));
                 prop_assert!(says || !token.text.bytes().any(|byte| byte.is_ascii_digit()), "{token:?}");
             }
         }
@@ -100,7 +103,7 @@ proptest! {
         let words: Vec<_> = normalise::pieces(&text)
             .into_iter()
             .map(|piece| match piece {
-                normalise::Piece::Word(word) => word,
+                Piece::Word(word) => word,
                 other => format!("{other:?}"),
             })
             .collect();

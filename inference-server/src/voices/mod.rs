@@ -1,10 +1,11 @@
-//! Voices: builtin and from folders, their configuration, and their sessions.
+//! Voices: builtin and from folders, what they cost, and the test that each passes when it is loaded.
 
 pub mod builtin;
-pub mod config;
+pub mod catalogue;
+pub mod cost;
 pub mod manifest;
 pub mod source;
-pub mod speaker;
+pub mod warm_up;
 
 use std::{
     fs::File,
@@ -12,8 +13,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use config::VoiceConfig;
-pub use speaker::Speaker;
+pub use catalogue::Catalogue;
+pub use cost::CostModel;
+
+use crate::{
+    engine::{EngineError, Model},
+    families::{self, Family, LoadError},
+};
 
 /// Why a voice cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,15 +44,15 @@ pub enum VoiceError {
     #[error("{path} is missing: a Piper voice needs its configuration next to the model")]
     NoConfig { path: String },
     #[error(transparent)]
-    Config(#[from] config::ConfigError),
-    #[error(transparent)]
-    Family(#[from] crate::families::detect::UnknownFamily),
-    #[error("{0}")]
-    Signature(String),
-    #[error(transparent)]
-    Engine(#[from] crate::engine::EngineError),
+    Model(#[from] LoadError),
     #[error("the voice failed the test sentence: {0}")]
     BadSpeech(String),
+}
+
+impl From<EngineError> for VoiceError {
+    fn from(error: EngineError) -> Self {
+        Self::Model(error.into())
+    }
 }
 
 /// Where a served voice comes from.
@@ -72,19 +78,12 @@ impl VoiceLocation {
     }
 }
 
-/// Where the model's bytes are. Each session reads the file itself: a copy here would use its size again.
-#[derive(Clone, Debug)]
-pub(crate) enum Model {
-    Builtin(&'static [u8]),
-    File(PathBuf),
-}
-
-/// A voice whose files were read: what a worker needs to create a session.
-#[derive(Clone, Debug)]
+/// A voice whose files were read. Whoever speaks with it holds it: it can be replaced while requests are served.
+#[derive(Debug)]
 pub struct Voice {
     pub name: String,
-    pub config: VoiceConfig,
-    model: Model,
+    pub family: Box<dyn Family>,
+    pub costs: CostModel,
 }
 
 /// Published configurations have tens of kilobytes.
@@ -112,10 +111,7 @@ impl Voice {
                 let voice = builtin::find(builtin).ok_or_else(|| VoiceError::UnknownBuiltin {
                     name: builtin.clone(),
                 })?;
-                (
-                    Model::Builtin(voice.model),
-                    VoiceConfig::parse(voice.config)?,
-                )
+                (Model::Builtin(voice.model), voice.config.to_vec())
             }
             VoiceLocation::Folder(path) | VoiceLocation::Model(path) => {
                 let files = source::find_model(path)?;
@@ -124,13 +120,18 @@ impl Voice {
                         path: files.config.display().to_string(),
                         message,
                     })?;
-                (Model::File(files.model), VoiceConfig::parse(&config)?)
+                (Model::File(files.model), config)
             }
         };
         Ok(Self {
             name: name.to_owned(),
-            config,
-            model,
+            family: families::open(model, &config)?,
+            costs: CostModel::default(),
         })
+    }
+
+    /// Of its audio, in Hz.
+    pub fn sample_rate(&self) -> u32 {
+        self.family.about().sample_rate
     }
 }

@@ -17,20 +17,8 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use strum::IntoStaticStr;
 
-use super::phonemise;
+use super::{Piece, phonemise};
 use context::Context;
-
-/// A piece of a normalised sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// A word in lower case: letters and apostrophes only.
-    Word(String),
-    /// Letters (lower case) that are said by their names.
-    Letters(String),
-    /// `s` or `'s` of the letters before it.
-    Ending(&'static str),
-    Pause,
-}
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]

@@ -7,7 +7,7 @@ pub mod phone;
 
 pub use phone::Phone;
 
-use crate::text::normalise::Piece;
+use crate::text::Piece;
 
 /// The symbols of a voice: phones, gaps between words, and pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

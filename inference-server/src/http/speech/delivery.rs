@@ -5,9 +5,9 @@ use std::{collections::VecDeque, time::Instant};
 use bytes::Bytes;
 use futures::{Stream, stream};
 
-use super::metrics::Metrics;
 use crate::{
     audio::Format,
+    http::metrics::Metrics,
     scheduler::{Audio, Buffered, JobError, RunReport, Ticket, Update},
 };
 

@@ -1,9 +1,8 @@
-//! VITS as Piper exports it: symbols to ids, scales, tensors.
+//! The input of one run: ids, scales, tensors.
 
-use ort::{session::SessionInputValue, value::TensorRef};
+use ort::value::TensorRef;
 
-use super::alphabet::SymbolIds;
-use crate::{engine::EngineError, text::Symbol};
+use crate::engine::{EngineError, Inputs};
 
 /// A voice's three scales, in the graph's order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,42 +15,35 @@ pub struct Scales {
 /// The inputs of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VitsInput {
-    pub ids: Vec<i64>,
-    pub scales: Scales,
-    pub speaker: Option<i64>,
+    ids: Vec<i64>,
+    scales: Scales,
 }
 
 impl VitsInput {
-    /// The ids of a run's symbols. `speed` divides the length.
-    pub fn new(
-        symbols: &[Symbol],
-        ids: &SymbolIds,
-        scales: Scales,
-        speed: f32,
-        speaker: Option<i64>,
-    ) -> Self {
+    /// The input for these ids. `speed` divides the length.
+    pub fn new(ids: Vec<i64>, scales: Scales, speed: f32) -> Self {
         Self {
-            ids: ids.of(symbols),
+            ids,
             scales: Scales {
                 length: scales.length / speed,
                 ..scales
             },
-            speaker,
         }
     }
 
-    /// Runs `with` on the graph's inputs: the tensors borrow from here.
+    /// Runs `with` on the graph's inputs: the tensors borrow from here. `speaker` is the id of one of several speakers.
     pub fn tensors<R>(
         &self,
-        with: impl FnOnce(Vec<(&'static str, SessionInputValue<'_>)>) -> Result<R, EngineError>,
+        speaker: Option<i64>,
+        with: impl FnOnce(Inputs<'_>) -> Result<R, EngineError>,
     ) -> Result<R, EngineError> {
         let failed = |error: ort::Error| EngineError::Run {
             message: error.to_string(),
         };
         let lengths = [i64::try_from(self.ids.len()).unwrap_or(i64::MAX)];
         let scales = [self.scales.noise, self.scales.length, self.scales.noise_w];
-        let speaker = self.speaker.map(|speaker| [speaker]);
-        let mut inputs: Vec<(&'static str, SessionInputValue<'_>)> = vec![
+        let speaker = speaker.map(|speaker| [speaker]);
+        let mut inputs: Inputs<'_> = vec![
             (
                 "input",
                 TensorRef::from_array_view(([1, self.ids.len()], &self.ids[..]))
@@ -86,31 +78,23 @@ impl VitsInput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        text::Phone,
-        voices::{VoiceConfig, builtin},
-    };
 
     #[test]
-    fn ids_stand_between_begin_and_end_and_speed_shortens() {
-        let config = VoiceConfig::parse(builtin::find("rms").unwrap().config).unwrap();
-        let t = Symbol::Phone(Phone::named("t").unwrap());
+    fn speed_shortens_and_a_speaker_is_an_input_of_its_own() {
+        crate::engine::test_library();
         let scales = Scales {
             noise: 0.5,
             length: 1.0,
             noise_w: 0.8,
         };
-        let input = VitsInput::new(
-            &[t, Symbol::WordBreak, t],
-            &config.ids,
-            scales,
-            2.0,
-            Some(4),
-        );
-        let [begin, one, gap, other, end] = input.ids[..] else {
-            panic!("{:?}", input.ids);
+        let input = VitsInput::new(vec![1, 5, 2], scales, 2.0);
+        assert!((input.scales.length - 0.5).abs() < f32::EPSILON);
+        let names = |speaker| {
+            let names =
+                |inputs: Inputs<'_>| Ok(inputs.iter().map(|input| input.0.to_owned()).collect());
+            input.tensors::<Vec<String>>(speaker, names).unwrap()
         };
-        assert!(one == other && begin != end && gap != one);
-        assert_eq!((input.scales.length, input.speaker), (0.5, Some(4)));
+        assert_eq!(names(None), ["input", "input_lengths", "scales"]);
+        assert_eq!(names(Some(4))[3], "sid");
     }
 }

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use serde::Deserialize;
 
-use crate::families::{
-    alphabet::{SymbolIds, Unusable},
-    vits::Scales,
+use super::{
+    alphabet::{Alphabet, Unusable},
+    input::Scales,
 };
+use crate::families::About;
 
 /// Accepted scales. A length scale of 1e9 would make ONNX Runtime allocate hundreds of gigabytes.
 const LENGTH: RangeInclusive<f32> = 0.25..=4.0;
@@ -124,24 +125,19 @@ const fn one() -> u32 {
 
 /// A validated configuration.
 #[derive(Clone, Debug, PartialEq)]
-pub struct VoiceConfig {
-    pub sample_rate: u32,
-    /// BCP 47, such as `en-US`.
-    pub languages: Vec<String>,
+pub struct VitsConfig {
+    pub about: About,
     pub scales: Scales,
-    pub ids: SymbolIds,
-    pub speaker_count: u32,
-    /// Ordered by id; the speaker of a single-speaker voice is `default`.
-    pub speaker_names: Vec<String>,
+    pub alphabet: Alphabet,
     pub default_speaker: i64,
 }
 
-impl VoiceConfig {
+impl VitsConfig {
     /// Parses and validates the file's bytes. Unknown keys are ignored: published voices have many.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         let raw: RawConfig = serde_json::from_slice(json)
             .map_err(|error| ConfigError::NotJson(error.to_string()))?;
-        let ids = symbol_ids(&raw)?;
+        let alphabet = alphabet(&raw)?;
         let languages = languages(&raw);
         check_languages(&languages)?;
         in_range("audio.sample_rate", &raw.audio.sample_rate, &SAMPLE_RATE)?;
@@ -161,24 +157,26 @@ impl VoiceConfig {
         check_ids(&raw)?;
         let speaker_names = speaker_names(&raw)?;
         Ok(Self {
-            sample_rate: raw.audio.sample_rate,
-            languages,
+            about: About {
+                sample_rate: raw.audio.sample_rate,
+                languages,
+                speaker_count: raw.num_speakers,
+                speaker_names,
+            },
             scales: Scales {
                 noise: raw.inference.noise_scale,
                 length: raw.inference.length_scale,
                 noise_w: raw.inference.noise_w,
             },
-            ids,
-            speaker_count: raw.num_speakers,
-            speaker_names,
+            alphabet,
             default_speaker: raw.default_speaker_id,
         })
     }
 }
 
 /// The alphabet decides, not `phoneme_type`: "text" voices exist with any alphabet.
-fn symbol_ids(raw: &RawConfig) -> Result<SymbolIds, ConfigError> {
-    SymbolIds::new(&raw.phoneme_id_map).map_err(|error| match error {
+fn alphabet(raw: &RawConfig) -> Result<Alphabet, ConfigError> {
+    Alphabet::new(&raw.phoneme_id_map).map_err(|error| match error {
         Unusable::Unknown => ConfigError::UnsupportedPhonemes {
             found: raw.phoneme_type.clone(),
         },
@@ -287,16 +285,16 @@ mod tests {
     use super::*;
     use crate::voices::builtin;
 
-    fn builtin_with(change: impl FnOnce(&mut Value)) -> Result<VoiceConfig, ConfigError> {
+    fn builtin_with(change: impl FnOnce(&mut Value)) -> Result<VitsConfig, ConfigError> {
         let mut config: Value =
             serde_json::from_slice(builtin::find("rms").unwrap().config).unwrap();
         change(&mut config);
-        VoiceConfig::parse(config.to_string().as_bytes())
+        VitsConfig::parse(config.to_string().as_bytes())
     }
 
     #[test]
     fn the_builtin_voice_is_read() {
-        let config = builtin_with(|_| {}).unwrap();
+        let config = builtin_with(|_| {}).unwrap().about;
         assert_eq!(
             (config.sample_rate, config.languages.as_slice()),
             (16_000, &["en-US".to_owned()][..])

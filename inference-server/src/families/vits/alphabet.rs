@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::text::{Symbol, phonemise::phone::NAMES};
+use crate::{
+    families::Kind,
+    text::{Symbol, phonemise::phone::NAMES},
+};
 
 /// The keys of the beginning and the end of an utterance, and of the pad that Piper puts after each character.
 const BEGIN: &str = "^";
@@ -21,9 +24,18 @@ const IPA: [&str; NAMES.len()] = [
     "ˈɜː", "eɪ", "ˈeɪ", "ɪ", "ˈɪ", "i", "ˈiː", "oʊ", "ˈoʊ", "ɔɪ", "ˈɔɪ", "ʊ", "ˈʊ", "uː", "ˈuː",
 ];
 
-/// The ids of each symbol in a voice's graph.
+/// A symbol in Piper's alphabet.
+fn ipa(symbol: Symbol) -> &'static str {
+    match symbol {
+        Symbol::Phone(phone) => IPA[phone.number()],
+        Symbol::WordBreak | Symbol::Pause => symbol.name(),
+    }
+}
+
+/// The alphabet of a voice: the ids of each symbol in its graph.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SymbolIds {
+pub struct Alphabet {
+    kind: Kind,
     begin: Vec<i64>,
     end: Vec<i64>,
     symbols: HashMap<Symbol, Vec<i64>>,
@@ -38,14 +50,14 @@ pub enum Unusable {
     Incomplete { missing: Vec<&'static str> },
 }
 
-impl SymbolIds {
+impl Alphabet {
     /// The ids of a `phoneme_id_map`, in whichever alphabet it has.
     ///
     /// # Errors
     /// When it has neither, or only a part.
     pub fn new(map: &BTreeMap<String, Vec<i64>>) -> Result<Self, Unusable> {
         if map.contains_key(STRESS) {
-            Self::ipa(map)
+            Self::piper(map)
         } else {
             Self::arpabet(map)
         }
@@ -64,6 +76,7 @@ impl SymbolIds {
         }
         let ids = |key: &str| map.get(key).cloned().unwrap_or_default();
         Ok(Self {
+            kind: Kind::Vits,
             begin: ids(BEGIN),
             end: ids(END),
             symbols: Symbol::all()
@@ -73,11 +86,7 @@ impl SymbolIds {
     }
 
     /// A key per character, and a pad after each one: `^ _ c1 _ … cn _ $`. Source: `phonemes_to_ids` of piper-phonemize.
-    fn ipa(map: &BTreeMap<String, Vec<i64>>) -> Result<Self, Unusable> {
-        let text = |symbol: Symbol| match symbol {
-            Symbol::Phone(phone) => IPA[phone.number()],
-            Symbol::WordBreak | Symbol::Pause => symbol.name(),
-        };
+    fn piper(map: &BTreeMap<String, Vec<i64>>) -> Result<Self, Unusable> {
         let mut missing: Vec<&'static str> = [BEGIN, END, PAD]
             .into_iter()
             .filter(|key| !map.contains_key(*key))
@@ -86,9 +95,9 @@ impl SymbolIds {
         let mut symbols = HashMap::new();
         for symbol in Symbol::all() {
             let mut ids = Vec::new();
-            for character in text(symbol).chars() {
+            for character in ipa(symbol).chars() {
                 let Some(found) = map.get(character.encode_utf8(&mut [0; 4]) as &str) else {
-                    missing.push(text(symbol));
+                    missing.push(ipa(symbol));
                     continue;
                 };
                 ids.extend_from_slice(found);
@@ -102,14 +111,28 @@ impl SymbolIds {
         let mut begin = map.get(BEGIN).cloned().unwrap_or_default();
         begin.extend_from_slice(&pad);
         Ok(Self {
+            kind: Kind::Piper,
             begin,
             end: map.get(END).cloned().unwrap_or_default(),
             symbols,
         })
     }
 
-    /// The ids of a run.
-    pub fn of(&self, symbols: &[Symbol]) -> Vec<i64> {
+    /// The family of a voice that has it.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How a symbol is written.
+    pub fn spelling(&self, symbol: Symbol) -> &'static str {
+        match self.kind {
+            Kind::Piper => ipa(symbol),
+            Kind::Vits => symbol.name(),
+        }
+    }
+
+    /// The ids of a run, from beginning to end.
+    pub fn ids(&self, symbols: &[Symbol]) -> Vec<i64> {
         let all = symbols
             .iter()
             .filter_map(|symbol| self.symbols.get(symbol))
@@ -128,8 +151,11 @@ mod tests {
     use super::*;
     use crate::text::{self, Phone, phonemise};
 
-    fn ipa(phones: &[Phone]) -> String {
-        phones.iter().map(|phone| IPA[phone.number()]).collect()
+    fn spelled(phones: &[Phone]) -> String {
+        phones
+            .iter()
+            .map(|phone| ipa(Symbol::Phone(*phone)))
+            .collect()
     }
 
     /// What published English voices have for the characters that are used here (`en_US-*-medium.onnx.json`).
@@ -187,14 +213,15 @@ mod tests {
 
     #[test]
     fn words_get_the_ids_that_piper_gives_them() {
-        let ids = SymbolIds::new(&published()).unwrap();
+        let ids = Alphabet::new(&published()).unwrap();
+        assert_eq!(ids.kind(), Kind::Piper);
         // espeak-ng, en-us: həlˈoʊ
-        assert_eq!(ipa(&phonemise::word("hello")), "həlˈoʊ");
-        assert_eq!(ipa(&phonemise::word("judge")), "dʒˈʌdʒ");
-        assert_eq!(ipa(&phonemise::word("bird")), "bˈɜːd");
+        assert_eq!(spelled(&phonemise::word("hello")), "həlˈoʊ");
+        assert_eq!(spelled(&phonemise::word("judge")), "dʒˈʌdʒ");
+        assert_eq!(spelled(&phonemise::word("bird")), "bˈɜːd");
         let reading = text::read("Hello, bird", 200).unwrap();
         assert_eq!(
-            ids.of(&reading.runs[0].symbols),
+            ids.ids(&reading.runs[0].symbols),
             [
                 1, 0, 20, 0, 59, 0, 24, 0, 120, 0, 27, 0, 100, 0, 8, 0, 15, 0, 120, 0, 62, 0, 122,
                 0, 17, 0, 2
@@ -207,12 +234,12 @@ mod tests {
         let mut map = published();
         map.remove("θ");
         assert_eq!(
-            SymbolIds::new(&map),
+            Alphabet::new(&map),
             Err(Unusable::Incomplete {
                 missing: vec!["θ"]
             })
         );
         let pinyin = [("a1", 1), ("a2", 2)].map(|(key, id)| (key.to_owned(), vec![id]));
-        assert_eq!(SymbolIds::new(&pinyin.into()), Err(Unusable::Unknown));
+        assert_eq!(Alphabet::new(&pinyin.into()), Err(Unusable::Unknown));
     }
 }

@@ -1,8 +1,7 @@
-//! The family of a graph, by its tensors' names, types and ranks.
+//! Whether a graph is VITS as Piper exports it, by its tensors' names, types and ranks.
 
 use ort::value::TensorElementType;
 
-use super::Family;
 use crate::engine::session::TensorInfo;
 
 /// Why the server cannot run a graph.
@@ -26,7 +25,7 @@ const PIPER_INPUTS: [Wanted; 3] = [
 const PIPER_SPEAKER: Wanted = ("sid", TensorElementType::Int64, Some(1));
 const PIPER_OUTPUT: Wanted = ("output", TensorElementType::Float32, None);
 
-fn check(infos: &[TensorInfo], wanted: Wanted) -> Result<(), UnknownFamily> {
+fn require(infos: &[TensorInfo], wanted: Wanted) -> Result<(), UnknownFamily> {
     let (name, element, rank) = wanted;
     let difference = match infos
         .iter()
@@ -53,15 +52,15 @@ fn check(infos: &[TensorInfo], wanted: Wanted) -> Result<(), UnknownFamily> {
     Err(UnknownFamily { difference })
 }
 
-/// The family, and whether the graph has a speaker input.
-pub fn detect(
-    inputs: &[TensorInfo],
-    outputs: &[TensorInfo],
-) -> Result<(Family, bool), UnknownFamily> {
+/// Whether the graph has a speaker input.
+///
+/// # Errors
+/// When the graph is no such VITS.
+pub fn check(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<bool, UnknownFamily> {
     for wanted in PIPER_INPUTS {
-        check(inputs, wanted)?;
+        require(inputs, wanted)?;
     }
-    check(outputs, PIPER_OUTPUT)?;
+    require(outputs, PIPER_OUTPUT)?;
     let known = |name: &str| {
         name == PIPER_SPEAKER.0 || PIPER_INPUTS.iter().any(|(wanted, _, _)| *wanted == name)
     };
@@ -72,9 +71,9 @@ pub fn detect(
     }
     let speaker = inputs.iter().any(|info| info.name == PIPER_SPEAKER.0);
     if speaker {
-        check(inputs, PIPER_SPEAKER)?;
+        require(inputs, PIPER_SPEAKER)?;
     }
-    Ok((Family::Piper, speaker))
+    Ok(speaker)
 }
 
 #[cfg(test)]
@@ -102,9 +101,9 @@ mod tests {
     #[test]
     fn piper_with_and_without_speakers() {
         let (mut inputs, outputs) = piper();
-        assert_eq!(detect(&inputs, &outputs), Ok((Family::Piper, false)));
+        assert_eq!(check(&inputs, &outputs), Ok(false));
         inputs.push(tensor("sid", TensorElementType::Int64, 1));
-        assert_eq!(detect(&inputs, &outputs), Ok((Family::Piper, true)));
+        assert_eq!(check(&inputs, &outputs), Ok(true));
     }
 
     #[test]
@@ -112,7 +111,7 @@ mod tests {
         let (mut inputs, outputs) = piper();
         inputs.push(tensor("langid", TensorElementType::Int64, 1));
         assert!(
-            detect(&inputs, &outputs)
+            check(&inputs, &outputs)
                 .unwrap_err()
                 .to_string()
                 .contains("langid")
@@ -120,13 +119,13 @@ mod tests {
         let (mut inputs, outputs) = piper();
         inputs.remove(2);
         assert!(
-            detect(&inputs, &outputs)
+            check(&inputs, &outputs)
                 .unwrap_err()
                 .to_string()
                 .contains("no tensor named scales")
         );
         let (mut inputs, outputs) = piper();
         inputs[0] = tensor("input", TensorElementType::Int32, 2);
-        assert!(detect(&inputs, &outputs).is_err());
+        assert!(check(&inputs, &outputs).is_err());
     }
 }

@@ -1,11 +1,16 @@
-//! Parses and validates OpenAI's speech request. Pure: the voices are passed in.
+//! OpenAI's speech request: its body, and what is accepted of it. Pure: the voices are passed in.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use http::StatusCode;
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
-use crate::{audio::Format, text::TextError};
+use crate::{
+    audio::Format,
+    text::TextError,
+    voices::{Catalogue, Voice},
+};
 
 /// OpenAI's model names, which are accepted for any voice.
 pub const MODEL_ALIASES: [&str; 3] = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"];
@@ -20,6 +25,8 @@ const SAMPLE_RATES: [u32; 7] = [8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 4
 /// Limits for the names of unknown fields in a warning.
 const MOST_NAMES: usize = 8;
 const LONGEST_NAME: usize = 40;
+/// Characters of a parser's message, which quotes what it found.
+const LONGEST_MESSAGE: usize = 200;
 
 /// Why a speech request is rejected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -32,11 +39,10 @@ pub enum RequestError {
     NotAnObject,
     #[error("{field} is missing; it is the text to speak")]
     Missing { field: &'static str },
-    #[error("{field} must be {expected}, not {found}")]
+    #[error("{field}: {message}")]
     WrongType {
         field: &'static str,
-        expected: &'static str,
-        found: &'static str,
+        message: String,
     },
     #[error("{0}")]
     Text(#[from] TextError),
@@ -54,7 +60,7 @@ pub enum RequestError {
         "sample_rate must be one of {}, not {found}",
         SAMPLE_RATES.map(|rate| rate.to_string()).join(", ")
     )]
-    BadSampleRate { found: String },
+    BadSampleRate { found: u32 },
     #[error("sample_rate cannot be chosen for {format}, only for flac, wav and pcm; remove it")]
     FixedSampleRate { format: &'static str },
     #[error("speed must be a number from {} to {}, not {found}", SPEED.start(), SPEED.end())]
@@ -107,21 +113,118 @@ impl RequestError {
     }
 }
 
-/// The names that requests may use, and their limits.
+/// The body of a speech request. Other fields are ignored and named in the header `warnings`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({"model": "tts-1", "voice": "alloy", "input": "Hello."}))]
+pub struct SpeechBody {
+    /// The text to speak.
+    #[schema(value_type = String)]
+    input: Option<String>,
+    /// One of OpenAI's names, which stand for any voice, or the name of a voice.
+    model: Option<String>,
+    /// A voice; OpenAI's names select the default voice.
+    voice: Option<VoiceName>,
+    /// Default: mp3.
+    #[schema(value_type = Option<Format>)]
+    response_format: Option<String>,
+    /// In Hz, for flac, wav and pcm only: 8000, 11025, 16000, 22050, 24000, 44100 or 48000. Default: 24000 for pcm, else the
+    /// voice's.
+    sample_rate: Option<u32>,
+    /// Default: 1.
+    #[schema(minimum = 0.25, maximum = 4.0)]
+    speed: Option<f64>,
+    /// Ignored: no voice supports them yet.
+    instructions: Option<String>,
+    /// Only `audio` is supported.
+    stream_format: Option<String>,
+}
+
+/// A voice, by name or as OpenAI's object.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "it must be a string or an object with an id")]
+enum VoiceName {
+    Name(String),
+    Object { id: String },
+}
+
+impl VoiceName {
+    fn name(&self) -> &str {
+        match self {
+            Self::Name(name) | Self::Object { id: name } => name,
+        }
+    }
+}
+
+impl SpeechBody {
+    /// The fields whose errors are named; a body has no others.
+    const FIELDS: [&str; 8] = [
+        "input",
+        "model",
+        "voice",
+        "response_format",
+        "sample_rate",
+        "speed",
+        "instructions",
+        "stream_format",
+    ];
+
+    /// The body, and the names of the fields that are unknown.
+    fn parse(json: &[u8]) -> Result<(Self, Vec<String>), RequestError> {
+        let mut unknown = Vec::new();
+        let mut parser = serde_json::Deserializer::from_slice(json);
+        let mut track = serde_path_to_error::Track::new();
+        let body = serde_ignored::deserialize(
+            serde_path_to_error::Deserializer::new(&mut parser, &mut track),
+            |path| unknown.push(shorten(&path.to_string())),
+        )
+        .and_then(|body| parser.end().map(|()| body));
+        match body {
+            // A derived struct can be read from an array, too.
+            Ok(body) if is_object(json) => Ok((body, unknown)),
+            Err(error) if error.is_syntax() || error.is_eof() => {
+                Err(RequestError::BadJson(error.to_string()))
+            }
+            Err(error) if is_object(json) => {
+                let path = track.path().to_string();
+                let name = path.split(['.', '[']).next().unwrap_or_default();
+                let field = Self::FIELDS.into_iter().find(|field| *field == name);
+                let message = readable(&error);
+                Err(match field {
+                    Some(field) => RequestError::WrongType { field, message },
+                    None => RequestError::BadJson(message),
+                })
+            }
+            _ => Err(RequestError::NotAnObject),
+        }
+    }
+}
+
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// The parser's message without Rust's names of types.
+fn readable(error: &serde_json::Error) -> String {
+    let message = error
+        .to_string()
+        .replace("expected f64", "expected a number")
+        .replace("expected u32", "expected a whole number");
+    message.chars().take(LONGEST_MESSAGE).collect()
+}
+
+/// What requests may ask for, and their limits.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Served voices, in order.
-    pub voices: Vec<String>,
-    pub default_voice: usize,
+    pub voices: Catalogue,
     /// Formats that requests may choose.
     pub formats: Vec<Format>,
     pub max_input_characters: usize,
 }
 
 /// A checked request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SpeechRequest {
-    pub voice: usize,
+    pub voice: Arc<Voice>,
     /// Not read yet: its characters may turn out to be unsupported, or its audio too long.
     pub input: String,
     pub format: Format,
@@ -134,153 +237,103 @@ pub struct SpeechRequest {
     pub ignored_fields: usize,
 }
 
-const KNOWN_FIELDS: [&str; 8] = [
-    "model",
-    "input",
-    "voice",
-    "response_format",
-    "sample_rate",
-    "speed",
-    "instructions",
-    "stream_format",
-];
-
 impl SpeechRequest {
     /// Parses the body of a request.
-    pub fn parse(body: &[u8], rules: &Rules) -> Result<Self, RequestError> {
-        let value: Value = serde_json::from_slice(body)
-            .map_err(|error| RequestError::BadJson(error.to_string()))?;
-        let Value::Object(fields) = value else {
-            return Err(RequestError::NotAnObject);
-        };
+    ///
+    /// # Errors
+    /// When it is no JSON object, a field is missing or has a value that is not accepted.
+    pub fn parse(json: &[u8], rules: &Rules) -> Result<Self, RequestError> {
+        let (body, unknown) = SpeechBody::parse(json)?;
         let mut warnings = Vec::new();
-        let input = string(&fields, "input")?.ok_or(RequestError::Missing { field: "input" })?;
-        let characters = input.chars().count();
-        if characters > rules.max_input_characters {
-            return Err(RequestError::TooManyCharacters {
-                found: characters,
-                limit: rules.max_input_characters,
-            });
-        }
-        let voice = voice(&fields, rules)?;
-        let speed = speed(&fields)?;
-        let format = format(&fields, rules, &mut warnings)?;
-        let sample_rate = sample_rate(&fields, format)?;
-        if let Some(found) = string(&fields, "stream_format")?.filter(|found| *found != "audio") {
+        let voice = voice(&body, rules)?;
+        let speed = speed(body.speed)?;
+        let format = format(body.response_format.as_deref(), rules, &mut warnings)?;
+        let sample_rate = sample_rate(body.sample_rate, format)?;
+        if let Some(found) = body.stream_format.filter(|found| found != "audio") {
             return Err(RequestError::UnsupportedStreamFormat {
-                found: shorten(found),
+                found: shorten(&found),
             });
         }
-        if string(&fields, "instructions")?.is_some_and(|instructions| !instructions.is_empty()) {
+        if body.instructions.is_some_and(|text| !text.is_empty()) {
             warnings.push("instructions are ignored: this voice does not support them".to_owned());
         }
-        let ignored_fields = ignored(&fields, &mut warnings);
-        #[expect(clippy::cast_possible_truncation, reason = "between 0.25 and 4")]
-        let run_speed = speed as f32;
+        warnings.extend(ignored_warning(&unknown));
         Ok(Self {
             voice,
-            input: input.to_owned(),
+            input: input(body.input, rules)?,
             format,
             sample_rate,
-            speed: run_speed,
+            speed,
             warnings,
-            ignored_fields,
+            ignored_fields: unknown.len(),
         })
     }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+fn input(input: Option<String>, rules: &Rules) -> Result<String, RequestError> {
+    let input = input.ok_or(RequestError::Missing { field: "input" })?;
+    let characters = input.chars().count();
+    if characters > rules.max_input_characters {
+        return Err(RequestError::TooManyCharacters {
+            found: characters,
+            limit: rules.max_input_characters,
+        });
     }
+    Ok(input)
 }
 
-/// A string field; `null` counts as absent.
-fn string<'a>(
-    fields: &'a Map<String, Value>,
-    field: &'static str,
-) -> Result<Option<&'a str>, RequestError> {
-    match fields.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(RequestError::WrongType {
-            field,
-            expected: "a string",
-            found: kind(other),
-        }),
-    }
-}
-
-/// The voice, by `voice` (a name or `{"id"}`), else by `model` (voices are models too), else the default.
-fn voice(fields: &Map<String, Value>, rules: &Rules) -> Result<usize, RequestError> {
-    let named = |name: &str| rules.voices.iter().position(|voice| voice == name);
-    let model = string(fields, "model")?;
-    let by_model = match model {
+/// The voice, by `voice`, else by `model` (voices are models too), else the default.
+fn voice(body: &SpeechBody, rules: &Rules) -> Result<Arc<Voice>, RequestError> {
+    let voices = &rules.voices;
+    let by_model = match body.model.as_deref() {
         None => None,
         Some(model) if MODEL_ALIASES.contains(&model) => None,
-        Some(model) => Some(named(model).ok_or_else(|| {
-            RequestError::UnknownModel {
-                found: shorten(model),
-                known: MODEL_ALIASES
-                    .iter()
-                    .map(|alias| (*alias).to_owned())
-                    .chain(rules.voices.clone())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            }
-        })?),
+        Some(model) => Some(
+            voices
+                .named(model)
+                .ok_or_else(|| RequestError::UnknownModel {
+                    found: shorten(model),
+                    known: format!("{}, {}", MODEL_ALIASES.join(", "), voices.names()),
+                })?,
+        ),
     };
-    let name = match fields.get("voice") {
-        Some(Value::Object(voice)) => {
-            Some(string(voice, "id")?.ok_or(RequestError::WrongType {
-                field: "voice",
-                expected: "a string or an object with an id",
-                found: "an object without id",
-            })?)
-        }
-        _ => string(fields, "voice")?,
-    };
-    let by_voice = match name {
+    let by_voice = match body.voice.as_ref().map(VoiceName::name) {
         None => None,
-        Some(name) => match named(name) {
+        Some(name) => match voices.named(name) {
             Some(voice) => Some(voice),
             None if VOICE_ALIASES.contains(&name) => None,
             None => {
                 return Err(RequestError::UnknownVoice {
                     found: shorten(name),
-                    known: rules.voices.join(", "),
+                    known: voices.names(),
                 });
             }
         },
     };
-    Ok(by_voice.or(by_model).unwrap_or(rules.default_voice))
+    let voice = by_voice.or(by_model);
+    Ok(Arc::clone(voice.unwrap_or(voices.default_voice())))
 }
 
-fn speed(fields: &Map<String, Value>) -> Result<f64, RequestError> {
-    match fields.get("speed") {
-        None | Some(Value::Null) => Ok(1.0),
-        Some(value) => value
-            .as_f64()
-            .filter(|speed| SPEED.contains(speed))
-            .ok_or_else(|| RequestError::SpeedOutOfRange {
-                found: shorten(&value.to_string()),
-            }),
+fn speed(speed: Option<f64>) -> Result<f32, RequestError> {
+    let speed = speed.unwrap_or(1.0);
+    if !SPEED.contains(&speed) {
+        return Err(RequestError::SpeedOutOfRange {
+            found: shorten(&speed.to_string()),
+        });
     }
+    #[expect(clippy::cast_possible_truncation, reason = "between 0.25 and 4")]
+    let speed = speed as f32;
+    Ok(speed)
 }
 
 /// OpenAI's default is mp3.
 fn format(
-    fields: &Map<String, Value>,
+    name: Option<&str>,
     rules: &Rules,
     warnings: &mut Vec<String>,
 ) -> Result<Format, RequestError> {
     let names = || rules.formats.iter().map(|format| format.name());
-    if let Some(name) = string(fields, "response_format")? {
+    if let Some(name) = name {
         return Format::named(name)
             .filter(|format| rules.formats.contains(format))
             .ok_or_else(|| RequestError::UnsupportedFormat {
@@ -301,48 +354,31 @@ fn format(
     Ok(default)
 }
 
-fn sample_rate(fields: &Map<String, Value>, format: Format) -> Result<Option<u32>, RequestError> {
-    let value = match fields.get("sample_rate") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(value) => value,
-    };
-    if !format.takes_any_rate() {
-        return Err(RequestError::FixedSampleRate {
+fn sample_rate(rate: Option<u32>, format: Format) -> Result<Option<u32>, RequestError> {
+    match rate {
+        None => Ok(None),
+        Some(_) if !format.takes_any_rate() => Err(RequestError::FixedSampleRate {
             format: format.name(),
-        });
+        }),
+        Some(rate) if !SAMPLE_RATES.contains(&rate) => {
+            Err(RequestError::BadSampleRate { found: rate })
+        }
+        rate => Ok(rate),
     }
-    let rate = value
-        .as_u64()
-        .and_then(|rate| u32::try_from(rate).ok())
-        .filter(|rate| SAMPLE_RATES.contains(rate));
-    rate.map(Some).ok_or_else(|| RequestError::BadSampleRate {
-        found: shorten(&value.to_string()),
-    })
 }
 
-/// Newer clients and gateways send more fields: they are ignored and named in a warning.
-fn ignored(fields: &Map<String, Value>, warnings: &mut Vec<String>) -> usize {
-    let unknown: Vec<_> = fields
-        .keys()
-        .filter(|name| !KNOWN_FIELDS.contains(&name.as_str()))
-        .collect();
-    if !unknown.is_empty() {
-        let names: Vec<_> = unknown
-            .iter()
-            .take(MOST_NAMES)
-            .map(|name| shorten(name))
-            .collect();
-        let more = if unknown.len() > MOST_NAMES {
-            ", …"
-        } else {
-            ""
-        };
-        warnings.push(format!(
-            "ignored unknown fields: {}{more}",
-            names.join(", ")
-        ));
+/// Newer clients and gateways send more fields: they are ignored and named.
+fn ignored_warning(unknown: &[String]) -> Option<String> {
+    if unknown.is_empty() {
+        return None;
     }
-    unknown.len()
+    let names = unknown[..unknown.len().min(MOST_NAMES)].join(", ");
+    let more = if unknown.len() > MOST_NAMES {
+        ", …"
+    } else {
+        ""
+    };
+    Some(format!("ignored unknown fields: {names}{more}"))
 }
 
 fn shorten(text: &str) -> String {
@@ -351,14 +387,16 @@ fn shorten(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::voices::VoiceLocation;
 
     fn rules() -> Rules {
+        let location = VoiceLocation::Builtin("rms".to_owned());
+        let voices = ["anna", "bert"].map(|name| Voice::read(name, &location).unwrap());
         Rules {
-            voices: vec!["anna".to_owned(), "bert".to_owned()],
-            default_voice: 0,
+            voices: Catalogue::new(voices.into(), None).unwrap(),
             formats: Format::all().collect(),
             max_input_characters: 4096,
         }
@@ -373,17 +411,20 @@ mod tests {
         for (body, voice) in [
             (
                 json!({"model": "tts-1", "voice": "alloy", "input": "Hi"}),
-                0,
+                "anna",
             ),
             (
                 json!({"model": "gpt-4o-mini-tts", "voice": {"id": "bert"}, "input": "Hi"}),
-                1,
+                "bert",
             ),
-            (json!({"model": "bert", "input": "Hi"}), 1),
-            (json!({"model": "bert", "voice": "anna", "input": "Hi"}), 0),
-            (json!({"input": "Hi", "voice": null}), 0),
+            (json!({"model": "bert", "input": "Hi"}), "bert"),
+            (
+                json!({"model": "bert", "voice": "anna", "input": "Hi"}),
+                "anna",
+            ),
+            (json!({"input": "Hi", "voice": null}), "anna"),
         ] {
-            assert_eq!(parse(&body).unwrap().voice, voice, "{body}");
+            assert_eq!(parse(&body).unwrap().voice.name, voice, "{body}");
         }
     }
 
@@ -506,7 +547,7 @@ mod tests {
             (
                 json!({"input": "Hi", "response_format": "pcm", "sample_rate": "24000"}),
                 Some("sample_rate"),
-                "invalid_sample_rate",
+                "invalid_type",
             ),
             (
                 json!({"input": "Hi", "response_format": "midi"}),
@@ -536,7 +577,7 @@ mod tests {
             (
                 json!({"input": "Hi", "speed": "NaN"}),
                 Some("speed"),
-                "invalid_speed",
+                "invalid_type",
             ),
             (
                 json!({"input": "Hi", "stream_format": "sse"}),
@@ -560,6 +601,8 @@ mod tests {
             "{\"input\":\"\\ud800\"}",
             "{\"input\":\"Hi\",\"speed\":NaN}",
             "{\"input\":\"Hi\",\"speed\":1e999}",
+            "{\"input\":\"Hi\"} x",
+            "{\"input\":\"Hi\",\"input\":\"Ho\"}",
         ] {
             assert_eq!(
                 SpeechRequest::parse(body.as_bytes(), &rules())
@@ -582,5 +625,28 @@ mod tests {
         assert!(parse(&json!({"input": "word ".repeat(4096 / 5)})).is_ok());
         assert!(parse(&json!({"input": "Hi", "speed": 0.25})).is_ok());
         assert!(parse(&json!({"input": "Hi", "speed": 4})).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_without_the_names_of_rusts_types() {
+        for (body, wanted) in [
+            (
+                json!({"input": "Hi", "speed": "x".repeat(9000)}),
+                "speed: invalid type",
+            ),
+            (
+                json!({"input": "Hi", "sample_rate": -1}),
+                "expected a whole number",
+            ),
+            (json!({"input": "Hi", "speed": [1]}), "expected a number"),
+            (
+                json!({"input": "Hi", "voice": 7}),
+                "voice: it must be a string or an object with an id",
+            ),
+        ] {
+            let message = parse(&body).unwrap_err().to_string();
+            assert!(message.contains(wanted), "{message}");
+            assert!(message.len() < 300, "{message}");
+        }
     }
 }
