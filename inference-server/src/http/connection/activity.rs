@@ -44,6 +44,8 @@ struct State {
     blocked: watch::Sender<Option<Instant>>,
     /// Since when the connection is being closed.
     closing: Option<Instant>,
+    /// Whether the body of the request was received completely.
+    body_received: bool,
     /// The head that is being received or served.
     head: Share,
     over_budget: bool,
@@ -77,6 +79,7 @@ impl Activity {
             since: Instant::now(),
             blocked: watch::Sender::new(None),
             closing: None,
+            body_received: false,
             head: budget.share(),
             over_budget: false,
             cut: false,
@@ -93,11 +96,18 @@ impl Activity {
         let mut state = self.state();
         state.phase = Phase::Serving;
         state.since = Instant::now();
+        state.body_received = false;
     }
 
-    /// Whether a request is being answered.
-    pub fn is_serving(&self) -> bool {
-        self.state().phase == Phase::Serving
+    /// The body of the request is complete.
+    pub fn body_received(&self) {
+        self.state().body_received = true;
+    }
+
+    /// Whether there is a request that was received completely and whose response is not.
+    pub fn owes_response(&self) -> bool {
+        let state = self.state();
+        state.phase == Phase::Serving && state.body_received
     }
 
     /// The request is answered with another protocol.

@@ -103,8 +103,9 @@ pub async fn serve(
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(End::Closed(result));
             }
-            // hyper notices it only while it has read nothing beyond the request.
-            if activity.is_serving() && client_left.as_mut().poll(context).is_ready() {
+            // hyper notices it only while it has read nothing beyond the request. What comes behind half a request is hyper's
+            // to find: the client may wait for an error.
+            if activity.owes_response() && client_left.as_mut().poll(context).is_ready() {
                 return Poll::Ready(End::Cut("the client left"));
             }
             if server_closing_since.is_none() && server_closes.as_mut().poll(context).is_ready() {
@@ -164,7 +165,7 @@ async fn answer(
 ) -> Result<Response<TrackedBody>, Infallible> {
     // Clients that send requests and read no response get no further responses to buffer.
     activity.writable().await;
-    let leftover = Leftover::of(&request);
+    let leftover = Leftover::of(&request, activity.clone());
     let request = request.map(|body| Body::new(leftover.lend(body)));
     let mut response = router.oneshot(request).await?;
     if let Some(CutOff(token)) = response.extensions_mut().remove() {

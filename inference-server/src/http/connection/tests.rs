@@ -3,6 +3,7 @@
 use std::io;
 
 use axum::{
+    body::Bytes,
     extract::State,
     response::IntoResponse,
     routing::{any, get},
@@ -85,12 +86,12 @@ async fn ends(server: JoinHandle<()>) {
     timeout(SOON, server).await.expect("it goes on").unwrap();
 }
 
-/// Announces a request, and answers it when it is told to.
+/// Announces a request that was received completely, and answers it when it is told to.
 fn slow(
     begun: mpsc::UnboundedSender<()>,
     answer: Lifecycle,
-) -> impl Fn() -> futures::future::BoxFuture<'static, &'static str> + Clone + Send + Sync {
-    move || {
+) -> impl Fn(Bytes) -> futures::future::BoxFuture<'static, &'static str> + Clone + Send + Sync {
+    move |_| {
         let (begun, answer) = (begun.clone(), answer.clone());
         async move {
             begun.send(()).unwrap();
@@ -145,6 +146,34 @@ async fn pipelined_requests_of_a_client_that_stays_are_answered_in_order() {
         assert_eq!(pair.receive(expected).await, expected);
     }
     drop(pair.client);
+    ends(pair.server).await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_in_the_middle_of_a_body_is_told_so() {
+    // The end arrives while the handler has not begun to read.
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    let read = Lifecycle::default();
+    let handler = {
+        let read = read.clone();
+        async move |body: Body| {
+            begun.send(()).unwrap();
+            read.reached(Stage::Ready).await;
+            match axum::body::to_bytes(body, 1000).await {
+                Ok(_) => StatusCode::OK,
+                Err(_) => StatusCode::BAD_REQUEST,
+            }
+        }
+    };
+    let mut pair = Pair::new(Router::new().route("/slow", any(handler)), DEADLINES).await;
+    pair.send(&POST[..POST.len() - 1]).await;
+    pair.client.shutdown().await.unwrap();
+    timeout(SOON, begins.recv()).await.unwrap().unwrap();
+    let waited = timeout(Duration::from_millis(100), &mut pair.server).await;
+    assert!(waited.is_err(), "the connection ended");
+    read.advance(Stage::Ready);
+    let head = pair.receive("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 400"), "{head}");
     ends(pair.server).await;
 }
 
