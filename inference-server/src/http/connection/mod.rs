@@ -103,8 +103,8 @@ pub async fn serve(
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(End::Closed(result));
             }
-            // hyper notices it only while it has read nothing beyond the request. What comes behind half a request is hyper's
-            // to find: the client may wait for an error.
+            // hyper stops reading when it has bytes beyond the request, and then does not notice. An end in the middle of a body
+            // is left to hyper: the client gets its error.
             if activity.owes_response() && client_left.as_mut().poll(context).is_ready() {
                 return Poll::Ready(End::Cut("the client left"));
             }
