@@ -66,6 +66,19 @@ async fn answer(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes[..count]).into_owned()
 }
 
+/// Waits until the server's metrics are as wanted.
+async fn metrics_become(server: &Server, wanted: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let (_, metrics) = get(server, "/metrics").await;
+        if wanted(&metrics) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// A request of a client that means well.
 async fn speak(server: &Server) -> reqwest::Response {
     client()
@@ -306,4 +319,35 @@ async fn a_slow_reader_that_reads_on_is_served_to_the_end() {
         received.ends_with(b"\r\n0\r\n\r\n"),
         "the answer is not complete"
     );
+}
+
+#[tokio::test]
+async fn clients_that_leave_are_out_of_the_queue_whatever_they_sent_behind_their_request() {
+    const CLIENTS: u32 = 16;
+    let server = Server::start(&["--workers", "1", "--queue", "16"]);
+    let body = json!({"input": "one two three four five six seven eight ".repeat(90)}).to_string();
+    let request = format!("{}{body}", head("/v1/audio/speech", body.len()));
+    let behind = ["\r\n", &request, &"x".repeat(20_000)];
+    let mut waiting = Vec::new();
+    for number in 0..CLIENTS {
+        let more = behind[number as usize % behind.len()];
+        let stream = send(&server, format!("{request}{more}").as_bytes()).await;
+        if number % 2 == 0 {
+            // It is reset when it is dropped.
+            stream.set_zero_linger().unwrap();
+        }
+        waiting.push(stream);
+    }
+    metrics_become(&server, |text| {
+        metric(text, "tts_queue_depth") + 2.0 >= f64::from(CLIENTS)
+    })
+    .await;
+    let left = Instant::now();
+    drop(waiting);
+    metrics_become(&server, |text| metric(text, "tts_inflight") < 1.0).await;
+    println!("no request {:?} after the clients left", left.elapsed());
+    // The worker may have been about to answer the first ones. To the others nothing was said.
+    let (_, text) = get(&server, "/metrics").await;
+    let unanswered = metric(&text, "tts_requests_total{code=\"499\"}");
+    assert!(unanswered + 4.0 >= f64::from(CLIENTS), "{unanswered}");
 }

@@ -1,14 +1,16 @@
 //! What a connection is doing, and until when it may.
 
 use std::{
-    future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::Context,
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
@@ -30,6 +32,8 @@ enum Phase {
     Serving,
     /// Kept alive between requests.
     Idle,
+    /// It no longer speaks HTTP: what it does is its handler's business.
+    Upgraded,
 }
 
 #[derive(Debug)]
@@ -37,14 +41,16 @@ struct State {
     phase: Phase,
     since: Instant,
     /// Since when the client has not accepted pending bytes.
-    blocked: Option<Instant>,
+    blocked: watch::Sender<Option<Instant>>,
     /// Since when the connection is being closed.
     closing: Option<Instant>,
+    /// Whether the body of the request was received completely.
+    body_received: bool,
     /// The head that is being received or served.
     head: Share,
     over_budget: bool,
-    /// The request that waits until pending bytes are accepted.
-    waiting: Option<Waker>,
+    /// Whether nothing more may be read or written.
+    cut: bool,
     /// Ends when the response in progress has to be cut off.
     cut_off: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
@@ -62,7 +68,7 @@ pub enum Verdict {
     Refuse,
 }
 
-/// Shared by a connection's socket, requests and responses; all of them run on the connection's task.
+/// Shared by a connection's socket, requests and responses; all of them run on the connection's task, until it is upgraded.
 #[derive(Clone, Debug)]
 pub struct Activity(Arc<Mutex<State>>);
 
@@ -71,11 +77,12 @@ impl Activity {
         Self(Arc::new(Mutex::new(State {
             phase: Phase::Fresh,
             since: Instant::now(),
-            blocked: None,
+            blocked: watch::Sender::new(None),
             closing: None,
+            body_received: false,
             head: budget.share(),
             over_budget: false,
-            waiting: None,
+            cut: false,
             cut_off: None,
         })))
     }
@@ -89,11 +96,33 @@ impl Activity {
         let mut state = self.state();
         state.phase = Phase::Serving;
         state.since = Instant::now();
+        state.body_received = false;
+    }
+
+    /// The body of the request is complete.
+    pub fn body_received(&self) {
+        self.state().body_received = true;
+    }
+
+    /// Whether there is a request that was received completely and whose response is not.
+    pub fn owes_response(&self) -> bool {
+        let state = self.state();
+        state.phase == Phase::Serving && state.body_received
+    }
+
+    /// The request is answered with another protocol.
+    pub fn upgrade(&self) {
+        let mut state = self.state();
+        state.phase = Phase::Upgraded;
+        state.head.clear();
     }
 
     /// The response of a request is complete or dropped.
     pub fn end_request(&self) {
         let mut state = self.state();
+        if state.phase == Phase::Upgraded {
+            return;
+        }
         state.phase = Phase::Idle;
         state.since = Instant::now();
         state.head.clear();
@@ -127,7 +156,7 @@ impl Activity {
             }
             Phase::Head => {}
             // Bodies are counted where they are collected.
-            Phase::Serving => return true,
+            Phase::Serving | Phase::Upgraded => return true,
         }
         if state.head.grow(bytes) {
             return true;
@@ -138,28 +167,44 @@ impl Activity {
 
     /// A write was accepted, or has to wait for the client.
     pub fn wrote(&self, blocked: bool) {
-        let mut state = self.state();
-        if blocked {
-            state.blocked.get_or_insert_with(Instant::now);
-        } else {
-            state.blocked = None;
-            if let Some(waker) = state.waiting.take() {
-                waker.wake();
+        self.state().blocked.send_if_modified(|since| {
+            let changed = since.is_some() != blocked;
+            if changed {
+                *since = blocked.then(Instant::now);
             }
-        }
+            changed
+        });
     }
 
     /// Waits until the client accepts the bytes that are pending.
     pub async fn writable(&self) {
-        poll_fn(|context| {
-            let mut state = self.state();
-            if state.blocked.is_none() {
-                return Poll::Ready(());
+        let mut blocked = self.state().blocked.subscribe();
+        // The sender is in `self`, so waiting cannot fail.
+        let _ = blocked.wait_for(Option::is_none).await;
+    }
+
+    /// Waits until the client has accepted nothing for this long.
+    pub async fn stuck(&self, limit: Duration) {
+        let mut blocked = self.state().blocked.subscribe();
+        loop {
+            let since = *blocked.borrow_and_update();
+            let Some(since) = since else {
+                let _ = blocked.changed().await;
+                continue;
+            };
+            if timeout_at(since + limit, blocked.changed()).await.is_err() {
+                return;
             }
-            state.waiting = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        }
+    }
+
+    /// Reads and writes fail from now on.
+    pub fn cut(&self) {
+        self.state().cut = true;
+    }
+
+    pub fn is_cut(&self) -> bool {
+        self.state().cut
     }
 
     /// What to do now. `server_closes`: since when the server accepts no new connections.
@@ -174,7 +219,8 @@ impl Activity {
                 state.since + deadlines.header,
                 Verdict::Cut("the request head was not received in time"),
             ),
-            (Phase::Serving, _) => (
+            // Only until the head of the response is sent; then nobody asks.
+            (Phase::Serving | Phase::Upgraded, _) => (
                 state.since + deadlines.request,
                 Verdict::Cut("the response was not complete in time"),
             ),
@@ -191,7 +237,7 @@ impl Activity {
             };
             next = earlier(next, (since + last_call, Verdict::Close));
         }
-        if let Some(blocked) = state.blocked {
+        if let Some(blocked) = *state.blocked.borrow() {
             let cut = Verdict::Cut("the client stopped reading");
             next = earlier(next, (blocked + deadlines.write, cut));
         }

@@ -16,11 +16,14 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::activity::Activity;
+
 /// Where the body of a request comes back.
 pub struct Leftover {
     returned: Arc<Mutex<Option<Returned>>>,
     /// The client sends the body only when it is asked to, which the handler's first read does.
     expects_continue: bool,
+    activity: Activity,
 }
 
 struct Returned {
@@ -30,19 +33,24 @@ struct Returned {
 
 impl Leftover {
     /// For the body of this request.
-    pub fn of<B>(request: &Request<B>) -> Self {
+    pub fn of<B>(request: &Request<B>, activity: Activity) -> Self {
         Self {
             returned: Arc::default(),
             expects_continue: request.headers().contains_key(header::EXPECT),
+            activity,
         }
     }
 
     /// The body for the handler.
     pub fn lend(&self, body: Incoming) -> LentBody {
+        if body.is_end_stream() {
+            self.activity.body_received();
+        }
         LentBody {
             body: Some(body),
             was_read: false,
             returned: Arc::clone(&self.returned),
+            activity: self.activity.clone(),
         }
     }
 
@@ -59,7 +67,14 @@ impl Leftover {
         if body.is_end_stream() || (self.expects_continue && !was_read) {
             return;
         }
-        let read = async { while let Some(Ok(_)) = body.frame().await {} };
+        let read = async {
+            while let Some(frame) = body.frame().await {
+                if frame.is_err() {
+                    return;
+                }
+            }
+            self.activity.body_received();
+        };
         if tokio::time::timeout(limit, read).await.is_err() {
             tracing::debug!("a request body was not received in time");
         }
@@ -71,6 +86,7 @@ pub struct LentBody {
     body: Option<Incoming>,
     was_read: bool,
     returned: Arc<Mutex<Option<Returned>>>,
+    activity: Activity,
 }
 
 impl Body for LentBody {
@@ -82,10 +98,14 @@ impl Body for LentBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.was_read = true;
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(&mut *body).poll_frame(context);
+        if matches!(frame, Poll::Ready(None)) || body.is_end_stream() {
+            self.activity.body_received();
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

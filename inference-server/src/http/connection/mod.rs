@@ -7,11 +7,15 @@
 mod activity;
 pub mod budget;
 mod leftover;
+mod shared;
 mod socket;
+#[cfg(test)]
+mod tests;
 
-use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
-use axum::{Router, body::Body, response::Response};
+use axum::{Router, body::Body};
+use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -25,6 +29,7 @@ use super::lifecycle::{Lifecycle, Stage};
 use activity::{Activity, Verdict};
 use budget::ReceiveBudget;
 use leftover::Leftover;
+use shared::SharedSocket;
 use socket::{TrackedBody, TrackedSocket};
 
 /// Size of a request's head above which it is answered with 431. hyper buffers no more of a response either.
@@ -53,7 +58,8 @@ pub struct Deadlines {
 #[derive(Clone)]
 pub struct CutOff(pub CancellationToken);
 
-/// Serves one connection to its end.
+/// Serves one connection to its end; one that is upgraded, until its stream is dropped. An upgraded stream's handler ends it
+/// at [`Stage::Closing`]: the drain waits for it.
 pub async fn serve(
     socket: TcpStream,
     router: Router,
@@ -65,42 +71,42 @@ pub async fn serve(
     let _ = socket.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES);
+    let socket = SharedSocket::new(socket);
+    let dropped = CancellationToken::new();
     let activity = Activity::new(&budget);
-    let service = service_fn(|request: http::Request<Incoming>| {
+    let service = service_fn(|request| {
         activity.begin_request();
-        let router = router.clone();
-        let activity = activity.clone();
-        async move {
-            // Clients that send requests and read no response get no further responses to buffer.
-            activity.writable().await;
-            let leftover = Leftover::of(&request);
-            let request = request.map(|body| Body::new(leftover.lend(body)));
-            let mut response: Response = router.oneshot(request).await?;
-            if let Some(CutOff(token)) = response.extensions_mut().remove() {
-                activity.cut_off_by(token);
-            }
-            leftover.discard(deadlines.body).await;
-            Ok::<_, std::convert::Infallible>(response.map(|body| TrackedBody::new(body, activity)))
-        }
+        answer(request, router.clone(), activity.clone(), deadlines.body)
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(
-            TokioIo::new(TrackedSocket::new(socket, activity.clone())),
+            TokioIo::new(TrackedSocket::new(
+                socket.clone(),
+                activity.clone(),
+                dropped.clone().drop_guard(),
+            )),
             service,
-        );
+        )
+        .with_upgrades();
 
     let timer = sleep_until(Instant::now());
     let server_closes = lifecycle.reached(Stage::Closing);
-    tokio::pin!(timer, server_closes);
+    let client_left = socket.peer_left();
+    tokio::pin!(timer, server_closes, client_left);
     let mut server_closing_since = None;
     let end = poll_fn(|context| {
         loop {
             // The connection first: a request that was already received is read before the connection is closed.
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(End::Closed(result));
+            }
+            // hyper stops reading when it has bytes beyond the request, and then does not notice. An end in the middle of a body
+            // is left to hyper: the client gets its error.
+            if activity.owes_response() && client_left.as_mut().poll(context).is_ready() {
+                return Poll::Ready(End::Cut("the client left"));
             }
             if server_closing_since.is_none() && server_closes.as_mut().poll(context).is_ready() {
                 server_closing_since = Some(Instant::now());
@@ -133,9 +139,43 @@ pub async fn serve(
         End::Cut(why) => tracing::debug!(why, "connection cut"),
         End::Refused => {
             tracing::debug!("too many bytes are being received: connection refused");
-            connection.into_parts().io.into_inner().refuse().await;
+            if let Some(parts) = connection.into_parts() {
+                parts.io.into_inner().refuse().await;
+            }
+            return;
         }
     }
+    drop(connection);
+    // Dropped by now, unless an upgraded stream holds it.
+    tokio::select! {
+        () = dropped.cancelled() => return,
+        () = activity.stuck(deadlines.write) => {}
+    }
+    tracing::debug!("the client stopped reading: upgraded connection cut");
+    activity.cut();
+    socket.end();
+    dropped.cancelled().await;
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    router: Router,
+    activity: Activity,
+    body_limit: Duration,
+) -> Result<Response<TrackedBody>, Infallible> {
+    // Clients that send requests and read no response get no further responses to buffer.
+    activity.writable().await;
+    let leftover = Leftover::of(&request, activity.clone());
+    let request = request.map(|body| Body::new(leftover.lend(body)));
+    let mut response = router.oneshot(request).await?;
+    if let Some(CutOff(token)) = response.extensions_mut().remove() {
+        activity.cut_off_by(token);
+    }
+    leftover.discard(body_limit).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        activity.upgrade();
+    }
+    Ok(response.map(|body| TrackedBody::new(body, activity)))
 }
 
 enum End {

@@ -11,12 +11,10 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_util::sync::DropGuard;
 
-use super::activity::Activity;
+use super::{activity::Activity, shared::SharedSocket};
 
 /// Bytes per read. Below hyper's smallest buffer, so that hyper never makes a connection's buffer larger than its request
 /// needs.
@@ -30,13 +28,29 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// A socket whose reads and writes are recorded.
 pub struct TrackedSocket {
-    socket: TcpStream,
+    socket: SharedSocket,
     activity: Activity,
+    _open: DropGuard,
 }
 
 impl TrackedSocket {
-    pub fn new(socket: TcpStream, activity: Activity) -> Self {
-        Self { socket, activity }
+    /// `open` is dropped with it.
+    pub fn new(socket: SharedSocket, activity: Activity, open: DropGuard) -> Self {
+        Self {
+            socket,
+            activity,
+            _open: open,
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.activity.is_cut() {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client stopped reading",
+            ));
+        }
+        Ok(())
     }
 
     /// Answers 503. What the client sends meanwhile is read and dropped for a while: a connection that is closed with unread
@@ -65,6 +79,7 @@ impl AsyncRead for TrackedSocket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check()?;
         let mut memory = [const { MaybeUninit::uninit() }; READ_BYTES];
         let room = buffer.remaining().min(READ_BYTES);
         let mut part = ReadBuf::uninit(&mut memory[..room]);
@@ -85,12 +100,14 @@ impl AsyncWrite for TrackedSocket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         let result = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.activity.wrote(result.is_pending());
         result
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
@@ -107,6 +124,7 @@ impl AsyncWrite for TrackedSocket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         let result = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
         self.activity.wrote(result.is_pending());
         result
