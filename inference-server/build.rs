@@ -3,6 +3,8 @@
 
 #[path = "build/dictionary.rs"]
 mod dictionary;
+#[path = "src/text/phonemise/held_out.rs"]
+mod held_out;
 #[path = "build/letter_to_sound.rs"]
 mod letter_to_sound;
 #[allow(dead_code, reason = "the crate uses the rest of it")]
@@ -16,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "build",
         "build.rs",
         "data/cmudict/cmudict.dict",
+        "src/text/phonemise/held_out.rs",
         "src/text/phonemise/phone.rs",
     ] {
         println!("cargo::rerun-if-changed={input}");

@@ -2,6 +2,8 @@
 
 mod derive;
 mod dictionary;
+#[cfg(test)]
+mod held_out;
 mod letter_to_sound;
 pub mod phone;
 
