@@ -117,7 +117,8 @@ async fn surround(State(app): State<App>, request: Request, next: Next) -> Respo
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(request_id::REQUEST_ID, id);
     }
-    if app.lifecycle.stage() >= Stage::Draining {
+    // A response that upgrades its connection has a `connection` header of its own.
+    if app.lifecycle.stage() >= Stage::Draining && status != StatusCode::SWITCHING_PROTOCOLS {
         // Clients behind kube-proxy keep their connections to this pod after it is no longer an endpoint: each
         // is asked to close with its next response.
         response
