@@ -1,11 +1,6 @@
 //! Downloads by `fetch` and `inspect`: what they fetch, verify and refuse. Each test has a web server of its own on
 //! loopback.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: a panic is a test's failure"
-)]
-
 use std::{fs, time::Duration};
 
 use serde_json::json;
