@@ -30,7 +30,8 @@ run_unit_tests() {
     (
         record_lines
         export TTS_SERVER_BIN=$PROFILES/bin/tts-server
-        run_nextest instrumented-server --test http --test fetch --test say --test formats --test hostile \
+        run_nextest instrumented-server --test http --test fetch --test inspect --test say --test formats \
+            --test hostile \
             --filterset "not ($MEASURES)"
     )
 }

@@ -7,6 +7,10 @@
     reason = "helpers of tests: a panic is a test's failure"
 )]
 
+pub mod graph;
+pub mod voices;
+pub mod web;
+
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},

@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tts_tests::{SOON, Server, client, metric, samples, wait_until};
+use tts_tests::{SOON, Server, client, metric, samples, voices::command, wait_until};
 
 async fn post(server: &Server, body: &Value) -> Response {
     client()
@@ -418,6 +418,34 @@ async fn probes_lists_and_info() {
             info["voices"].as_array().unwrap().len()
         ),
         (Some("ready"), 2)
+    );
+}
+
+#[tokio::test]
+async fn probe_speaks_through_an_endpoint() {
+    let server = Server::start(&[]);
+    let url = server.url("/");
+    let output = command(&["probe", "--url", &url, "--timeout", "20s"])
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && said.starts_with("spoke 3."),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let output = command(&["probe", "--url", &url, "--voice", "nobody"])
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("nobody"));
+    let output = command(&["probe", "--url", "http://127.0.0.1:1", "--timeout", "1s"])
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("refused")
     );
 }
 

@@ -5,7 +5,10 @@
     reason = "helpers of tests: a panic is a test's failure"
 )]
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use reqwest::{Client, StatusCode};
@@ -14,7 +17,13 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
-use tts_tests::{SOON, Server, client, metric, wait_until};
+use tts_tests::{
+    SOON, Server, client,
+    graph::{Graph, Node, Tensor},
+    metric,
+    voices::write_voice,
+    wait_until,
+};
 
 /// About four minutes of speech; its client need not take it.
 fn long_text() -> String {
@@ -52,6 +61,17 @@ fn speak(client: &Client, server: &Server, text: &str) -> reqwest::RequestBuilde
     client
         .post(server.url("/v1/audio/speech"))
         .json(&json!({"input": text, "response_format": "wav"}))
+}
+
+/// Sends a request over a connection, which is closed when it is dropped.
+async fn ask(mut stream: TcpStream, body: &serde_json::Value) -> TcpStream {
+    let body = body.to_string();
+    let request = format!(
+        "POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
 }
 
 #[tokio::test]
@@ -116,29 +136,33 @@ async fn every_request_of_a_burst_is_spoken_or_refused() {
         .await
         .unwrap();
         let status = response.status();
-        (status, response.bytes().await.unwrap().len())
+        let retry_after = response.headers().get("retry-after").cloned();
+        (status, retry_after, response.bytes().await.unwrap().len())
     }))
     .await;
     let (spoken, refused): (Vec<_>, Vec<_>) = answers
         .into_iter()
-        .partition(|(status, _)| *status == StatusCode::OK);
+        .partition(|(status, ..)| *status == StatusCode::OK);
     assert!(spoken.len() >= 5, "{spoken:?}");
     assert!(!refused.is_empty(), "24 requests fit into 5 places");
+    for (status, retry_after, _) in &refused {
+        let seconds = retry_after.as_ref().map(|value| value.to_str().unwrap());
+        let seconds: Option<u64> = seconds.map(|seconds| seconds.parse().unwrap());
+        assert_eq!(*status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(
+            seconds.is_some_and(|seconds| seconds >= 1),
+            "{retry_after:?}"
+        );
+    }
     assert!(
-        refused
-            .iter()
-            .all(|(status, _)| *status == StatusCode::TOO_MANY_REQUESTS),
-        "{refused:?}"
-    );
-    assert!(
-        spoken.iter().all(|(_, bytes)| *bytes > 50_000),
+        spoken.iter().all(|(.., bytes)| *bytes > 50_000),
         "{spoken:?}"
     );
     metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_frees_its_place_and_stops_its_run() {
+async fn a_client_that_leaves_frees_its_place_and_the_rest_of_its_text_is_not_spoken() {
     let server = Server::start(&["--workers", "1", "--queue", "0"]);
     let client = client();
     let response = speak(&client, &server, &long_text()).send().await.unwrap();
@@ -155,38 +179,123 @@ async fn a_client_that_leaves_frees_its_place_and_stops_its_run() {
     assert!(metric(&text, "tts_audio_seconds_total") < 120.0);
 }
 
-#[tokio::test]
-async fn a_client_that_leaves_before_the_answer_is_out_of_the_queue() {
-    let server = Server::start(&["--workers", "1", "--queue", "8"]);
-    let client = client();
-    let mut waiting = Vec::new();
-    for _ in 0..6 {
-        let mut stream = TcpStream::connect(&server.address).await.unwrap();
-        let body =
-            json!({"input": "one two three four five six seven eight ".repeat(9)}).to_string();
-        let request = format!(
-            "POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
+/// A voice whose runs are a chain of products of square matrices. Slow speech makes the matrices larger: a run takes some
+/// milliseconds when the voice is tested, and seconds at a quarter of the speed.
+fn slow_when_spoken_slowly() -> Graph {
+    // At a quarter of the speed, a product takes some milliseconds: a run can stop after each.
+    const ROWS: f32 = 128.0;
+    const PRODUCTS: usize = 800;
+    let mut graph = Graph::piper()
+        .constant("second", &Tensor::ints(&[1], &[1]))
+        .constant("rows_per_length", &Tensor::float(ROWS))
+        .constant("level", &Tensor::float(0.5))
+        .constant("shape", &Tensor::ints(&[4], &[1, 1, 1, -1]))
+        .apply("Gather", &["scales", "second"], "length")
+        .apply("Mul", &["length", "rows_per_length"], "rows")
+        .node(&Node::new("Cast", &["rows"], &["size"]).int("to", 7))
+        .node(&Node::new("Concat", &["size", "size"], &["square"]).int("axis", 0))
+        // A product with this matrix is the mean of a row: the level stays.
+        .apply("Reciprocal", &["rows"], "weight")
+        .apply("Expand", &["weight", "square"], "weights")
+        .apply("Expand", &["level", "square"], "product 0");
+    for number in 0..PRODUCTS {
+        let (before, after) = (
+            format!("product {number}"),
+            format!("product {}", number + 1),
         );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        waiting.push(stream);
+        graph = graph.apply("MatMul", &[&before, "weights"], &after);
     }
+    graph.apply(
+        "Reshape",
+        &[&format!("product {PRODUCTS}"), "shape"],
+        "output",
+    )
+}
+
+/// A server of that voice, whose files it writes to a folder, with one worker and so many places to wait.
+fn slow_server(folder: &Path, places: &str) -> Server {
+    write_voice(folder, &slow_when_spoken_slowly().model(), 16_000);
+    let voice = format!("slow={}", folder.display());
+    Server::start(&["--workers", "1", "--queue", places, "--voice", &voice])
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_a_run_frees_the_worker_at_once() {
+    /// Other work of this machine may take the time of an attempt.
+    const ATTEMPTS: usize = 5;
+    const AT_ONCE: Duration = Duration::from_millis(50);
+    const MIDDLE: Duration = Duration::from_millis(300);
+    let folder = tempfile::tempdir().unwrap();
+    let server = slow_server(folder.path(), "0");
+    let client = client();
+    let slow = json!({"input": "Hello.", "response_format": "pcm", "speed": 0.25});
+    let request = client.post(server.url("/v1/audio/speech")).json(&slow);
+    let request = request.timeout(4 * SOON);
+    let begun = Instant::now();
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer.bytes().await.unwrap();
+    let whole = begun.elapsed();
+    println!("a run takes {whole:?}");
+    assert!(whole > 20 * AT_ONCE, "{whole:?}");
+
+    let inflight = async || {
+        let answer = client.get(server.url("/metrics")).send().await.unwrap();
+        metric(&answer.text().await.unwrap(), "tts_inflight")
+    };
+    let mut fastest = SOON;
+    for _ in 0..ATTEMPTS {
+        let stream = ask(TcpStream::connect(&server.address).await.unwrap(), &slow).await;
+        metric_becomes(&server, "tts_inflight", |inflight| inflight > 0.0).await;
+        let running = Instant::now();
+        while running.elapsed() < MIDDLE {
+            assert!(inflight().await > 0.0, "the run has ended");
+        }
+        let left = Instant::now();
+        drop(stream);
+        while inflight().await > 0.0 {
+            assert!(left.elapsed() < SOON, "the run goes on");
+        }
+        println!("worker free {:?} after the client left", left.elapsed());
+        fastest = fastest.min(left.elapsed());
+    }
+    assert!(fastest <= AT_ONCE, "{fastest:?}");
+    let text = metrics(&server).await;
+    let cancelled = metric(&text, "tts_cancelled_total");
+    assert!((cancelled - 5.0).abs() < f64::EPSILON, "{cancelled}");
+    // The session is as good as before.
+    let spoken = speak(&client, &server, "Hello.").send().await.unwrap();
+    assert_eq!(spoken.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn clients_that_leave_before_their_turn_are_out_of_the_queue() {
+    const WAITING: u8 = 5;
+    let folder = tempfile::tempdir().unwrap();
+    let server = slow_server(folder.path(), "8");
+    let connect = || TcpStream::connect(&server.address);
+    let slow = json!({"input": "Hello.", "speed": 0.25});
+    let first = ask(connect().await.unwrap(), &slow).await;
     metric_becomes(&server, "tts_inflight", |inflight| inflight > 0.0).await;
+    let mut waiting = Vec::new();
+    for _ in 0..WAITING {
+        waiting.push(ask(connect().await.unwrap(), &json!({"input": "Hello."})).await);
+    }
+    let all_wait = |depth| depth >= f64::from(WAITING);
+    metric_becomes(&server, "tts_queue_depth", all_wait).await;
     drop(waiting);
-    metric_becomes(&server, "tts_inflight", |inflight| inflight == 0.0).await;
-    assert_eq!(
-        speak(&client, &server, "Hello.")
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
+    metric_becomes(&server, "tts_queue_depth", |depth| depth < 1.0).await;
+    // Its run goes on: the others did not leave the queue because they were served.
+    let answer = first.try_read(&mut [0; 1]).map_err(|error| error.kind());
+    assert_eq!(answer, Err(std::io::ErrorKind::WouldBlock));
+    drop(first);
+    let spoken = speak(&client(), &server, "Hello.").send().await.unwrap();
+    assert_eq!(spoken.status(), StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_reader_who_stops_reading_is_cut_off_and_a_short_text_does_not_wait_for_it() {
-    let server = Server::start(&["--workers", "1", "--queue", "4", "--write-timeout", "1s"]);
+    let server = Server::start(&["--workers", "1", "--queue", "4", "--write-timeout", "3s"]);
     let client = client();
     let stuck = speak(&client, &server, &long_text()).send().await.unwrap();
     let started = Instant::now();
@@ -196,6 +305,12 @@ async fn a_reader_who_stops_reading_is_cut_off_and_a_short_text_does_not_wait_fo
     println!(
         "a short text took {:?} beside a stuck reader",
         started.elapsed()
+    );
+    let text = metrics(&server).await;
+    let requests = metric(&text, "tts_inflight") + metric(&text, "tts_delivering");
+    assert!(
+        requests >= 1.0,
+        "the short text waited for the stuck reader"
     );
     requests_end(&server).await;
     // What it gets is broken off, not silently short.
@@ -222,17 +337,12 @@ async fn requests_end(server: &Server) {
 async fn reader(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
-    let mut stream = socket
+    let stream = socket
         .connect(server.address.parse().unwrap())
         .await
         .unwrap();
-    let body = json!({"input": long_text(), "response_format": "wav"}).to_string();
-    let request = format!(
-        "POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
+    let body = json!({"input": long_text(), "response_format": "wav"});
+    ask(stream, &body).await
 }
 
 #[tokio::test]

@@ -207,64 +207,6 @@ fn say_names_what_it_skips() {
 }
 
 #[test]
-fn inspect_shows_how_texts_are_read_and_takes_voices_of_this_machine() {
-    // As in the image: the library lies beside the program, and no variable names it.
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("tts-server");
-    fs::copy(binary(), &program).unwrap();
-    let library = std::env::var_os("ORT_DYLIB_PATH").map_or_else(
-        || binary().with_file_name(tts_server::engine::environment::LIBRARY),
-        std::path::PathBuf::from,
-    );
-    let beside = folder.path().join(tts_server::engine::environment::LIBRARY);
-    std::os::unix::fs::symlink(library, beside).unwrap();
-    let inspect = |arguments: &[&str]| {
-        let output = Command::new(&program)
-            .arg("inspect")
-            .args(arguments)
-            .env_remove("ORT_DYLIB_PATH")
-            .output()
-            .unwrap();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {error}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let shown = inspect(&[
-        "--voice",
-        "builtin:rms",
-        "--text",
-        "Born in 1990 in Paris.",
-        "--text",
-        "-5 °C",
-        "--json",
-    ]);
-    let read: Vec<serde_json::Value> = shown
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert_eq!(
-        read[0]["sentences"][0]["words"],
-        serde_json::json!(["born", "in", "nineteen", "ninety", "in", "paris"])
-    );
-    assert_eq!(read[0]["sentences"][0]["tokens"][2]["class"], "number");
-    assert_eq!(
-        read[1]["sentences"][0]["words"],
-        serde_json::json!(["minus", "five", "degrees", "celsius"])
-    );
-    let voices = tts_tests::workspace().join("inference-server/voices/rms");
-    let model = voices.join("voice.onnx");
-    for voice in [
-        "builtin:rms",
-        voices.to_str().unwrap(),
-        model.to_str().unwrap(),
-    ] {
-        let report: serde_json::Value =
-            serde_json::from_str(&inspect(&["--voice", voice])).unwrap();
-        assert_eq!(report["ok"], true, "{report}");
-    }
-}
-
-#[test]
 fn say_tells_what_is_wrong() {
     for (arguments, wanted) in [
         (vec!["say", ""], "the text is empty"),
