@@ -9,7 +9,7 @@ the accepted rate, evenly spaced, each on a kept-alive connection that waits for
 
 - A place is free for a moment between an answer and the next request. A flood request that takes it is an accepted one, and its
   latency counts. All requests have the same text, so that the work ahead of an accepted one is the same whoever sent it. A client
-  that finds no place tries again after 1 ms; that 429 counts as a rejection.
+  that finds no place tries again after 10 ms; that 429 counts as a rejection.
 - Latency is from sending the request that was accepted to the last byte of its answer.
 - The clients and the flood are processes of their own on the last CPU; the server has the others, or all of them with
   OVERLOAD_SHARE=1 in the environment. On two CPUs the server's threads share one: what a rejection costs, the worker lacks.
@@ -32,7 +32,7 @@ PHASE_SECONDS = 6.0
 # The first part of a phase is not measured: the flood begins, the queue fills.
 SETTLING_SECONDS = 1.0
 FLOOD = 20
-RETRY_SECONDS = 0.001
+RETRY_SECONDS = 0.01
 BODY = b'{"model": "tts-1", "voice": "alloy", "input": "Hello there.", "response_format": "wav"}'
 REQUEST = b"POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
 LENGTH = re.compile(rb"content-length: (\d+)")
