@@ -11,8 +11,9 @@ the accepted rate, evenly spaced, each on a kept-alive connection that waits for
   latency counts. All requests have the same text, so that the work ahead of an accepted one is the same whoever sent it. A client
   that finds no place tries again after 10 ms; that 429 counts as a rejection.
 - Latency is from sending the request that was accepted to the last byte of its answer.
-- The clients and the flood are processes of their own on the last CPU; the server has the others, or all of them with
-  OVERLOAD_SHARE=1 in the environment. On two CPUs the server's threads share one: what a rejection costs, the worker lacks.
+- The clients and the flood are processes of their own on the last CPU; the server has the others. On two CPUs its threads share one,
+  as in a pod of one CPU: what a rejection costs, the worker lacks. With OVERLOAD_SPLIT=1 in the environment its worker has the first
+  CPU alone and its other threads the last: that shows whether rejections cost accepted requests more than that.
 - Phases without (a) and with the flood (b) take turns, and what counts is the median over the rounds of b to the mean of the phases
   a before and after it. The noise is the ratio of neighbouring phases a."""
 
@@ -178,8 +179,11 @@ def cpu_seconds(process: subprocess.Popen) -> float:
 class Bench:
     def __init__(self, server: str, queue: int):
         cpus = sorted(os.sched_getaffinity(0))
-        share = os.environ.get("OVERLOAD_SHARE") == "1" or len(cpus) == 1
-        self.process, address = start(server, queue, set(cpus if share else cpus[:-1]))
+        self.process, address = start(server, queue, set(cpus[:-1] or cpus))
+        if os.environ.get("OVERLOAD_SPLIT") == "1":
+            for thread in map(int, os.listdir(f"/proc/{self.process.pid}/task")):
+                with open(f"/proc/{self.process.pid}/task/{thread}/comm") as file:
+                    os.sched_setaffinity(thread, cpus[:1] if file.read().startswith("worker") else cpus[-1:])
         self.children = []
         os.sched_setaffinity(0, cpus[-1:])
         self.saturating = self.child(saturate, address, 1 + queue)
