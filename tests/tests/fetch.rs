@@ -24,7 +24,7 @@ async fn a_voice_over_https_is_inspected_fetched_and_served() {
     );
     assert_eq!(
         (report["family"].as_str(), report["sampleRateHz"].as_u64()),
-        (Some("Piper"), Some(16_000))
+        (Some("VITS"), Some(16_000))
     );
     assert_eq!(
         (&report["languages"], &report["speakers"]),

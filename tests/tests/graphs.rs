@@ -402,7 +402,6 @@ async fn a_voice_whose_test_does_not_end_is_never_ready_and_its_server_still_sto
 }
 
 #[tokio::test]
-#[ignore = "when the process ends, ONNX Runtime's globals are destroyed while the run uses them: it crashes now and then"]
 async fn a_server_that_is_stopped_in_a_run_does_not_crash() {
     for _ in 0..20 {
         let status = stop_in_a_run().await;
@@ -458,7 +457,6 @@ async fn values_outside_of_a_voices_folder_are_not_read() {
 }
 
 #[tokio::test]
-#[ignore = "the server takes ONNX Runtime's general error code for a temporary failure"]
 async fn a_model_that_onnx_runtime_rejects_is_permanently_unusable() {
     let outside = Tensor::external(Element::Float, &[1, 1, 1, 16], "../../etc/passwd");
     let outside =

@@ -382,12 +382,12 @@ async fn when_too_much_audio_is_unsent_new_requests_wait_and_the_slowest_readers
         "--workers",
         "1",
         "--max-unsent-bytes",
-        "1000000",
+        "600000",
         "--slow-reader-timeout",
         "1s",
     ]);
     let mut stuck = [reader(&server).await, reader(&server).await];
-    metric_becomes(&server, "tts_unsent_audio_bytes", |bytes| bytes >= 1e6).await;
+    metric_becomes(&server, "tts_unsent_audio_bytes", |bytes| bytes >= 6e5).await;
     let refused = speak(&client(), &server, "Hello.").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(refused.headers()["retry-after"], "1");

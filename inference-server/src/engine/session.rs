@@ -209,6 +209,11 @@ fn load_error(error: &ort::Error<()>, device: Device) -> EngineError {
         | ErrorCode::InvalidArgument
         | ErrorCode::NoModel
         | ErrorCode::NotImplemented => EngineError::CorruptModel { message },
+        // The general code: a file that cannot be read, or a graph that is wrong.
+        _ if message.contains("system error number") => EngineError::Load { message },
+        _ if message.contains("Load model from") || message.contains("External data path") => {
+            EngineError::CorruptModel { message }
+        }
         _ => EngineError::Load { message },
     }
 }
@@ -249,5 +254,68 @@ fn is_out_of_memory(message: &str) -> bool {
 /// ONNX Runtime's messages have source lines and stack traces after the first line.
 fn first_line(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
-    line.chars().take(400).collect()
+    without_source(line).chars().take(400).collect()
+}
+
+/// A message without the place in ONNX Runtime's source, which is a path, a line and the signature of a function:
+/// `/onnxruntime_src/onnxruntime/core/graph/model.cc:149 onnxruntime::Model::Model(…) Unsupported …`.
+fn without_source(message: &str) -> String {
+    let place = || {
+        let from = message.find("/onnxruntime_src/")?;
+        let open = from + message[from..].find('(')?;
+        let mut depth = 0_usize;
+        let close = message[open..].char_indices().find_map(|(at, character)| {
+            match character {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            (depth == 0).then_some(open + at + 1)
+        })?;
+        Some((from, close))
+    };
+    match place() {
+        Some((from, to)) => {
+            let rest = message[to..].trim_start();
+            let rest = rest.strip_prefix("const ").unwrap_or(rest);
+            format!("{}{rest}", &message[..from])
+        }
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_leave_out_the_source_of_onnx_runtime() {
+        assert_eq!(
+            without_source(
+                "Load model from a.onnx failed:/onnxruntime_src/onnxruntime/core/graph/model.cc:149 \
+                 onnxruntime::Model::Model(ModelProto&&, std::function<void (int)>) Unsupported (x)."
+            ),
+            "Load model from a.onnx failed:Unsupported (x)."
+        );
+        for message in [
+            "no source (here)",
+            "/onnxruntime_src/a.cc:1 open( for ever",
+            "",
+        ] {
+            assert_eq!(without_source(message), message);
+        }
+    }
+
+    #[test]
+    fn a_device_that_the_library_lacks_is_told_and_not_replaced() {
+        crate::engine::test_library();
+        let options = SessionOptions {
+            device: Device::Cuda { index: 0 },
+            ..SessionOptions::default()
+        };
+        let model = Model::Builtin(crate::voices::builtin::find("rms").unwrap().model);
+        let error = Session::load(&model, &options).unwrap_err();
+        assert!(matches!(error, EngineError::Device { .. }), "{error:?}");
+        assert!(error.to_string().contains("cuda:0"), "{error}");
+    }
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::{App, lifecycle::Stage};
 
 /// Alive: no worker is lost.
-#[utoipa::path(get, path = "/livez", tag = "probes", responses((status = 200, body = String), (status = 500, body = String)))]
+#[utoipa::path(get, path = "/livez", tag = "probes", responses((status = 200, description = "Yes.", body = String), (status = 500, description = "No.", body = String)))]
 pub async fn live(State(app): State<App>) -> (StatusCode, String) {
     match app.scheduler.lost_workers() {
         0 => (StatusCode::OK, "alive\n".to_owned()),
@@ -18,7 +18,7 @@ pub async fn live(State(app): State<App>) -> (StatusCode, String) {
 }
 
 /// Started: each voice has produced audio.
-#[utoipa::path(get, path = "/startupz", tag = "probes", responses((status = 200, body = String), (status = 503, body = String)))]
+#[utoipa::path(get, path = "/startupz", tag = "probes", responses((status = 200, description = "Yes.", body = String), (status = 503, description = "No.", body = String)))]
 pub async fn startup(State(app): State<App>) -> (StatusCode, &'static str) {
     if app.lifecycle.stage() == Stage::Starting {
         (StatusCode::SERVICE_UNAVAILABLE, "loading voices\n")
@@ -28,7 +28,7 @@ pub async fn startup(State(app): State<App>) -> (StatusCode, &'static str) {
 }
 
 /// Ready: started, not draining, and no worker is being restarted.
-#[utoipa::path(get, path = "/readyz", tag = "probes", responses((status = 200, body = String), (status = 503, body = String)))]
+#[utoipa::path(get, path = "/readyz", tag = "probes", responses((status = 200, description = "Yes.", body = String), (status = 503, description = "No.", body = String)))]
 pub async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
     match app.lifecycle.stage() {
         Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "loading voices\n"),

@@ -72,7 +72,7 @@ impl App {
 }
 
 /// Shows what the server serves, and its limits.
-#[utoipa::path(get, path = "/info", tag = "server", responses((status = 200, body = Info)))]
+#[utoipa::path(get, path = "/info", tag = "server", responses((status = 200, description = "What the server serves.", body = Info)))]
 pub async fn info(State(app): State<App>) -> Json<Info> {
     let (config, catalogue) = (&app.config, &app.rules.voices);
     let voices = catalogue.iter().map(|voice| {

@@ -181,7 +181,7 @@ impl Metrics {
 }
 
 /// Metrics in Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", tag = "server", responses((status = 200, content_type = "text/plain", body = String)))]
+#[utoipa::path(get, path = "/metrics", tag = "server", responses((status = 200, description = "The metrics.", content_type = "text/plain", body = String)))]
 pub async fn metrics(
     State(app): State<App>,
 ) -> Result<([(header::HeaderName, String); 1], Vec<u8>), StatusCode> {

@@ -26,7 +26,7 @@ impl Document {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, content_type = "application/json", body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, description = "An OpenAPI document.", content_type = "application/json", body = Object)))]
 pub async fn openapi(Extension(document): Extension<Document>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], document.0)
 }

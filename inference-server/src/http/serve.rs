@@ -78,14 +78,23 @@ pub enum ServeError {
 }
 
 /// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// When the server cannot start.
 pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
+    let scheduler = Scheduler::new(config.work);
+    let result = serve_with(&scheduler, config).await;
+    stop(scheduler).await;
+    result
+}
+
+async fn serve_with(scheduler: &Scheduler, config: ServeConfig) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let config = Arc::new(config);
     let voices = read_voices(&config)?;
     let listener = open_listener(&config.listen)?;
     let lifecycle = Lifecycle::default();
-    let scheduler = Scheduler::new(config.work);
     let metrics = Metrics::new()?;
     let budget = ReceiveBudget::new(config.limits.max_receive_bytes);
     if let Ok(address) = listener.local_addr() {
@@ -171,9 +180,18 @@ pub async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         // A second Ctrl-C ends at once.
         _ = interrupt.recv() => {}
     }
-    scheduler.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long cancelled runs are waited for.
+const LONGEST_CANCELLATION: Duration = Duration::from_secs(5);
+
+async fn stop(scheduler: Scheduler) {
+    let stopped = tokio::task::spawn_blocking(move || scheduler.stop(LONGEST_CANCELLATION));
+    if !stopped.await.unwrap_or(false) {
+        tracing::warn!("a worker does not end");
+    }
 }
 
 /// Connections beyond the limit that are served all the same, for probes and metrics only: a pod whose places are all taken

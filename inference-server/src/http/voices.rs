@@ -36,7 +36,7 @@ struct ListedVoice {
 }
 
 /// Lists the voices. OpenAI has no such path; the clients that ask for it read `voices` with `id` and `name`.
-#[utoipa::path(get, path = "/v1/audio/voices", tag = "audio", responses((status = 200, body = VoiceList)))]
+#[utoipa::path(get, path = "/v1/audio/voices", tag = "audio", responses((status = 200, description = "The voices.", body = VoiceList)))]
 pub async fn voices(State(app): State<App>) -> Json<VoiceList> {
     let voices = &app.rules.voices;
     let listed = voices.iter().map(|voice| ListedVoice {
@@ -87,7 +87,7 @@ fn model(app: &App, id: &str) -> Model {
 }
 
 /// Lists the models.
-#[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = 200, body = ModelList)))]
+#[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = 200, description = "The models.", body = ModelList)))]
 pub async fn models(State(app): State<App>) -> Json<ModelList> {
     Json(ModelList {
         object: "list",
@@ -101,7 +101,7 @@ pub async fn models(State(app): State<App>) -> Json<ModelList> {
     path = "/v1/models/{id}",
     tag = "models",
     params(("id" = String, Path, description = "The name of a model.")),
-    responses((status = 200, body = Model), (status = "4XX", body = ErrorBody)),
+    responses((status = 200, description = "The model.", body = Model), (status = "4XX", description = "There is no such model.", body = ErrorBody)),
 )]
 pub async fn one_model(
     State(app): State<App>,

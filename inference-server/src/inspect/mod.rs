@@ -23,6 +23,9 @@ use report::{Failure, Reason, Report, Success};
 /// A sentence takes about a second on a slow core. A model that needs minutes cannot be served.
 const LONGEST_TEST: Duration = Duration::from_mins(2);
 
+/// How long a cancelled run is waited for.
+const LONGEST_CANCELLATION: Duration = Duration::from_secs(5);
+
 /// Why a voice failed its inspection.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
@@ -224,6 +227,8 @@ fn test_voice(voice: Voice) -> Result<(), InspectError> {
         Ok(tested) => Ok(tested?),
         Err(mpsc::RecvTimeoutError::Timeout) => {
             cancel.cancel();
+            // A process that ends while ONNX Runtime is in use may crash.
+            let _ = receiver.recv_timeout(LONGEST_CANCELLATION);
             Err(InspectError::TooSlow)
         }
         Err(mpsc::RecvTimeoutError::Disconnected) => Err(InspectError::Panicked),

@@ -225,6 +225,12 @@ impl Scheduler {
     pub fn close(&self) {
         self.queue.close();
     }
+
+    /// Drops all requests, cancels all runs, and waits until the workers have ended: a process that ends while ONNX Runtime
+    /// is in use may crash. False if they did not end within this time. Blocks the thread.
+    pub fn stop(&self, limit: Duration) -> bool {
+        self.queue.stop(limit)
+    }
 }
 
 /// An admitted request.

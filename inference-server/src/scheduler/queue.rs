@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -42,8 +42,20 @@ struct State {
     unsent: usize,
     next_id: u64,
     closed: bool,
+    /// Number of threads of workers that have not ended.
+    running_workers: usize,
     restarting_workers: usize,
     lost_workers: usize,
+    /// Tests of voices that are being loaded.
+    tests: Vec<VoiceTest>,
+    stopping: bool,
+}
+
+/// The test of a voice that a worker loads.
+#[derive(Debug)]
+struct VoiceTest {
+    since: Instant,
+    cancel: Weak<Cancel>,
 }
 
 /// Jobs of which a worker speaks a chunk each.
@@ -85,6 +97,7 @@ impl State {
 pub(super) struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
+    worker_ended: Condvar,
     limits: Limits,
 }
 
@@ -100,10 +113,14 @@ impl Queue {
                 unsent: 0,
                 next_id: 0,
                 closed: false,
+                running_workers: 0,
                 restarting_workers: 0,
                 lost_workers: 0,
+                tests: Vec::new(),
+                stopping: false,
             }),
             arrived: Condvar::new(),
+            worker_ended: Condvar::new(),
             limits: Limits {
                 workers: limits.workers.max(1),
                 ..limits
@@ -278,6 +295,25 @@ impl Queue {
         }
     }
 
+    /// Counts the thread of a worker until it is dropped.
+    pub(super) fn run_worker(self: &Arc<Self>) -> RunningWorker {
+        lock(&self.state).running_workers += 1;
+        RunningWorker(Arc::clone(self))
+    }
+
+    /// The test of a voice begins: `cancel` stops it when it takes too long, or the workers are stopped.
+    pub(super) fn begin_test(&self, cancel: &Arc<Cancel>) {
+        let mut state = lock(&self.state);
+        if state.stopping {
+            cancel.cancel();
+        }
+        state.tests.retain(|test| test.cancel.strong_count() > 0);
+        state.tests.push(VoiceTest {
+            since: Instant::now(),
+            cancel: Arc::downgrade(cancel),
+        });
+    }
+
     pub(super) fn restart_worker(&self) {
         lock(&self.state).restarting_workers += 1;
     }
@@ -305,10 +341,18 @@ impl Queue {
     }
 
     pub(super) fn cancel_overdue(&self) {
-        for turn in lock(&self.state).in_service.values() {
+        let state = lock(&self.state);
+        for turn in state.in_service.values() {
             if turn.since.elapsed() > self.limits.run_timeout && !turn.cancel.is_cancelled() {
                 tracing::error!(limit = ?self.limits.run_timeout, "a run exceeds its time limit: cancelled");
                 turn.cancel.cancel();
+            }
+        }
+        for test in &state.tests {
+            if test.since.elapsed() > self.limits.run_timeout
+                && let Some(cancel) = test.cancel.upgrade()
+            {
+                cancel.cancel();
             }
         }
     }
@@ -334,5 +378,42 @@ impl Queue {
     pub(super) fn close(&self) {
         lock(&self.state).closed = true;
         self.arrived.notify_all();
+    }
+
+    /// Drops what waits, cancels all runs, and waits until the workers have ended. False if they did not within this time.
+    pub(super) fn stop(&self, limit: Duration) -> bool {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.stopping = true;
+        let dropped = (
+            std::mem::take(&mut state.jobs),
+            std::mem::take(&mut state.paused),
+        );
+        for turn in state.in_service.values() {
+            turn.cancel.cancel();
+        }
+        for cancel in state.tests.iter().filter_map(|test| test.cancel.upgrade()) {
+            cancel.cancel();
+        }
+        self.arrived.notify_all();
+        let running = |state: &mut State| state.running_workers > 0;
+        let (state, _) = self
+            .worker_ended
+            .wait_timeout_while(state, limit, running)
+            .unwrap_or_else(PoisonError::into_inner);
+        let ended = state.running_workers == 0;
+        drop(state);
+        drop(dropped);
+        ended
+    }
+}
+
+/// The thread of a worker, as the queue counts it.
+pub(super) struct RunningWorker(Arc<Queue>);
+
+impl Drop for RunningWorker {
+    fn drop(&mut self) {
+        lock(&self.0.state).running_workers -= 1;
+        self.0.worker_ended.notify_all();
     }
 }

@@ -415,8 +415,12 @@ async fn requests_of_one_bucket_share_a_run_and_fail_alone() {
                 .unwrap()
         })
         .collect();
-    let mut sessions =
-        Sessions::load(&[Arc::downgrade(&voice)], &SessionOptions::default()).unwrap();
+    let mut sessions = Sessions::load(
+        &scheduler.queue,
+        &[Arc::downgrade(&voice)],
+        &SessionOptions::default(),
+    )
+    .unwrap();
     let mut turns = Vec::new();
     scheduler.close();
     while let Some(turn) = scheduler.queue.take(&Arc::new(Cancel::new().unwrap())) {
@@ -453,4 +457,40 @@ async fn requests_of_one_bucket_share_a_run_and_fail_alone() {
         assert!(message.contains(wanted), "{message}");
     }
     assert_eq!(scheduler.in_flight(), 0);
+}
+
+#[test]
+fn stopping_cancels_runs_and_waits_for_the_workers() {
+    let scheduler = scheduler(limits());
+    let _tickets = [
+        submit(&scheduler, 1).unwrap(),
+        submit(&scheduler, 1).unwrap(),
+    ];
+    let running = scheduler.queue.run_worker();
+    let turn = take(&scheduler);
+    assert!(!scheduler.stop(Duration::ZERO));
+    assert!(turn.cancel.is_cancelled());
+    let test = Arc::new(Cancel::new().unwrap());
+    scheduler.queue.begin_test(&test);
+    assert!(test.is_cancelled(), "a test began after the stop");
+    scheduler.queue.end(turn.number);
+    drop(running);
+    assert!(scheduler.stop(Duration::ZERO));
+    assert_eq!(scheduler.in_flight(), 0);
+}
+
+#[test]
+fn the_test_of_a_voice_has_the_time_of_a_run() {
+    let overdue = |run_timeout| {
+        let scheduler = scheduler(Limits {
+            run_timeout,
+            ..limits()
+        });
+        let test = Arc::new(Cancel::new().unwrap());
+        scheduler.queue.begin_test(&test);
+        scheduler.cancel_overdue();
+        test.is_cancelled()
+    };
+    assert!(overdue(Duration::ZERO));
+    assert!(!overdue(Duration::from_mins(2)));
 }

@@ -4,6 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak, mpsc},
     thread,
+    time::Instant,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     engine::{Cancel, EngineError, SessionOptions},
-    families::Runner,
+    families::{LoadError, Runner},
     voices::{Voice, VoiceError},
 };
 
@@ -44,10 +45,13 @@ pub fn start<'a>(
         let queue = Arc::clone(&scheduler.queue);
         let (voices, options) = (voices.clone(), options.clone());
         let loaded_sender = loaded_sender.clone();
+        let running = queue.run_worker();
         thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
-                let load = || Sessions::load(&voices, &options);
+                // Dropped last, after the sessions.
+                let _running = running;
+                let load = || Sessions::load(&queue, &voices, &options);
                 let (first, result) = match load() {
                     Ok(sessions) => (Some(sessions), Ok(())),
                     Err(error) => (None, Err(error)),
@@ -106,16 +110,19 @@ fn work<S>(
 
 /// The sessions of one worker.
 pub(super) struct Sessions {
+    queue: Arc<Queue>,
     options: SessionOptions,
     loaded: Vec<(Weak<Voice>, Box<dyn Runner>)>,
 }
 
 impl Sessions {
     pub(super) fn load(
+        queue: &Arc<Queue>,
         voices: &[Weak<Voice>],
         options: &SessionOptions,
     ) -> Result<Self, StartError> {
         let mut sessions = Self {
+            queue: Arc::clone(queue),
             options: options.clone(),
             loaded: Vec::new(),
         };
@@ -136,11 +143,28 @@ impl Sessions {
             place
         } else {
             self.loaded.retain(|(held, _)| held.strong_count() > 0);
-            let runner = voice.load(&self.options, &Cancel::new()?)?;
+            let runner = self.open(voice)?;
             self.loaded.push((Arc::downgrade(voice), runner));
             self.loaded.len() - 1
         };
         Ok(self.loaded[place].1.as_mut())
+    }
+
+    /// Loads and tests a voice; the test has the time of one run.
+    fn open(&self, voice: &Voice) -> Result<Box<dyn Runner>, VoiceError> {
+        let mut runner = voice.family.load(&self.options)?;
+        let cancel = Arc::new(Cancel::new()?);
+        self.queue.begin_test(&cancel);
+        let (limit, started) = (self.queue.limits().run_timeout, Instant::now());
+        match voice.warm_up(runner.as_mut(), &cancel) {
+            Ok(()) => Ok(runner),
+            Err(VoiceError::Model(LoadError::Engine(EngineError::Cancelled)))
+                if started.elapsed() >= limit =>
+            {
+                Err(EngineError::TooSlow { limit }.into())
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -217,14 +241,14 @@ mod tests {
 
     #[test]
     fn a_voice_is_loaded_when_it_is_needed_and_dropped_when_nobody_holds_it() {
-        crate::engine::test_library();
         let voice = |name: &str| {
             let location = VoiceLocation::Builtin("rms".to_owned());
             Arc::new(Voice::read(name, &location).unwrap())
         };
         let (first, second) = (voice("first"), voice("second"));
         let options = SessionOptions::default();
-        let mut sessions = Sessions::load(&[Arc::downgrade(&first)], &options).unwrap();
+        let queue = scheduler().queue;
+        let mut sessions = Sessions::load(&queue, &[Arc::downgrade(&first)], &options).unwrap();
         assert_eq!(sessions.loaded.len(), 1);
         sessions.of(&second).unwrap();
         sessions.of(&first).unwrap();

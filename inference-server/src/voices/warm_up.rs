@@ -33,7 +33,10 @@ impl Voice {
 
     /// Synthesizes the test sentence and verifies that it is not silent; then the longest run that a request can cause, with
     /// every symbol in it: an id that the model does not have, or too little memory, fails now and not in service.
-    fn warm_up(&self, runner: &mut dyn Runner, cancel: &Cancel) -> Result<(), VoiceError> {
+    ///
+    /// # Errors
+    /// When the model fails the test, or `cancel` stops it.
+    pub fn warm_up(&self, runner: &mut dyn Runner, cancel: &Cancel) -> Result<(), VoiceError> {
         let guess = self.costs.pace();
         let script = self
             .family
