@@ -182,6 +182,8 @@ fn sign(sentence: &str, at: usize, character: char) -> Token {
         ',' | ';' | ':' | '(' | ')' | '[' | ']' | '{' | '}' | '!' | '?' => {
             pieces.push(Piece::Pause);
         }
+        // The last of an ellipsis: "well... maybe".
+        '.' if context.before.ends_with("..") => pieces.push(Piece::Pause),
         // "a - b" is a pause; "well-known" is not.
         '-' | '|' if alone => pieces.push(Piece::Pause),
         '/' if alone && context.in_equation() => say("divided by", &mut pieces),

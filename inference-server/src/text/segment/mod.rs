@@ -79,7 +79,7 @@ fn is_inner(text: &str, from: usize, at: usize, end: usize) -> bool {
     let marks = &text[at..end];
     let after = text[end..].trim_start();
     let goes_on = after.starts_with(|letter: char| letter.is_ascii_lowercase());
-    if goes_on && marks.ends_with([')', ']']) {
+    if goes_on && (marks.ends_with([')', ']']) || marks.starts_with("...")) {
         return true;
     }
     if !marks.contains(['!', '?']) {
