@@ -50,7 +50,7 @@ pub struct Autoscaling {
     /// Offered audio-seconds per second and pod at which that target is met.
     pub offered_audio: f64,
     /// Percent of the CPU request at that load: the target where no custom metric is to be had.
-    /// None on GPU pods, whose CPU says nothing.
+    /// None on GPU pods, whose CPU says nothing, and where no CPU time was measured.
     pub cpu_percent: Option<f64>,
     /// `λ_t`, requests per second and pod at the target.
     pub rate: f64,
@@ -130,7 +130,9 @@ pub(crate) fn target(candidate: &Candidate<'_>, load: &Load, policy: &Policy) ->
         in_flight_milli: floor(1000.0 * in_flight).max(1),
         offered_audio,
         cpu_percent: (candidate.accelerator() == Accelerator::Cpu)
-            .then(|| 100.0 * offered_audio * cpu_per_audio / candidate.cpu_request),
+            .then(|| 100.0 * offered_audio * cpu_per_audio / candidate.cpu_request)
+            // Not measured: a target of 0 % would scale out for ever.
+            .filter(|percent| *percent > 0.0),
         rate,
         reaction,
         headroom,

@@ -1,8 +1,10 @@
 //! One pod shape on one node class: the admission limit that serves the load at the lowest cost, or
 //! why none does.
 
+use std::cmp::Ordering;
+
 use crate::memory;
-use crate::numeric::{ceil, ceil_above_noise, floor};
+use crate::numeric::{CPU_UNITS, MEMORY_UNITS, ceil_above_noise, times};
 use crate::profile::{Accelerator, Profile, Validity};
 use crate::queueing::FlowServer;
 use crate::request::{LoadBalancing, NodeClass, Qos, Terms};
@@ -13,8 +15,8 @@ use crate::workload::ServiceCurve;
 
 /// The share of requests that an objective binds.
 pub(crate) const QUANTILE: f64 = 0.95;
-/// A further slot must save more than rounding noise.
-const SAVES: f64 = 1.0 - 1e-9;
+/// What costs may differ by and still be equal: rounding noise.
+const NOISE: f64 = 1e-9;
 
 /// A pod shape with its admission limit, and what it would cost at the peak.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct Candidate<'a> {
     pub cost: f64,
     /// The most pods that the inventory and the user allow.
     pub limit: u32,
+    /// The most pods that the inventory allows.
+    pub node_limit: u32,
 }
 
 /// Why a shape is rejected.
@@ -73,6 +77,12 @@ pub(crate) enum Obstacle {
         cpu: f64,
         limit: f64,
     },
+    AboveMemoryLimit {
+        memory: f64,
+        limit: f64,
+    },
+    /// The class's nodes offer no GPU.
+    NoGpu,
 }
 
 impl Candidate<'_> {
@@ -106,7 +116,7 @@ impl Candidate<'_> {
     }
 }
 
-/// What one slot count allows; the rest of a candidate follows from the cheapest.
+/// What one slot count allows; the rest of a candidate follows from the best.
 struct Slots {
     concurrency: usize,
     queue: u32,
@@ -118,6 +128,32 @@ struct Slots {
     pods_per_node: u32,
     pod_price: f64,
     cost: f64,
+    limit: u32,
+    node_limit: u32,
+}
+
+impl Slots {
+    /// Whether this serves the load better: it fits the inventory, costs less, takes less of the nodes (which may cost nothing),
+    /// has fewer pods. Equal ones keep the smaller admission limit, which comes first.
+    fn beats(&self, other: &Self) -> bool {
+        let fits = |slots: &Self| slots.replicas <= slots.limit;
+        let nodes = |slots: &Self| f64::from(slots.replicas) / f64::from(slots.pods_per_node);
+        let less = |a: f64, b: f64| {
+            if a < b * (1.0 - NOISE) {
+                Ordering::Less
+            } else if b < a * (1.0 - NOISE) {
+                Ordering::Greater
+            } else {
+                Ordering::Equal
+            }
+        };
+        fits(other)
+            .cmp(&fits(self))
+            .then_with(|| less(self.cost, other.cost))
+            .then_with(|| less(nodes(self), nodes(other)))
+            .then(self.replicas.cmp(&other.replicas))
+            .is_lt()
+    }
 }
 
 /// Tries C = 1, 2, … up to what was measured. More slots only lengthen service, so the first C
@@ -134,17 +170,20 @@ pub(crate) fn evaluate<'a>(
     if qos == Qos::Guaranteed && config.cpu.fract() != 0.0 {
         return Err(Obstacle::PartOfACore { cpu: config.cpu });
     }
+    let cpu_request = resources::cpu_request(config, profile.accelerator(), qos, &terms.policy);
     if let Some(limit) = terms
         .policy
         .max_cpu_per_pod
-        .filter(|&limit| config.cpu > limit)
+        .filter(|&limit| cpu_request > limit + NOISE)
     {
         return Err(Obstacle::AboveLimit {
-            cpu: config.cpu,
+            cpu: cpu_request,
             limit,
         });
     }
-    let cpu_request = resources::cpu_request(config, profile.accelerator(), qos, &terms.policy);
+    if profile.accelerator() == Accelerator::Gpu && class.gpu_slots == 0 {
+        return Err(Obstacle::NoGpu);
+    }
     let derate = standing.derate.max(terms.policy.min_derate);
     let mut curve =
         ServiceCurve::new(config, profile, &terms.load).derated(derate, standing.slowdown());
@@ -163,15 +202,15 @@ pub(crate) fn evaluate<'a>(
         );
         match found {
             Ok(slots) => {
-                if best
-                    .as_ref()
-                    .is_none_or(|best| slots.cost < best.cost * SAVES)
-                {
+                if best.as_ref().is_none_or(|best| slots.beats(best)) {
                     best = Some(slots);
                 }
             }
             Err((obstacle, last)) => {
-                if matches!(obstacle, Obstacle::Fit { .. }) {
+                if matches!(
+                    obstacle,
+                    Obstacle::Fit { .. } | Obstacle::AboveMemoryLimit { .. }
+                ) {
                     misfit = Some(obstacle);
                 } else {
                     first_obstacle = first_obstacle.or(Some(obstacle));
@@ -193,7 +232,8 @@ pub(crate) fn evaluate<'a>(
     curve.first_audio.truncate(best.concurrency);
     curve.rtf_p95.truncate(best.concurrency);
     Ok(Candidate {
-        limit: pod_limit(terms, class, best.pods_per_node),
+        limit: best.limit,
+        node_limit: best.node_limit,
         class,
         profile,
         shape,
@@ -267,6 +307,9 @@ fn slots(
     let queue = ceil_above_noise(pod.full_rate() * (objectives.ttfa_p95 - typical)).max(1);
     let memory_needed = memory::needed(&shape.config.mem, slots, queue, load.max_chunk_audio);
     let memory = memory::request(memory_needed, policy);
+    if let Some(limit) = policy.max_memory_per_pod.filter(|&limit| memory > limit) {
+        return Err((Obstacle::AboveMemoryLimit { memory, limit }, false));
+    }
     let pods_per_node = pods_per_node(class, profile.accelerator(), cpu_request, memory);
     if pods_per_node < 1 {
         return Err((
@@ -289,7 +332,10 @@ fn slots(
         |price| price / f64::from(pods_per_node),
     );
     let cost = f64::from(replicas) * pod_price;
+    let node_limit = pods_per_node.saturating_mul(class.max_nodes);
     Ok(Slots {
+        limit: node_limit.min(policy.max_replicas.unwrap_or(u32::MAX)),
+        node_limit,
         concurrency,
         queue,
         rate,
@@ -356,20 +402,14 @@ fn pods_per_node(
     cpu_request: f64,
     memory: f64,
 ) -> u32 {
-    let by_cpu = floor(class.allocatable_cpu / cpu_request);
-    let by_memory = floor(class.allocatable_memory / memory);
+    let by_cpu = times(class.allocatable_cpu, cpu_request, CPU_UNITS);
+    let by_memory = times(class.allocatable_memory, memory, MEMORY_UNITS);
     let gpu_slots = if accelerator == Accelerator::Gpu {
         class.gpu_slots
     } else {
         u32::MAX
     };
     by_cpu.min(by_memory).min(gpu_slots)
-}
-
-fn pod_limit(terms: &Terms, class: &NodeClass, pods_per_node: u32) -> u32 {
-    pods_per_node
-        .saturating_mul(class.max_nodes)
-        .min(terms.policy.max_replicas.unwrap_or(u32::MAX))
 }
 
 /// Whether a profile is planned with at all.
@@ -379,6 +419,6 @@ pub(crate) fn usable(standing: Standing) -> bool {
 
 /// Nodes to add so that `replicas` pods fit.
 pub(crate) fn missing_nodes(candidate: &Candidate<'_>) -> u32 {
-    let missing = candidate.replicas.saturating_sub(candidate.limit);
-    ceil(f64::from(missing) / f64::from(candidate.pods_per_node))
+    let missing = candidate.replicas.saturating_sub(candidate.node_limit);
+    missing.div_ceil(candidate.pods_per_node.max(1))
 }

@@ -7,17 +7,17 @@ use crate::candidates::{Candidate, Obstacle, evaluate, usable};
 use crate::explanation;
 use crate::infeasible;
 use crate::memory;
-use crate::numeric::round;
+use crate::numeric::round_significant;
 use crate::plan::{Alternative, Decision, Plan, Pod, Prediction};
 use crate::profile::Accelerator;
 use crate::queueing::FlowServer;
 use crate::reasons::{Because, Rejection};
-use crate::request::{Objectives, Request, RequestError};
+use crate::request::{Objectives, Request, RequestError, Terms};
 use crate::resources::{self, Resources};
 use crate::shapes::shapes;
 
-/// Costs that agree to this many digits are equal.
-const COST_DIGITS: usize = 6;
+/// Costs that agree to this many significant digits are equal.
+const COST_DIGITS: usize = 9;
 
 /// Plans, or says what is missing. The answer does not depend on the order of anything in the
 /// request.
@@ -50,7 +50,11 @@ pub(crate) struct Field<'a> {
 
 impl<'a> Field<'a> {
     pub fn of(request: &'a Request) -> Self {
-        let terms = request.terms();
+        Self::with(request, &request.terms())
+    }
+
+    /// With other terms than the request's.
+    pub fn with(request: &'a Request, terms: &Terms) -> Self {
         let mut field = Self {
             feasible: Vec::new(),
             too_many: Vec::new(),
@@ -75,9 +79,9 @@ impl<'a> Field<'a> {
                     field.out.push((out(None, Because::Invalid), None));
                     continue;
                 }
-                for shape in shapes(profile, class, &request.policy) {
+                for shape in shapes(profile, class, &terms.policy) {
                     let size = Some((shape.config.cpu, shape.config.threads));
-                    match evaluate(&terms, class, profile, standing, shape) {
+                    match evaluate(terms, class, profile, standing, shape) {
                         Ok(candidate) if candidate.fits_inventory() => {
                             field.feasible.push(candidate);
                         }
@@ -104,7 +108,7 @@ impl<'a> Field<'a> {
         let mut keyed: Vec<_> = field
             .feasible
             .into_iter()
-            .map(|c| (round(c.cost, COST_DIGITS), c))
+            .map(|c| (round_significant(c.cost, COST_DIGITS), c))
             .collect();
         keyed.sort_by(|(cost, a), (other, b)| cost.total_cmp(other).then_with(|| tie(a, b)));
         field.feasible = keyed.into_iter().map(|(_, candidate)| candidate).collect();
@@ -141,11 +145,20 @@ impl<'a> Field<'a> {
     }
 }
 
-/// At equal cost: CPU before GPU, fewer replicas, more threads, the class's name, the profile's,
+/// At equal cost: less of nodes that cost nothing (a price however small would decide so), CPU before GPU, fewer replicas, more threads, the class's name, the profile's,
 /// the smaller pod. No two candidates agree in all, so the order is total.
 fn tie(a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
-    a.accelerator()
-        .cmp(&b.accelerator())
+    let free = |candidate: &Candidate<'_>| {
+        let nodes = f64::from(candidate.replicas) / f64::from(candidate.pods_per_node.max(1));
+        round_significant(nodes, COST_DIGITS)
+    };
+    let nodes = if a.cost == 0.0 && b.cost == 0.0 {
+        free(a).total_cmp(&free(b))
+    } else {
+        Ordering::Equal
+    };
+    nodes
+        .then(a.accelerator().cmp(&b.accelerator()))
         .then(a.replicas.cmp(&b.replicas))
         .then(b.shape.config.threads.cmp(&a.shape.config.threads))
         .then_with(|| place(a, b))
@@ -188,6 +201,8 @@ fn because(request: &Request, obstacle: Obstacle) -> Because {
         Obstacle::Fit { cpu, memory } => Because::Fit { cpu, memory },
         Obstacle::PartOfACore { cpu } => Because::PartOfACore { cpu },
         Obstacle::AboveLimit { cpu, limit } => Because::AboveLimit { cpu, limit },
+        Obstacle::AboveMemoryLimit { memory, limit } => Because::AboveMemoryLimit { memory, limit },
+        Obstacle::NoGpu => Because::NoGpu,
     }
 }
 

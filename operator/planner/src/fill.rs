@@ -35,14 +35,19 @@ pub(crate) fn fill(request: &Request, field: &Field<'_>) -> Option<Fill> {
         }
     }
     let mut uncovered = request.load.peak_rps();
+    // The user's limit is for all classes together.
+    let mut allowed = request.policy.max_replicas.unwrap_or(u32::MAX);
     let mut shares = Vec::new();
     for candidate in best {
-        let replicas = ceil_above_noise(uncovered / candidate.rate).min(candidate.limit);
+        let replicas = ceil_above_noise(uncovered / candidate.rate)
+            .min(candidate.limit)
+            .min(allowed);
         if replicas == 0 {
             break;
         }
         let rate = uncovered.min(f64::from(replicas) * candidate.rate);
         uncovered -= rate;
+        allowed -= replicas;
         shares.push((candidate, replicas, rate));
     }
     (!shares.is_empty()).then(|| Fill {

@@ -6,7 +6,7 @@ use crate::fill::fill;
 use crate::numeric::ceil;
 use crate::plan::{Condition, Infeasible, Plan};
 use crate::reasons::{Reason, Rejection};
-use crate::request::{Objectives, Request, Terms};
+use crate::request::{Objectives, Peak, Request, Terms};
 use crate::shapes::shapes;
 
 /// An objective to suggest is 10 % above what an idle pod does, in steps of 50 ms.
@@ -18,7 +18,7 @@ const RELAXED: f64 = 2.0;
 /// Capacity first: something keeps the objectives, there is only too little of it. Then time to
 /// first audio, real-time factor, size, and at last that nothing was measured.
 pub(crate) fn explain(request: &Request, field: &Field<'_>) -> Infeasible {
-    let (condition, reason) = capacity(field)
+    let (condition, reason) = capacity(request, field)
         .or_else(|| too_late(request, field))
         .or_else(|| too_slow(request, field))
         .or_else(|| too_large(request, field))
@@ -46,9 +46,10 @@ fn closest<'a, 'b>(field: &'b Field<'a>) -> Option<&'b Candidate<'a>> {
         .min_by(|a, b| lack(a).total_cmp(&lack(b)))
 }
 
-fn capacity(field: &Field<'_>) -> Option<(Condition, Reason)> {
+fn capacity(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
     let closest = closest(field)?;
     let config = closest.shape.config.as_ref();
+    let most = request.policy.max_replicas;
     let reason = Reason::Capacity {
         class: closest.class.name.clone(),
         cpu: config.cpu,
@@ -58,9 +59,77 @@ fn capacity(field: &Field<'_>) -> Option<(Condition, Reason)> {
         nodes: closest.class.max_nodes,
         pods_per_node: closest.pods_per_node,
         add_nodes: missing_nodes(closest),
-        affordable_peak: f64::from(closest.limit) * closest.rate,
+        raise_max_replicas: most
+            .filter(|&most| most < closest.replicas)
+            .map(|_| closest.replicas),
+        affordable_peak: largest_peak(request),
+        possible_objective: smallest_objective(request, request.objectives.ttfa_p95),
     };
     Some((Condition::CapacityInsufficient, reason))
+}
+
+/// Halvings of the searches below: to a part in a thousand.
+const HALVINGS: u32 = 10;
+/// Doublings of the objective that are tried.
+const DOUBLINGS: u32 = 6;
+/// Steps of an objective to suggest (s).
+const OBJECTIVE_STEP: f64 = 0.01;
+
+fn is_feasible(request: &Request, terms: &Terms) -> bool {
+    !Field::with(request, terms).feasible.is_empty()
+}
+
+/// The largest peak that the inventory carries at these objectives, in requests per second; 0 if none.
+fn largest_peak(request: &Request) -> f64 {
+    let carries = |rate: f64| {
+        let mut terms = request.terms();
+        terms.load.peak = Peak::RequestsPerSecond(rate);
+        is_feasible(request, &terms)
+    };
+    let (mut low, mut high) = (0.0, request.load.peak_rps());
+    // By halves until one is carried, then between.
+    for _ in 0..2 * HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if carries(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+        if low > 0.0 && high - low < low / f64::from(1 << HALVINGS) {
+            break;
+        }
+    }
+    low
+}
+
+/// The smallest time to first audio above this one that the inventory keeps at this load (s).
+fn smallest_objective(request: &Request, above: f64) -> Option<f64> {
+    let keeps = |objective: f64| {
+        let mut terms = request.terms();
+        terms.objectives.ttfa_p95 = objective;
+        is_feasible(request, &terms)
+    };
+    let (mut low, mut high) = (above, above);
+    for _ in 0..DOUBLINGS {
+        high *= 2.0;
+        if keeps(high) {
+            break;
+        }
+        low = high;
+    }
+    if low >= high {
+        return None;
+    }
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if keeps(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    let rounded = f64::from(ceil(high / OBJECTIVE_STEP)) * OBJECTIVE_STEP;
+    Some(if keeps(rounded) { rounded } else { high })
 }
 
 /// The rejection with the smallest number of one kind, with its shape.
@@ -88,6 +157,11 @@ fn least_slow<'a>(field: &'a Field<'_>) -> Option<(&'a Rejection, (f64, u32), f6
     })
 }
 
+/// An objective with some room above what an idle pod does.
+fn possible(idle: f64) -> f64 {
+    f64::from(ceil(idle * POSSIBLE / POSSIBLE_STEP)) * POSSIBLE_STEP
+}
+
 fn too_late(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
     let (rejection, (cpu, threads), idle_p95) = least_late(field)?;
     let reason = Reason::TooLate {
@@ -96,7 +170,8 @@ fn too_late(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)>
         threads,
         idle_p95,
         objective: request.objectives.ttfa_p95,
-        possible_objective: f64::from(ceil(idle_p95 * POSSIBLE / POSSIBLE_STEP)) * POSSIBLE_STEP,
+        possible_objective: smallest_objective(request, request.objectives.ttfa_p95)
+            .unwrap_or_else(|| possible(idle_p95)),
     };
     Some((Condition::SloInfeasible, reason))
 }
@@ -109,34 +184,46 @@ fn too_slow(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)>
         threads,
         rtf_p95,
         objective: request.objectives.rtf_p95,
-        possible_objective: f64::from(ceil(rtf_p95 * POSSIBLE / POSSIBLE_STEP)) * POSSIBLE_STEP,
+        possible_objective: possible(rtf_p95),
     };
     Some((Condition::RtfInfeasible, reason))
 }
 
+/// What the smallest pod that was rejected for its size, or for what it is made of, would need.
 fn too_large(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
-    let smallest =
-        field
-            .out
-            .iter()
-            .filter_map(|(rejection, obstacle)| match obstacle.as_ref()? {
-                Obstacle::Fit { cpu, memory } => Some((rejection, *cpu, *memory)),
-                Obstacle::PartOfACore { cpu } | Obstacle::AboveLimit { cpu, .. } => {
-                    Some((rejection, *cpu, 0.0))
-                }
-                Obstacle::FirstAudio { .. } | Obstacle::RealTimeFactor { .. } => None,
-            });
-    let (rejection, cpu, memory) = smallest.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let size = |obstacle: &Obstacle| match obstacle {
+        Obstacle::Fit { cpu, .. }
+        | Obstacle::PartOfACore { cpu }
+        | Obstacle::AboveLimit { cpu, .. } => Some(*cpu),
+        // Sizes of these are not what is wrong with them: they count if there is no other.
+        Obstacle::AboveMemoryLimit { memory, .. } => Some(1e6 + memory),
+        Obstacle::NoGpu => Some(f64::MAX),
+        Obstacle::FirstAudio { .. } | Obstacle::RealTimeFactor { .. } => None,
+    };
+    let rejected = field.out.iter().filter_map(|(rejection, obstacle)| {
+        let obstacle = obstacle.as_ref()?;
+        Some((rejection, obstacle, size(obstacle)?))
+    });
+    let (rejection, obstacle, _) = rejected.min_by(|a, b| a.2.total_cmp(&b.2))?;
     let class = request
         .classes
         .iter()
         .find(|class| class.name == rejection.class)?;
-    let reason = Reason::TooLarge {
-        class: class.name.clone(),
-        cpu,
-        memory,
-        allocatable_cpu: class.allocatable_cpu,
-        allocatable_memory: class.allocatable_memory,
+    let reason = match *obstacle {
+        Obstacle::AboveLimit { cpu, limit } => Reason::AboveLimit { cpu, limit },
+        Obstacle::AboveMemoryLimit { memory, limit } => Reason::AboveMemoryLimit { memory, limit },
+        Obstacle::PartOfACore { cpu } => Reason::PartOfACore { cpu },
+        Obstacle::NoGpu => Reason::NoGpu {
+            class: class.name.clone(),
+        },
+        Obstacle::Fit { cpu, memory } => Reason::TooLarge {
+            class: class.name.clone(),
+            cpu,
+            memory,
+            allocatable_cpu: class.allocatable_cpu,
+            allocatable_memory: class.allocatable_memory,
+        },
+        Obstacle::FirstAudio { .. } | Obstacle::RealTimeFactor { .. } => return None,
     };
     Some((Condition::PodDoesNotFit, reason))
 }

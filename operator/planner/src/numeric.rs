@@ -34,6 +34,31 @@ pub(crate) fn floor(value: f64) -> u32 {
     whole(value.floor())
 }
 
+/// Parts of a core and of a MiB that Kubernetes counts: thousandths, and bytes.
+pub(crate) const CPU_UNITS: f64 = 1000.0;
+pub(crate) const MEMORY_UNITS: f64 = 1_048_576.0;
+
+/// How often `asked` goes into `offered`, both in whole units of which there are `units` in 1: the quotient of two decimal
+/// fractions may be below a whole number by rounding noise.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates and sends NaN to 0"
+)]
+pub(crate) fn times(offered: f64, asked: f64, units: f64) -> u32 {
+    const NOISE_UNITS: f64 = 1e-6;
+    let offered = (offered * units + NOISE_UNITS).floor() as u64;
+    let asked = (asked * units - NOISE_UNITS).ceil() as u64;
+    u32::try_from(offered / asked.max(1)).unwrap_or(u32::MAX)
+}
+
+/// Rounds to significant decimal digits.
+pub(crate) fn round_significant(value: f64, digits: usize) -> f64 {
+    format!("{value:.*e}", digits.saturating_sub(1))
+        .parse()
+        .unwrap_or(value)
+}
+
 /// Rounds to decimal digits, correctly: through the decimal text, because multiplying by a power of
 /// ten and back is off by one digit for values next to a half.
 pub(crate) fn round(value: f64, digits: usize) -> f64 {
@@ -96,6 +121,32 @@ mod tests {
         );
         assert_eq!(ceil_above_noise(4.000_000_000_01), 4);
         assert_eq!(ceil_above_noise(4.000_001), 5);
+    }
+
+    #[test]
+    fn whole_units_divide_without_loss() {
+        assert_eq!(floor(3.3 / 1.1), 2, "3.3 / 1.1 is 2.9999999999999996");
+        assert_eq!(times(3.3, 1.1, CPU_UNITS), 3);
+        assert_eq!(times(3.299, 1.1, CPU_UNITS), 2);
+        assert_eq!(times(4000.0, 400.0, MEMORY_UNITS), 10);
+        assert_eq!(times(1.0, 0.0, CPU_UNITS), 1000);
+        assert_eq!(times(f64::NAN, 1.0, CPU_UNITS), 0);
+    }
+
+    #[test]
+    fn significant_digits_do_not_depend_on_the_size() {
+        for scale in [1e-12, 1.0, 1e12] {
+            let (a, b) = (1.234_567_891_1 * scale, 1.234_567_891_2 * scale);
+            assert_eq!(
+                round_significant(a, 9).to_bits(),
+                round_significant(b, 9).to_bits()
+            );
+            assert_ne!(
+                round_significant(a, 11).to_bits(),
+                round_significant(b, 11).to_bits()
+            );
+        }
+        assert_eq!(round_significant(0.0, 9).to_bits(), 0.0_f64.to_bits());
     }
 
     #[test]

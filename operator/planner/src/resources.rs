@@ -67,11 +67,13 @@ pub(crate) fn cpu_request(
 }
 
 /// No limit, unless the pod is Guaranteed or the namespace demands one: then a core above the
-/// workers'.
+/// workers', within what a pod may have.
 pub(crate) fn cpu_limit(config: &Config, qos: Qos, policy: &Policy) -> Option<f64> {
     match qos {
         Qos::Guaranteed => Some(config.cpu),
-        Qos::Burstable => policy.cpu_limit_required.then_some(config.cpu + 1.0),
+        Qos::Burstable => policy
+            .cpu_limit_required
+            .then_some((config.cpu + 1.0).min(policy.max_cpu_per_pod.unwrap_or(f64::INFINITY))),
     }
 }
 

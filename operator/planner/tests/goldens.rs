@@ -102,7 +102,7 @@ fn what_would_help_is_said() {
     assert_eq!(
         reasons("P4"),
         [
-            "best service-only p95 time to first audio is 143 ms on cpu-strong (7 cpu, 7 threads) > SLO 50 ms; options: streaming or a shorter first chunk, a faster class, lower precision, fewer NFE steps, or SLO >= 200 ms"
+            "best service-only p95 time to first audio is 143 ms on cpu-strong (7 cpu, 7 threads) > SLO 50 ms; options: streaming or a shorter first chunk, a faster class, lower precision, fewer NFE steps, or SLO >= 180 ms"
         ]
     );
     assert_eq!(

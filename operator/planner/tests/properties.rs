@@ -331,11 +331,16 @@ proptest! {
     fn advice_for_the_infeasible_helps(request in any_request()) {
         let Decision::Infeasible(infeasible) = decide(&request) else { return Ok(()) };
         match infeasible.reason {
-            Reason::Capacity { class, add_nodes, affordable_peak, .. } => {
+            Reason::Capacity { class, add_nodes, raise_max_replicas, affordable_peak, possible_objective, .. } => {
                 let grown = changed(&request, |r| {
                     r.classes.iter_mut().filter(|c| c.name == class).for_each(|c| c.max_nodes += add_nodes);
+                    r.policy.max_replicas = raise_max_replicas.or(r.policy.max_replicas);
                 });
                 prop_assert!(cost(&grown).is_finite(), "{add_nodes} more of {class} are not enough");
+                if let Some(objective) = possible_objective {
+                    let later = changed(&request, |r| r.objectives.ttfa_p95 = objective);
+                    prop_assert!(cost(&later).is_finite(), "{objective}");
+                }
                 if affordable_peak > 0.0 {
                     let peak = Peak::RequestsPerSecond(affordable_peak * (1.0 - 1e-9));
                     prop_assert!(cost(&changed(&request, |r| r.load.peak = peak)).is_finite(), "{affordable_peak}");
@@ -641,4 +646,65 @@ fn the_hash_follows_the_inputs() {
         ))
         .input_hash()
     );
+}
+
+/// Feasibility must not depend on what nodes cost, and a price of nothing must plan as a very small one does.
+#[test]
+fn a_price_of_nothing_plans_as_a_very_small_one_and_none_hides_a_plan() {
+    let priced = |price: Option<f64>| {
+        planned(&changed(&only_cpu(), |r| {
+            r.classes.iter_mut().for_each(|class| class.price_per_hour = price);
+        }))
+    };
+    let (nothing, little) = (priced(Some(0.0)), priced(Some(1e-9)));
+    assert_eq!((&nothing.pod, nothing.replicas), (&little.pod, little.replicas));
+    // One admission limit fits where the cheapest by weight does not.
+    for nodes in 1..12 {
+        let scarce = |price| {
+            changed(&only_cpu(), |r| {
+                r.classes.iter_mut().for_each(|class| {
+                    class.price_per_hour = price;
+                    class.max_nodes = nodes;
+                    class.allocatable_memory = 700.0;
+                });
+            })
+        };
+        let feasible = |price| decide(&scarce(price)).plan().is_some();
+        assert_eq!(feasible(None), feasible(Some(1.0)), "{nodes} nodes");
+        assert_eq!(feasible(Some(0.0)), feasible(Some(1.0)), "{nodes} nodes");
+    }
+}
+
+#[test]
+fn a_pod_stays_within_what_it_may_have() {
+    let limited = |most: f64| {
+        changed(&only_cpu(), |r| {
+            r.policy.max_cpu_per_pod = Some(most);
+            r.policy.cpu_limit_required = true;
+        })
+    };
+    for most in [1.1, 2.0, 2.1, 4.1] {
+        let plan = planned(&limited(most));
+        let resources = plan.pod.resources;
+        assert!(resources.cpu_request <= most && resources.cpu_limit.unwrap() <= most, "{resources:?}");
+    }
+    let decision = decide(&limited(0.5));
+    let reason = decision.infeasible().unwrap().reason.clone();
+    let Reason::AboveLimit { cpu, .. } = reason else { panic!("{reason}") };
+    assert!(decide(&limited(cpu)).plan().is_some() || decide(&limited(cpu)).infeasible().unwrap().condition != Condition::PodDoesNotFit);
+    let memory = |most| changed(&only_cpu(), |r| r.policy.max_memory_per_pod = Some(most));
+    let reason = decide(&memory(100.0)).infeasible().unwrap().reason.clone();
+    assert!(matches!(reason, Reason::AboveMemoryLimit { .. }), "{reason}");
+    assert!(planned(&memory(2000.0)).pod.resources.memory <= 2000.0);
+}
+
+#[test]
+fn too_few_replicas_are_not_too_few_nodes() {
+    let decision = decide(&changed(&only_cpu(), |r| r.policy.max_replicas = Some(1)));
+    let reason = decision.infeasible().unwrap().reason.clone();
+    let Reason::Capacity { add_nodes, raise_max_replicas, .. } = reason else { panic!("{reason}") };
+    assert_eq!(add_nodes, 0);
+    let raised = changed(&only_cpu(), |r| r.policy.max_replicas = raise_max_replicas);
+    assert!(decide(&raised).plan().is_some());
+    assert!(reason.to_string().contains("raise maxReplicas to"), "{reason}");
 }

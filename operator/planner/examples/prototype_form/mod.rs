@@ -225,6 +225,7 @@ impl Goldens {
             load_balancing: LoadBalancing::Random,
             // The prototype takes the measured shapes only.
             interpolate_sizes: false,
+            max_memory_per_pod: None,
         };
         Ok(Request {
             measurements,

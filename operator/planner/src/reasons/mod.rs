@@ -142,11 +142,18 @@ pub enum Reason {
         cpu: f64,
         threads: u32,
         needed: u32,
+        /// Pods that the nodes and the user allow.
         limit: u32,
         nodes: u32,
         pods_per_node: u32,
+        /// 0 where the nodes suffice and the user's maximum does not.
         add_nodes: u32,
+        /// What `maxReplicas` has to be, where it is too low.
+        raise_max_replicas: Option<u32>,
+        /// The largest peak that can be served as things are (requests per second); 0: none.
         affordable_peak: f64,
+        /// The smallest time to first audio that can be promised as things are (s).
+        possible_objective: Option<f64>,
     },
     TooLate {
         class: String,
@@ -170,6 +177,21 @@ pub enum Reason {
         memory: f64,
         allocatable_cpu: f64,
         allocatable_memory: f64,
+    },
+    /// The smallest pod is larger than what one may have.
+    AboveLimit {
+        cpu: f64,
+        limit: f64,
+    },
+    AboveMemoryLimit {
+        memory: f64,
+        limit: f64,
+    },
+    PartOfACore {
+        cpu: f64,
+    },
+    NoGpu {
+        class: String,
     },
     Unmeasured {
         classes: Vec<String>,
@@ -230,6 +252,11 @@ pub enum Because {
         cpu: f64,
         limit: f64,
     },
+    AboveMemoryLimit {
+        memory: f64,
+        limit: f64,
+    },
+    NoGpu,
     Capacity {
         needed: u32,
         limit: u32,

@@ -13,6 +13,51 @@ fn percent(share: f64) -> f64 {
     100.0 * share
 }
 
+impl Reason {
+    fn write_capacity(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Capacity {
+            class,
+            cpu,
+            threads,
+            needed,
+            limit,
+            nodes,
+            pods_per_node,
+            add_nodes,
+            raise_max_replicas,
+            affordable_peak,
+            possible_objective,
+        } = self
+        else {
+            return Ok(());
+        };
+        write!(
+            f,
+            "closest: {class} {cpu} cpu x {threads} thread(s): needs {needed} pods, {limit} are possible ({nodes} nodes x {pods_per_node}"
+        )?;
+        match raise_max_replicas {
+            Some(_) => f.write_str(", and no more than maxReplicas)")?,
+            None => f.write_str(")")?,
+        }
+        let mut options = Vec::new();
+        let mut more = Vec::new();
+        if *add_nodes > 0 {
+            more.push(format!("add {add_nodes} node(s)"));
+        }
+        if let Some(replicas) = raise_max_replicas {
+            more.push(format!("raise maxReplicas to {replicas}"));
+        }
+        options.push(more.join(" and "));
+        if *affordable_peak > 0.0 {
+            options.push(format!("lower the peak to {affordable_peak:.2} req/s"));
+        }
+        if let Some(objective) = possible_objective {
+            options.push(format!("promise {:.0} ms", ms(*objective)));
+        }
+        write!(f, "; {}", options.join(", or "))
+    }
+}
+
 impl fmt::Display for Reason {
     #[expect(clippy::too_many_lines, reason = "one arm a reason: a table of texts")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -257,20 +302,7 @@ impl fmt::Display for Reason {
                     Ok(())
                 }
             }
-            Self::Capacity {
-                class,
-                cpu,
-                threads,
-                needed,
-                limit,
-                nodes,
-                pods_per_node,
-                add_nodes,
-                affordable_peak,
-            } => write!(
-                f,
-                "closest: {class} {cpu} cpu x {threads} thread(s): needs {needed} pods, inventory holds {limit} ({nodes} nodes x {pods_per_node}); add {add_nodes} node(s) or lower peak to {affordable_peak:.2} req/s",
-            ),
+            Self::Capacity { .. } => self.write_capacity(f),
             Self::TooLate {
                 class,
                 cpu,
@@ -305,6 +337,22 @@ impl fmt::Display for Reason {
             } => write!(
                 f,
                 "the smallest pod needs {cpu} cpu and {memory:.0} MiB, {class} offers {allocatable_cpu} cpu and {allocatable_memory:.0} MiB; add larger nodes",
+            ),
+            Self::AboveLimit { cpu, limit } => write!(
+                f,
+                "the smallest pod needs {cpu} CPUs and may have {limit}; raise maxCpuPerPod to {cpu}"
+            ),
+            Self::AboveMemoryLimit { memory, limit } => write!(
+                f,
+                "the smallest pod needs {memory:.0} MiB and may have {limit:.0}; raise maxMemoryPerPod to {memory:.0}"
+            ),
+            Self::PartOfACore { cpu } => write!(
+                f,
+                "Guaranteed pods have whole CPUs, and only {cpu} CPUs were measured; measure whole ones, or let pods be Burstable"
+            ),
+            Self::NoGpu { class } => write!(
+                f,
+                "the nodes of {class} offer no GPU; check the GPU device plugin"
             ),
             Self::Unmeasured { classes } if classes.is_empty() => {
                 f.write_str("no node class to plan for; add nodes or declare a class")
@@ -375,6 +423,10 @@ impl fmt::Display for Because {
             Self::AboveLimit { cpu, limit } => {
                 write!(f, "{cpu} cpu > the {limit} cpu allowed per pod")
             }
+            Self::AboveMemoryLimit { memory, limit } => {
+                write!(f, "{memory:.0} MiB > the {limit:.0} MiB allowed per pod")
+            }
+            Self::NoGpu => f.write_str("the nodes offer no GPU"),
             Self::Capacity {
                 needed,
                 limit,

@@ -17,6 +17,14 @@ pub enum RequestError {
         min: f64,
         max: f64,
     },
+    #[error("{field}: {value} is more than {other} ({limit}); {help}")]
+    Above {
+        field: &'static str,
+        value: f64,
+        other: &'static str,
+        limit: f64,
+        help: &'static str,
+    },
     #[error("classes: two are named {name:?}; a name stands for one kind of node")]
     DuplicateClass { name: String },
     #[error("measurements: two profiles have the id {id:?}; give each measurement its own")]
@@ -90,15 +98,19 @@ impl Request {
         within("load.audioCv", load.audio_cv, 0.0, 100.0)?;
         within("load.maxChunkAudio", load.max_chunk_audio, 1e-3, 1e6)?;
         within("load.baseRps", load.base_rps.unwrap_or(0.0), 0.0, 1e9)?;
-        within("load.rampPerMinute", load.ramp_per_minute, 0.0, 1e3)?;
+        // A share: whoever writes 20 means percent.
+        within("load.rampPerMinute", load.ramp_per_minute, 0.0, 10.0)?;
         within("load.burstiness", load.burstiness, 0.0, 1e3)?;
         match load.peak {
-            Peak::RequestsPerSecond(rate) => within("load.peak.requestsPerSecond", rate, 1e-9, 1e9),
+            Peak::RequestsPerSecond(rate) => {
+                within("load.peak.requestsPerSecond", rate, 1e-9, 1e9)?;
+            }
             Peak::Listeners { count, duty } => {
                 within("load.peak.listeners.count", count, 1e-9, 1e9)?;
-                within("load.peak.listeners.duty", duty, 1e-9, 1.0)
+                within("load.peak.listeners.duty", duty, 1e-9, 1.0)?;
             }
         }
+        Ok(())
     }
 
     fn check_policy(&self) -> Result<(), RequestError> {
@@ -107,7 +119,7 @@ impl Request {
         within("policy.minDerate", policy.min_derate, 0.0, 0.95)?;
         within("policy.hpaTolerance", policy.hpa_tolerance, 0.0, 10.0)?;
         within("policy.metricLag", policy.metric_lag, 0.0, 1e5)?;
-        within("policy.baseShare", policy.base_share, 0.0, 100.0)?;
+        within("policy.baseShare", policy.base_share, 0.0, 1.0)?;
         within("policy.surge", policy.surge, 0.0, 100.0)?;
         within("policy.memoryMargin", policy.memory_margin, 0.0, 10.0)?;
         within("policy.memoryStep", policy.memory_step, 1.0, 1e6)?;
@@ -118,7 +130,23 @@ impl Request {
             policy.max_cpu_per_pod.unwrap_or(1.0),
             0.0,
             1e6,
-        )
+        )?;
+        within(
+            "policy.maxMemoryPerPod",
+            policy.max_memory_per_pod.unwrap_or(1.0),
+            0.0,
+            1e12,
+        )?;
+        match policy.max_replicas {
+            Some(most) if policy.min_replicas > most => Err(RequestError::Above {
+                field: "policy.minReplicas",
+                value: policy.min_replicas.into(),
+                other: "policy.maxReplicas",
+                limit: most.into(),
+                help: "raise the maximum or lower the minimum",
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -240,7 +240,10 @@ pub struct Policy {
     pub cpu_limit_required: bool,
     /// Cores for HTTP and encoding, beside the workers'.
     pub cpu_overhead: f64,
+    /// Cores that a pod may request and be limited to, what it needs beside its workers included.
     pub max_cpu_per_pod: Option<f64>,
+    /// MiB that a pod may request.
+    pub max_memory_per_pod: Option<f64>,
     pub load_balancing: LoadBalancing,
     /// Also consider pod sizes that were not measured, between those that were.
     pub interpolate_sizes: bool,
@@ -265,6 +268,7 @@ impl Default for Policy {
             cpu_limit_required: false,
             cpu_overhead: 0.10,
             max_cpu_per_pod: None,
+            max_memory_per_pod: None,
             load_balancing: LoadBalancing::Random,
             interpolate_sizes: true,
         }
