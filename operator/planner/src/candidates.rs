@@ -145,7 +145,10 @@ pub(crate) fn evaluate<'a>(
         });
     }
     let cpu_request = resources::cpu_request(config, profile.accelerator(), qos, &terms.policy);
-    let derate = standing.derate.max(terms.policy.min_derate);
+    let derate = standing
+        .derate
+        .max(terms.policy.min_derate)
+        .max(shape.residual);
     let mut curve =
         ServiceCurve::new(config, profile, &terms.load).derated(derate, standing.slowdown());
     let mut best: Option<Slots> = None;
