@@ -10,9 +10,9 @@ use std::thread;
 
 use tts_benches::{compare, report};
 use tts_server::{
-    engine::session::{Cancel, SessionOptions},
-    text::{self, MAX_RUN_SYMBOLS, Run},
-    voices::{Speaker, Voice, VoiceLocation},
+    engine::{Cancel, SessionOptions},
+    families::{Chunk, Runner, speak},
+    voices::{Voice, VoiceLocation},
 };
 
 const ROUNDS: usize = 15;
@@ -27,43 +27,46 @@ const SENTENCES: [&str; 8] = [
     "The hogs were fed chopped corn and garbage.",
 ];
 
-fn speaker(intra_threads: usize) -> Speaker {
-    let voice = Voice::read("rms", &VoiceLocation::Builtin("rms".to_owned()))
-        .expect("the builtin voice is there");
-    Speaker::load(&voice, SessionOptions { intra_threads }).expect("the builtin voice loads")
+fn load(voice: &Voice, intra_threads: usize) -> Box<dyn Runner> {
+    let options = SessionOptions {
+        intra_threads,
+        ..SessionOptions::default()
+    };
+    let cancel = Cancel::new().expect("ONNX Runtime is there");
+    voice
+        .load(&options, &cancel)
+        .expect("the builtin voice loads")
 }
 
-fn speak(speaker: &mut Speaker, runs: &[Run]) {
+fn speak_all(runner: &mut dyn Runner, chunks: &[Chunk]) {
     let cancel = Cancel::new().expect("ONNX Runtime is loaded");
-    for run in runs {
-        let samples = speaker
-            .speak(&run.symbols, 1.0, &cancel)
-            .expect("the voice speaks");
-        assert!(!samples.is_empty());
+    for chunk in chunks {
+        speak(runner, chunk, &cancel).expect("the voice speaks");
     }
 }
 
 fn main() {
-    let runs: Vec<Run> = SENTENCES
+    let voice = Voice::read("rms", &VoiceLocation::Builtin("rms".to_owned()))
+        .expect("the builtin voice is there");
+    let (mut left, mut right) = (load(&voice, 1), load(&voice, 1));
+    let mut wide = load(&voice, 2);
+    let chunks: Vec<Chunk> = SENTENCES
         .iter()
         .flat_map(|sentence| {
-            text::read(sentence, MAX_RUN_SYMBOLS)
-                .expect("the sentences are plain")
-                .runs
+            let script = voice.family.read(sentence, 1.0, voice.costs.pace());
+            script.expect("the sentences are plain").chunks
         })
         .collect();
-    let (first, second) = runs.split_at(runs.len() / 2);
-    let (mut left, mut right) = (speaker(1), speaker(1));
-    let mut wide = speaker(2);
+    let (first, second) = chunks.split_at(chunks.len() / 2);
     let pairs = compare(
         ROUNDS,
         || {
             thread::scope(|scope| {
-                scope.spawn(|| speak(&mut left, first));
-                speak(&mut right, second);
+                scope.spawn(|| speak_all(left.as_mut(), first));
+                speak_all(right.as_mut(), second);
             });
         },
-        || speak(&mut wide, &runs),
+        || speak_all(wide.as_mut(), &chunks),
     );
     println!(
         "{} sentences, {} CPUs",

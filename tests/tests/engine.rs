@@ -1,10 +1,5 @@
 //! Sessions of the engine on small graphs: named inputs, and outputs of any type.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: a panic is a test's failure"
-)]
-
 use ort::value::TensorRef;
 use tts_server::engine::{
     Cancel, EngineError, Model, Session, SessionOptions, environment::environment,

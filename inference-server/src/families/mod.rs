@@ -46,7 +46,7 @@ pub trait Family: fmt::Debug + Send + Sync {
 }
 
 /// A loaded model.
-pub trait Runner {
+pub trait Runner: Send {
     /// Runs the model on chunks of its family, at most [`Family::largest_batch`], all of one bucket. The samples of each chunk
     /// go to the sink in order, with the chunk's index; they are in -1..=1 if the model is well made.
     ///
@@ -132,7 +132,7 @@ impl Script {
 
 /// What one run of a model speaks.
 pub struct Chunk {
-    input: Box<dyn Any + Send>,
+    input: Box<dyn Any + Send + Sync>,
     /// Estimated seconds of audio.
     pub seconds: f64,
     pub boundary: Boundary,
@@ -142,7 +142,12 @@ pub struct Chunk {
 
 impl Chunk {
     /// A chunk of a family's own input.
-    pub fn new(input: impl Any + Send, seconds: f64, boundary: Boundary, bucket: u32) -> Self {
+    pub fn new(
+        input: impl Any + Send + Sync,
+        seconds: f64,
+        boundary: Boundary,
+        bucket: u32,
+    ) -> Self {
         Self {
             input: Box::new(input),
             seconds,

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use crate::numeric::float;
+use crate::numeric::{float, quantile};
 use crate::sequence::Sequence;
 
 /// The longest a request waits for company: 50 ms or a tenth of the promise.
@@ -147,7 +147,7 @@ impl Batches {
             waiting = rest;
         }
         // The empty executor at the start is no steady state.
-        crate::regression::quantile(&mut times.split_off(ARRIVALS / 10), 0.95)
+        quantile(&mut times.split_off(ARRIVALS / 10), 0.95)
     }
 }
 

@@ -184,7 +184,10 @@ pub(crate) fn evaluate<'a>(
     if profile.accelerator() == Accelerator::Gpu && class.gpu_slots == 0 {
         return Err(Obstacle::NoGpu);
     }
-    let derate = standing.derate.max(terms.policy.min_derate);
+    let derate = standing
+        .derate
+        .max(terms.policy.min_derate)
+        .max(shape.residual);
     let mut curve =
         ServiceCurve::new(config, profile, &terms.load).derated(derate, standing.slowdown());
     let mut best: Option<Slots> = None;
@@ -349,13 +352,18 @@ fn slots(
     })
 }
 
-/// λ*, the ca² it holds at, and `R = ceil(peak / λ*)`.
+/// λ*, the ca² it holds at, and R, the fewest pods of which each carries its share of the peak.
 ///
-/// At random each pod sees arrivals as they come, ca². In turn, a pod gets every R-th, and ca²
-/// falls to ca²/R: λ* then depends on R, and R is the smallest that carries its share.
-/// Least-request does better still, but its pooled bound is 16 % optimistic above 75 % utilisation,
-/// so it is planned like round robin.
+/// At random, a pod gets each request with probability 1/R, so bursts are thinned: ca² falls to
+/// `1 + (ca² - 1)/R` (a split renewal stream), never below Poisson's 1. In turn, a pod gets every
+/// R-th request, and ca² falls to ca²/R, but counts no less than [`LEAST_VARIABLE`] of a stream
+/// without bursts. Least-request does better still where service varies, but not where all requests
+/// are equal, and its pooled bound is 16 % optimistic above 75 % utilisation, so it is planned like
+/// round robin.
 fn sustained(terms: &Terms, curve: &ServiceCurve, concurrency: usize) -> Option<(f64, f64, u32)> {
+    /// Equal requests to the pod with the fewest in flight came late in 6.6 % of cases, in the
+    /// simulator, at what ca²/R promised for 10 pods; at 0.3 in 4.3 % at most.
+    const LEAST_VARIABLE: f64 = 0.3;
     let Terms {
         objectives,
         load,
@@ -365,25 +373,43 @@ fn sustained(terms: &Terms, curve: &ServiceCurve, concurrency: usize) -> Option<
         &curve.rates[..concurrency],
         &curve.first_audio[..concurrency],
     );
-    let pod = |arrival_cv2| FlowServer::new(rates, first_audio, arrival_cv2, curve.service_cv2);
-    let max_rate = |arrival_cv2| {
-        pod(arrival_cv2).max_rate(objectives.ttfa_p95, QUANTILE, policy.max_utilisation)
+    let bursty = load.burstiness;
+    let arrival_cv2 = |replicas: u32| match policy.load_balancing {
+        LoadBalancing::Random => 1.0 + (bursty - 1.0).max(0.0) / f64::from(replicas),
+        LoadBalancing::RoundRobin | LoadBalancing::LeastRequest => {
+            (bursty / f64::from(replicas)).max(LEAST_VARIABLE * bursty.min(1.0))
+        }
+    };
+    let max_rate = |cv2| {
+        FlowServer::new(rates, first_audio, cv2, curve.service_cv2).max_rate(
+            objectives.ttfa_p95,
+            QUANTILE,
+            policy.max_utilisation,
+        )
     };
     let peak = load.peak_rps();
-    let at_random = max_rate(load.burstiness)?;
-    let enough_at_random = ceil_above_noise(peak / at_random).max(1);
-    if policy.load_balancing == LoadBalancing::Random {
-        return Some((at_random, load.burstiness, enough_at_random));
-    }
-    let in_turn = |replicas: u32| load.burstiness / f64::from(replicas);
+    let enough = |rate: f64| ceil_above_noise(peak / rate).max(1);
     let carried = |replicas: u32| {
-        let share = peak / f64::from(replicas);
-        let pod = pod(in_turn(replicas));
-        share <= policy.max_utilisation * pod.full_rate()
-            && pod.late(objectives.ttfa_p95, share) <= 1.0 - QUANTILE
+        max_rate(arrival_cv2(replicas)).is_some_and(|rate| enough(rate) <= replicas)
+    };
+    let one = arrival_cv2(1);
+    let mut high = if let Some(rate) = max_rate(one) {
+        let replicas = enough(rate);
+        if arrival_cv2(replicas) >= one {
+            return Some((rate, one, replicas));
+        }
+        replicas
+    } else {
+        // Bursts that one pod cannot serve in time may be thin enough on many.
+        max_rate(arrival_cv2(u32::MAX))?;
+        let mut replicas = 2_u32;
+        while !carried(replicas) {
+            replicas = replicas.checked_mul(2)?;
+        }
+        replicas
     };
     // More pods each see less load and steadier arrivals, so what carries is an interval.
-    let (mut low, mut high) = (1, enough_at_random);
+    let mut low = 1;
     while low < high {
         let middle = low + (high - low) / 2;
         if carried(middle) {
@@ -392,7 +418,7 @@ fn sustained(terms: &Terms, curve: &ServiceCurve, concurrency: usize) -> Option<
             low = middle + 1;
         }
     }
-    Some((max_rate(in_turn(high))?, in_turn(high), high))
+    Some((max_rate(arrival_cv2(high))?, arrival_cv2(high), high))
 }
 
 /// By cores, memory and GPU slots, whichever runs out first.

@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::profile::{Accelerator, Validity};
 use crate::reasons::{NextClass, Reason};
 use crate::request::{LoadBalancing, Objectives, Peak, Policy, Presence, Request, Terms};
+use crate::shapes::position;
 use crate::workload::ServiceCurve;
 
 pub(crate) fn reasons(
@@ -179,6 +180,8 @@ fn assumptions(request: &Request, chosen: &Candidate<'_>) -> Vec<Reason> {
         reasons.push(Reason::Interpolated {
             cpu: config.cpu,
             threads: config.threads,
+            position: position(chosen.profile, config),
+            residual: chosen.shape.residual,
         });
     }
     if chosen.class.presence == Presence::Declared {

@@ -26,7 +26,6 @@
 //! | [`defaults()`] | what runs before anything was measured |
 //! | [`reasons`], `explanation` | why, as data and as text |
 //! | [`advice`] | scale up or scale out |
-//! | [`regression`] | slower than before, or noise |
 //! | `identity` | the hash by which a request is known again |
 
 pub mod advice;
@@ -46,7 +45,6 @@ mod plan;
 pub mod profile;
 pub mod queueing;
 pub mod reasons;
-pub mod regression;
 mod request;
 mod resources;
 mod sequence;

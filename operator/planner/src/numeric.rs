@@ -65,39 +65,13 @@ pub(crate) fn round(value: f64, digits: usize) -> f64 {
     format!("{value:.digits$}").parse().unwrap_or(value)
 }
 
-/// The middle value, or the mean of the two middle ones; 0 for none. Sorts its input.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
+/// The quantile by linear interpolation between order statistics; 0 for none. Sorts its input.
+pub(crate) fn quantile(values: &mut [f64], q: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match (values.len() % 2, values.get(middle)) {
-        (_, None) => 0.0,
-        (1, Some(&value)) => value,
-        (_, Some(&upper)) => f64::midpoint(
-            values.get(middle.wrapping_sub(1)).copied().unwrap_or(upper),
-            upper,
-        ),
-    }
-}
-
-pub(crate) fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() {
-        0.0
-    } else {
-        values.iter().sum::<f64>() / float(values.len())
-    }
-}
-
-/// The variance of a sample (divided by n - 1); 0 for fewer than two values.
-pub(crate) fn variance(values: &[f64]) -> f64 {
-    if values.len() < 2 {
-        return 0.0;
-    }
-    let centre = mean(values);
-    values
-        .iter()
-        .map(|value| (value - centre) * (value - centre))
-        .sum::<f64>()
-        / float(values.len() - 1)
+    let position = q * float(values.len().saturating_sub(1));
+    let below = usize::try_from(floor(position)).unwrap_or(0);
+    let at = |index: usize| values.get(index).or(values.last()).copied().unwrap_or(0.0);
+    at(below) + (at(below + 1) - at(below)) * position.fract()
 }
 
 #[cfg(test)]
@@ -161,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn medians_of_odd_even_and_nothing() {
-        assert_eq!(median(&mut [3.0, 1.0, 2.0]).to_bits(), 2.0_f64.to_bits());
-        assert_eq!(median(&mut [4.0, 1.0]).to_bits(), 2.5_f64.to_bits());
-        assert_eq!(median(&mut []).to_bits(), 0.0_f64.to_bits());
+    fn quantiles_lie_between_order_statistics() {
+        assert!((quantile(&mut [3.0, 1.0, 2.0], 0.5) - 2.0).abs() < 1e-12);
+        assert!((quantile(&mut [1.0, 2.0], 0.95) - 1.95).abs() < 1e-12);
+        assert!(quantile(&mut [], 0.5).abs() < 1e-12);
     }
 }

@@ -16,6 +16,9 @@ use crate::profile::{PROBABILITIES, QUANTILES};
 const QUANTILE_STEPS: usize = 60;
 /// Halvings in search of the largest rate.
 const RATE_STEPS: usize = 50;
+/// Steps in search of the first rate that breaks an objective, where a larger rate can keep it
+/// again.
+const SCAN_STEPS: usize = 256;
 /// The rate, as a share of X(C), at which a pod counts as idle.
 const IDLE: f64 = 1e-9;
 /// exp(-40) is 4e-18: no quantile anybody asks for lies beyond this many time constants of the
@@ -135,6 +138,8 @@ pub struct FlowServer<'a> {
     full_first_audio: &'a Quantiles,
     /// (ca² + cs²) / 2: Allen-Cunneen's factor on the wait of the exponential queue.
     variability: f64,
+    /// m = (max(ca², 1) + 1) / 2: requests per burst. 1: each comes alone.
+    burst: f64,
 }
 
 impl<'a> FlowServer<'a> {
@@ -155,6 +160,7 @@ impl<'a> FlowServer<'a> {
             first_audio,
             full_first_audio: first_audio.last().unwrap_or(&NEVER),
             variability: f64::midpoint(arrival_cv2, service_cv2),
+            burst: f64::midpoint(arrival_cv2.max(1.0), 1.0),
         }
     }
 
@@ -178,20 +184,28 @@ impl<'a> FlowServer<'a> {
         rate / self.full_rate
     }
 
-    /// The weights of the birth-death chain: `w_0 = 1`, `w_n = w_{n-1} · λ / X(n)`. Yields
-    /// `(n, w_n)` for n < C, then gives the weight of all states in which a request waits,
-    /// `w_C / (1 - ρ)`.
+    /// The weights of what an arriving request finds in the pod: yields `(n, a_n)` for n < C, then
+    /// gives the weight of all states in which it waits, `a_C / (1 - r)`.
+    ///
+    /// Arrivals with ca² > 1 are bursts: a Poisson stream of bursts of geometric size with mean m,
+    /// whose gaps have `ca² = 2m - 1`. With `q = 1 - 1/m`, the flow up and down between n - 1 and n
+    /// is equal: `X(n)·p_n = λ·a_{n-1}` and `a_n = q·a_{n-1} + p_n / m`, from `a_0 = p_0 / m`.
+    /// Beyond C, a falls by `r = q + ρ / m` per request. m = 1 gives the birth-death chain,
+    /// `a_n = a_{n-1} · λ / X(n)`.
     fn weigh(&self, rate: f64, mut each: impl FnMut(usize, f64)) -> f64 {
+        let alone = 1.0 / self.burst;
+        let together = 1.0 - alone;
         let mut weight = 1.0;
         for (in_service, x) in self.rates.iter().enumerate() {
             each(in_service, weight);
-            weight *= rate / x;
+            weight *= together + rate / x * alone;
         }
-        weight / (1.0 - self.utilisation(rate))
+        weight / (alone * (1.0 - self.utilisation(rate)))
     }
 
-    /// P(n in service and nobody waiting) for n < C, through `each`; returns Pw, the probability of
-    /// having to wait. X(n) = n·μ gives exactly Erlang C.
+    /// The probability that an arriving request finds n in service and nobody waiting, for n < C,
+    /// through `each`; returns Pw, the probability of having to wait. X(n) = n·μ and Poisson
+    /// arrivals give exactly Erlang C.
     pub fn states(&self, rate: f64, mut each: impl FnMut(usize, f64)) -> f64 {
         if rate >= self.full_rate {
             return 1.0;
@@ -231,22 +245,24 @@ impl<'a> FlowServer<'a> {
         }
     }
 
-    /// `L = Σ_{n<C} n·p_n + C·Pw + λ·E[wait]`: requests in the pod, in service and waiting, on
-    /// average.
+    /// Requests in the pod, in service and waiting, on average: by Little's law
+    /// `L = λ·(Σ_{n<C} a_n·(n + 1)/X(n + 1) + Pw·C/X(C) + E[wait])`, where n + 1 in service take
+    /// (n + 1)/X(n + 1) each.
     pub fn mean_in_system(&self, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return f64::INFINITY;
         }
-        let mut in_service = 0.0;
+        let mut service = 0.0;
         let must_wait = self.states(rate, |n, probability| {
-            in_service += crate::numeric::float(n) * probability;
+            if let Some(x) = self.rates.get(n) {
+                service += probability * crate::numeric::float(n + 1) / x;
+            }
         });
-        in_service
-            + crate::numeric::float(self.rates.len()) * must_wait
-            + rate * (must_wait / self.wait_decay(rate))
+        service += must_wait * crate::numeric::float(self.rates.len()) / self.full_rate;
+        rate * (service + must_wait / self.wait_decay(rate))
     }
 
-    /// `P(TTFA > x) = Σ_{n<C} p_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]`; 1
+    /// `P(TTFA > x) = Σ_{n<C} a_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]`; 1
     /// at and above X(C).
     pub fn late(&self, x: f64, rate: f64) -> f64 {
         if rate >= self.full_rate {
@@ -295,18 +311,30 @@ impl<'a> FlowServer<'a> {
         high
     }
 
-    /// λ*: the largest rate, at most `max_utilisation`·X(C), at which at most 1 - `q` of the
-    /// requests get their first audio later than `promise` seconds; None when even an idle pod is
-    /// too late. By bisection.
+    /// λ*: the largest rate, at most `max_utilisation`·X(C), up to which at most 1 - `q` of the
+    /// requests get their first audio later than `promise` seconds, at every lower rate too: load
+    /// varies, and a pod must keep its promise in quiet times. None when even an idle pod is too
+    /// late. By bisection.
     pub fn max_rate(&self, promise: f64, q: f64, max_utilisation: f64) -> Option<f64> {
         let kept = |rate: f64| self.late(promise, rate) <= 1.0 - q;
-        let mut high = max_utilisation * self.full_rate;
-        if kept(high) {
-            return Some(high);
-        }
         let mut low = self.idle_rate();
         if !kept(low) {
             return None;
+        }
+        let mut high = max_utilisation * self.full_rate;
+        if self.improves_with_load(promise, q) {
+            // Late falls and rises with the rate: search for the first rise.
+            let step = high / crate::numeric::float(SCAN_STEPS);
+            let first_miss = (1..=SCAN_STEPS)
+                .map(|index| step * crate::numeric::float(index))
+                .find(|&rate| !kept(rate));
+            let Some(miss) = first_miss else {
+                return Some(high);
+            };
+            low = low.max(miss - step);
+            high = miss;
+        } else if kept(high) {
+            return Some(high);
         }
         for _ in 0..RATE_STEPS {
             let middle = f64::midpoint(low, high);
@@ -317,6 +345,19 @@ impl<'a> FlowServer<'a> {
             }
         }
         Some(low)
+    }
+
+    /// Whether too many requests are late with some number in service but not with a larger one.
+    /// Otherwise the share of late requests crosses 1 - `q` once: with increasing rate, the weights
+    /// move to larger n (Descartes' rule of signs).
+    fn improves_with_load(&self, promise: f64, q: f64) -> bool {
+        let mut fewer_late = false;
+        self.first_audio.iter().any(|first| {
+            let late = first.exceeding(promise) > 1.0 - q;
+            let improves = fewer_late && !late;
+            fewer_late |= late;
+            improves
+        })
     }
 }
 
@@ -482,6 +523,48 @@ mod tests {
             server(&ONE_SERVER, &first, 0.25).max_rate(0.4, 0.95, 0.8),
             None
         );
+    }
+
+    #[test]
+    fn a_promise_that_an_idle_pod_misses_is_not_kept_by_a_busy_one() {
+        // One request alone takes 2.31 s, two side by side 0.2 s each.
+        let rates = [1.0 / 2.31, 10.0];
+        let first = [2.31, 0.2].map(Quantiles::constant);
+        let pod = server(&rates, &first, 0.3);
+        assert!(pod.late(2.0, 6.0) <= 0.05, "a busy pod keeps it");
+        close(pod.first_audio_quantile(0.95, pod.idle_rate()), 2.31);
+        assert_eq!(pod.max_rate(2.0, 0.95, 0.6), None);
+    }
+
+    #[test]
+    fn a_promise_is_kept_at_every_rate_up_to_the_largest() {
+        // Two in service are slower than three or four.
+        let rates = [2.0, 4.0, 20.0, 40.0];
+        let first = [0.5, 1.5, 0.6, 0.6].map(Quantiles::constant);
+        let pod = server(&rates, &first, 0.3);
+        let kept = |rate| pod.late(1.0, rate) <= 1.0 - 0.95;
+        assert!(
+            kept(0.05) && !kept(5.0) && kept(24.0),
+            "kept, missed and kept again"
+        );
+        let rate = pod.max_rate(1.0, 0.95, 0.6).unwrap();
+        assert!(kept(rate) && (1..1000).all(|step| kept(rate * f64::from(step) / 1000.0)));
+        assert!(!kept(rate * 1.0001), "no less than it could be");
+    }
+
+    #[test]
+    fn a_burst_is_found_in_the_pod_by_its_last_requests() {
+        // ca² = 3: bursts of two on average, half of the requests follow another one at once.
+        let first = half_second();
+        let pod = FlowServer::new(&ONE_SERVER, &first, 3.0, 1.0);
+        close(pod.states(pod.idle_rate(), |_, _| ()), 0.5);
+        // M^X/M/1 with geometric X: L = ρ·m/(1 - ρ).
+        close(pod.mean_in_system(1.0), 2.0);
+        let mut found = Vec::new();
+        let waits = pod.states(1.0, |_, probability| found.push(probability));
+        close(found[0] + waits, 1.0);
+        // r = q + ρ/m = 3/4.
+        close(waits, 0.75);
     }
 
     #[test]

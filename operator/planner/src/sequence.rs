@@ -23,14 +23,6 @@ impl Sequence {
         (f64::from(high) + 0.5) / 4_294_967_296.0
     }
 
-    /// Below `count`; 0 when there is nothing to choose from.
-    pub fn index(&mut self, count: usize) -> usize {
-        let chosen = crate::numeric::floor(self.uniform() * crate::numeric::float(count));
-        usize::try_from(chosen)
-            .unwrap_or(usize::MAX)
-            .min(count.saturating_sub(1))
-    }
-
     /// Exponential with mean 1.
     pub fn exponential(&mut self) -> f64 {
         -libm::log(self.uniform())

@@ -1,11 +1,14 @@
-//! The pod shapes to consider on a node class: those that were measured, and sizes between them.
+//! The pod shapes to consider on a node class: those that were measured, and sizes between and next
+//! to them.
 
 use std::borrow::Cow;
 
 use crate::fits::{Usl, merged};
 use crate::numeric::{float, floor};
 use crate::profile::{Accelerator, Config, Level, Memory, Profile};
+use crate::reasons::Position;
 use crate::request::{NodeClass, Policy};
+use crate::validity::{LARGEST_DERATE, used};
 
 /// Sizes that pack well on most nodes.
 const USUAL: [u32; 4] = [1, 2, 4, 8];
@@ -18,54 +21,96 @@ pub(crate) struct Shape<'a> {
     pub config: Cow<'a, Config>,
     /// Not measured: from the scaling law of shapes with as many threads.
     pub interpolated: bool,
+    /// Largest relative difference between that law and the throughput of any measured level, 0
+    /// where nothing comes from the law. The largest and not the root mean square: a law of three
+    /// coefficients through three to five levels has few errors to average, and the level that it
+    /// misses most may be the one that this shape needs.
+    pub residual: f64,
 }
 
 /// The measured shapes and, on CPUs, the sizes {1, 2, 4, 8} and whole parts of the node that were
 /// not measured: a pod must pack, and 4 cores on a node of 7.5 leave 3.4 idle. Threads are never
-/// interpolated: eight threads may be worth 1.2.
+/// interpolated: eight threads may be worth 1.2. Levels of too few requests count as not measured.
 pub(crate) fn shapes<'a>(
     profile: &'a Profile,
     class: &NodeClass,
     policy: &Policy,
 ) -> Vec<Shape<'a>> {
-    let mut shapes: Vec<Shape<'a>> = profile
-        .configs
+    let configs: Vec<Cow<'a, Config>> = profile.configs.iter().filter_map(trusted).collect();
+    let mut shapes: Vec<Shape<'a>> = configs
         .iter()
         .map(|config| Shape {
-            config: Cow::Borrowed(config),
+            config: config.clone(),
             interpolated: false,
+            residual: 0.0,
         })
         .collect();
     if policy.interpolate_sizes && profile.accelerator() == Accelerator::Cpu {
-        let mut threads: Vec<u32> = profile
-            .configs
-            .iter()
-            .map(|config| config.threads)
-            .collect();
+        let mut threads: Vec<u32> = configs.iter().map(|config| config.threads).collect();
         threads.sort_unstable();
         threads.dedup();
         for threads in threads {
-            let mut measured: Vec<&Config> = profile
-                .configs
-                .iter()
-                .filter(|config| config.threads == threads && config.cpu >= 1.0)
-                .collect();
-            measured.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+            let measured = alike(&configs, threads);
             for cores in sizes(class, policy) {
                 let known = measured
                     .iter()
                     .any(|config| config.cpu.total_cmp(&f64::from(cores)).is_eq());
                 if cores >= threads && !known {
-                    let config = between(&measured, cores, threads).map(Cow::Owned);
-                    shapes.extend(config.map(|config| Shape {
-                        config,
+                    let found = between(&measured, cores, threads);
+                    shapes.extend(found.map(|(config, residual)| Shape {
+                        config: Cow::Owned(config),
                         interpolated: true,
+                        residual,
                     }));
                 }
             }
         }
     }
     shapes
+}
+
+/// Where a size that was not measured lies among those of as many threads that were.
+pub(crate) fn position(profile: &Profile, size: &Config) -> Position {
+    let configs: Vec<Cow<'_, Config>> = profile.configs.iter().filter_map(trusted).collect();
+    let measured = alike(&configs, size.threads);
+    let side_by_side = measured
+        .iter()
+        .flat_map(|config| &config.levels)
+        .map(|level| level.n)
+        .max();
+    let smallest = measured.first().map_or(0.0, |config| config.cpu);
+    let largest = measured.last().map_or(0.0, |config| config.cpu);
+    if size.cpu > largest || Some(size.workers()) > side_by_side {
+        Position::Above
+    } else if size.cpu < smallest {
+        Position::Below
+    } else {
+        Position::Between
+    }
+}
+
+/// A measured shape with the levels that have enough requests; None when it has no first level.
+fn trusted(config: &Config) -> Option<Cow<'_, Config>> {
+    if !used(config.levels.first()?) {
+        return None;
+    }
+    if config.levels.iter().all(used) {
+        return Some(Cow::Borrowed(config));
+    }
+    let mut trusted = config.clone();
+    trusted.levels.retain(used);
+    Some(Cow::Owned(trusted))
+}
+
+/// The measured shapes of whole cores with as many threads, ascending in cores.
+fn alike<'b>(configs: &'b [Cow<'_, Config>], threads: u32) -> Vec<&'b Config> {
+    let mut alike: Vec<&Config> = configs
+        .iter()
+        .map(Cow::as_ref)
+        .filter(|config| config.threads == threads && config.cpu >= 1.0)
+        .collect();
+    alike.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    alike
 }
 
 fn sizes(class: &NodeClass, policy: &Policy) -> Vec<u32> {
@@ -78,9 +123,10 @@ fn sizes(class: &NodeClass, policy: &Policy) -> Vec<u32> {
     sizes
 }
 
-/// A shape of `cores` from measured ones with the same threads, ascending in cores. None with fewer
-/// than two levels to fit, or when the workers are more than one doubling above what was measured.
-fn between(measured: &[&Config], cores: u32, threads: u32) -> Option<Config> {
+/// A shape of `cores` from measured ones with the same threads, ascending in cores, and how far the
+/// law that it comes from misses what was measured. None with fewer than two levels to fit, or when
+/// the workers are more than one doubling above what was measured.
+fn between(measured: &[&Config], cores: u32, threads: u32) -> Option<(Config, f64)> {
     let workers = cores / threads;
     let levels = || measured.iter().flat_map(|config| &config.levels);
     let points = merged(
@@ -100,6 +146,14 @@ fn between(measured: &[&Config], cores: u32, threads: u32) -> Option<Config> {
         .collect();
     counts.sort_unstable();
     counts.dedup();
+    let known = |n: &u32| levels().any(|level| level.n == *n);
+    let residual = if counts.iter().all(known) {
+        0.0
+    } else {
+        levels()
+            .map(|level| (law.at(f64::from(level.n)) / level.audio_per_sec - 1.0).abs())
+            .fold(law.max_residual, f64::max)
+    };
     let levels = counts
         .into_iter()
         .map(|n| level(levels(), &law, n, largest))
@@ -110,14 +164,15 @@ fn between(measured: &[&Config], cores: u32, threads: u32) -> Option<Config> {
         .iter()
         .copied()
         .min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
-    Some(Config {
+    let config = Config {
         cpu: f64::from(cores),
         threads,
         sessions: if threads == 1 { 1 } else { workers },
         mem: memory(measured, workers)?,
         levels,
         ..nearest.clone()
-    })
+    };
+    Some((config, residual.min(LARGEST_DERATE)))
 }
 
 /// The level n: as measured, or with the law's throughput and, like it, times that grow as n/X(n).

@@ -25,6 +25,10 @@ impl ServiceCurve {
     /// ratio of mean service times. F is scaled alike only when the first audio is the whole
     /// request; a streaming server's first chunk does not grow with the request.
     ///
+    /// RTF is service per audio-second, `(s0 + s1·a) / a` for a text of a seconds: scaled by its
+    /// value at `ā_load` over that at `ā_corpus`, so shorter texts have a larger one. Both sets of
+    /// lengths count as equally varied.
+    ///
     /// `cs² = (s1·ā·c_a / (s0 + s1·ā))² + noise²`: the variation of the lengths, as far as service
     /// grows with length, and that of equal requests.
     pub fn new(config: &Config, profile: &Profile, load: &Load) -> Self {
@@ -32,6 +36,7 @@ impl ServiceCurve {
         let service = |audio: f64| config.s0 + config.s1 * audio;
         let scale = service(corpus_mean) / service(load.mean_audio);
         let first_audio_scale = if profile.streaming { 1.0 } else { 1.0 / scale };
+        let rtf_scale = corpus_mean / load.mean_audio / scale;
         let largest = config.levels.last().map_or(0, |level| level.n);
         let mut curve = Self {
             rates: Vec::new(),
@@ -52,15 +57,18 @@ impl ServiceCurve {
             curve
                 .first_audio
                 .push(first_audio.scaled(first_audio_scale));
-            curve.rtf_p95.push(between(|level| level.rtf_p95));
+            curve
+                .rtf_p95
+                .push(between(|level| level.rtf_p95) * rtf_scale);
         }
         let by_length = config.s1 * load.mean_audio * load.audio_cv / service(load.mean_audio);
         curve.service_cv2 = by_length * by_length + profile.run.noise_cv * profile.run.noise_cv;
         curve
     }
 
-    /// `X ← X·(1 - u) / k`, `F ← F·(1 + u)·k`: `derate` is u, `slowdown` is k, production's service
-    /// time over the profile's.
+    /// `X ← X·(1 - u) / k`, `F ← F·(1 + u)·k`, `RTF ← RTF·k`: `derate` is u, `slowdown` is k,
+    /// production's service time over the profile's. u is for the queue's closed forms and the
+    /// spread of a measurement; the RTF has no queue in it and is compared as measured.
     #[must_use]
     pub fn derated(mut self, derate: f64, slowdown: f64) -> Self {
         for rate in &mut self.rates {
@@ -68,6 +76,9 @@ impl ServiceCurve {
         }
         for first_audio in &mut self.first_audio {
             *first_audio = first_audio.scaled((1.0 + derate) * slowdown);
+        }
+        for rtf in &mut self.rtf_p95 {
+            *rtf *= slowdown;
         }
         self
     }
@@ -191,6 +202,25 @@ mod tests {
             derated.first_audio[3].largest(),
             plain.first_audio[3].largest() * 1.1 * 1.5,
         );
+    }
+
+    #[test]
+    fn production_slower_than_the_profile_is_slower_in_real_time_too() {
+        let (plain, derated) = (curve(|_, _| ()), curve(|_, _| ()).derated(0.1, 1.5));
+        close(derated.rtf_p95[0], plain.rtf_p95[0] * 1.5);
+        close(derated.rtf_p95[3], plain.rtf_p95[3] * 1.5);
+    }
+
+    #[test]
+    fn shorter_texts_take_longer_per_audio_second() {
+        let corpus = curve(|_, _| ());
+        let rtf = |audio: f64| (0.02 + 0.075 * audio) / audio;
+        for length in [0.5, 2.0, 12.0] {
+            let other = curve(|_, load| load.mean_audio = length);
+            for (found, measured) in other.rtf_p95.iter().zip(&corpus.rtf_p95) {
+                close(*found, measured * rtf(length) / rtf(6.0));
+            }
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn what_would_help_is_said() {
     assert_eq!(
         reasons("P10"),
         [
-            "closest: gpu-agx 2 cpu x 1 thread(s): needs 10 pods, inventory holds 4 (4 nodes x 1); add 6 node(s) or lower peak to 0.53 req/s"
+            "closest: gpu-agx 2 cpu x 1 thread(s): needs 10 pods, 4 are possible (4 nodes x 1); add 6 node(s), or lower the peak to 0.53 req/s, or promise 3100 ms"
         ]
     );
 }

@@ -58,6 +58,7 @@ fn missing_and_unknown_fields_are_named() {
     };
     missing("/schema", "schema");
     missing("/run/noiseCv", "run.noiseCv");
+    missing("/run/validity", "run.validity");
     missing(
         "/configs/0/levels/1/audioPerSec",
         "configs[0].levels[1].audioPerSec",
@@ -69,6 +70,14 @@ fn missing_and_unknown_fields_are_named() {
             field: "configs[0].thread".to_owned()
         }
     );
+}
+
+#[test]
+fn a_verdict_that_was_not_reached_is_no_verdict() {
+    for value in [json!(null), json!(""), json!("NotAssessed"), json!("valid")] {
+        let error = with("/run/validity", Some(value)).to_string();
+        assert!(error.starts_with("run.validity: "), "{error}");
+    }
 }
 
 #[test]

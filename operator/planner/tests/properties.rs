@@ -653,11 +653,16 @@ fn the_hash_follows_the_inputs() {
 fn a_price_of_nothing_plans_as_a_very_small_one_and_none_hides_a_plan() {
     let priced = |price: Option<f64>| {
         planned(&changed(&only_cpu(), |r| {
-            r.classes.iter_mut().for_each(|class| class.price_per_hour = price);
+            r.classes
+                .iter_mut()
+                .for_each(|class| class.price_per_hour = price);
         }))
     };
     let (nothing, little) = (priced(Some(0.0)), priced(Some(1e-9)));
-    assert_eq!((&nothing.pod, nothing.replicas), (&little.pod, little.replicas));
+    assert_eq!(
+        (&nothing.pod, nothing.replicas),
+        (&little.pod, little.replicas)
+    );
     // One admission limit fits where the cheapest by weight does not.
     for nodes in 1..12 {
         let scarce = |price| {
@@ -686,15 +691,26 @@ fn a_pod_stays_within_what_it_may_have() {
     for most in [1.1, 2.0, 2.1, 4.1] {
         let plan = planned(&limited(most));
         let resources = plan.pod.resources;
-        assert!(resources.cpu_request <= most && resources.cpu_limit.unwrap() <= most, "{resources:?}");
+        assert!(
+            resources.cpu_request <= most && resources.cpu_limit.unwrap() <= most,
+            "{resources:?}"
+        );
     }
     let decision = decide(&limited(0.5));
     let reason = decision.infeasible().unwrap().reason.clone();
-    let Reason::AboveLimit { cpu, .. } = reason else { panic!("{reason}") };
-    assert!(decide(&limited(cpu)).plan().is_some() || decide(&limited(cpu)).infeasible().unwrap().condition != Condition::PodDoesNotFit);
+    let Reason::AboveLimit { cpu, .. } = reason else {
+        panic!("{reason}")
+    };
+    assert!(
+        decide(&limited(cpu)).plan().is_some()
+            || decide(&limited(cpu)).infeasible().unwrap().condition != Condition::PodDoesNotFit
+    );
     let memory = |most| changed(&only_cpu(), |r| r.policy.max_memory_per_pod = Some(most));
     let reason = decide(&memory(100.0)).infeasible().unwrap().reason.clone();
-    assert!(matches!(reason, Reason::AboveMemoryLimit { .. }), "{reason}");
+    assert!(
+        matches!(reason, Reason::AboveMemoryLimit { .. }),
+        "{reason}"
+    );
     assert!(planned(&memory(2000.0)).pod.resources.memory <= 2000.0);
 }
 
@@ -702,9 +718,19 @@ fn a_pod_stays_within_what_it_may_have() {
 fn too_few_replicas_are_not_too_few_nodes() {
     let decision = decide(&changed(&only_cpu(), |r| r.policy.max_replicas = Some(1)));
     let reason = decision.infeasible().unwrap().reason.clone();
-    let Reason::Capacity { add_nodes, raise_max_replicas, .. } = reason else { panic!("{reason}") };
+    let Reason::Capacity {
+        add_nodes,
+        raise_max_replicas,
+        ..
+    } = reason
+    else {
+        panic!("{reason}")
+    };
     assert_eq!(add_nodes, 0);
     let raised = changed(&only_cpu(), |r| r.policy.max_replicas = raise_max_replicas);
     assert!(decide(&raised).plan().is_some());
-    assert!(reason.to_string().contains("raise maxReplicas to"), "{reason}");
+    assert!(
+        reason.to_string().contains("raise maxReplicas to"),
+        "{reason}"
+    );
 }

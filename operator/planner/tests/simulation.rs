@@ -6,11 +6,12 @@
 )]
 
 use tts_planner::profile::Config;
-use tts_planner::{Decision, Plan, Request, plan};
+use tts_planner::{Decision, LoadBalancing, Measurement, Peak, Plan, Request, plan};
 use tts_planner_simulator::{Balancing, Length, Pods, Work};
 
 #[path = "../examples/prototype_form/mod.rs"]
 mod prototype_form;
+mod support;
 #[path = "../examples/validation/mod.rs"]
 mod validation;
 
@@ -77,14 +78,8 @@ fn plans() -> Vec<(String, Request, Plan)> {
     goldens.cases.iter().filter_map(of).collect()
 }
 
-/// Late-or-rejected of `count` pods of a plan at its peak, at the speed that was measured.
-fn late_or_rejected(
-    request: &Request,
-    plan: &Plan,
-    count: u32,
-    queue: Option<u32>,
-    seed: u64,
-) -> f64 {
+/// The texts of a request and the pods of its plan, at the speed that was measured.
+fn simulated(request: &Request, plan: &Plan, count: u32, queue: Option<u32>) -> (Work, Pods) {
     let profile = &request
         .measurements
         .iter()
@@ -116,6 +111,18 @@ fn late_or_rejected(
         queue: queue.map(|queue| usize::try_from(queue).unwrap()),
         balancing: Balancing::Random,
     };
+    (work, pods)
+}
+
+/// Late-or-rejected of `count` pods of a plan at its peak.
+fn late_or_rejected(
+    request: &Request,
+    plan: &Plan,
+    count: u32,
+    queue: Option<u32>,
+    seed: u64,
+) -> f64 {
+    let (work, pods) = simulated(request, plan, count, queue);
     let requests = work.arrivals(request.load.peak_rps(), ARRIVALS, seed);
     pods.run(&requests, seed)
         .late_or_rejected(request.objectives.ttfa_p95)
@@ -171,4 +178,91 @@ fn golden_plans_keep_their_promise_without_waste() {
         checked, 13,
         "of 16 golden cases two are infeasible and one is degraded"
     );
+}
+
+/// Plans for balanced pods: burstiness, spread of the lengths, objective and peak vary.
+fn balanced_plans() -> Vec<(Request, Plan)> {
+    let mut plans = Vec::new();
+    for workers in [1, 4] {
+        for audio_cv in [0.0, 0.6, 1.5] {
+            for burstiness in [0.5, 1.0, 3.0] {
+                for (ttfa_p95, rate) in [
+                    (0.45, 1.0),
+                    (0.45, 8.0),
+                    (0.6, 3.0),
+                    (0.6, 13.0),
+                    (0.6, 40.0),
+                    (1.2, 5.0),
+                    (1.2, 14.0),
+                    (4.0, 2.0),
+                    (4.0, 30.0),
+                ] {
+                    let mut request = support::request();
+                    let mut profile = support::on_cpu("cpu", support::PIPER, &[workers]);
+                    profile.configs.retain(|config| config.threads == 1);
+                    request.measurements = vec![Measurement::as_recorded(profile)];
+                    request.classes = vec![support::node("cpu", 15.5, 100, 0.3, 0)];
+                    request.objectives.ttfa_p95 = ttfa_p95;
+                    request.load.peak = Peak::RequestsPerSecond(rate);
+                    request.load.audio_cv = audio_cv;
+                    request.load.burstiness = burstiness;
+                    request.policy.interpolate_sizes = false;
+                    for balancing in [LoadBalancing::RoundRobin, LoadBalancing::LeastRequest] {
+                        request.policy.load_balancing = balancing;
+                        if let Decision::Plan(plan) = plan(&request).unwrap() {
+                            plans.push((request.clone(), *plan));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    plans
+}
+
+#[test]
+fn balanced_pods_keep_their_promise_at_the_rate_planned_for() {
+    const RUNS: u32 = 5;
+    // Student's t for four degrees of freedom.
+    const T95: f64 = 2.776;
+    let plans = balanced_plans();
+    assert!(plans.len() >= 200, "{} plans", plans.len());
+    let mut broken = Vec::new();
+    for (request, plan) in &plans {
+        let replicas = plan.replicas.at_peak;
+        let (work, mut pods) = simulated(request, plan, replicas, Some(plan.pod.queue));
+        pods.balancing = match request.policy.load_balancing {
+            LoadBalancing::Random => Balancing::Random,
+            LoadBalancing::RoundRobin => Balancing::RoundRobin,
+            LoadBalancing::LeastRequest => Balancing::LeastInFlight,
+        };
+        let rate = plan.predicted.rate * f64::from(replicas);
+        let burstiness = request.load.burstiness;
+        let late: Vec<f64> = (1..=RUNS)
+            .map(|seed| {
+                let seed = u64::from(seed);
+                let requests = work.renewal_arrivals(rate, burstiness, ARRIVALS / 10, seed);
+                pods.run(&requests, seed)
+                    .late_or_rejected(request.objectives.ttfa_p95)
+            })
+            .collect();
+        let runs = f64::from(RUNS);
+        let mean = late.iter().sum::<f64>() / runs;
+        let variance = late.iter().map(|late| (late - mean).powi(2)).sum::<f64>() / (runs - 1.0);
+        let interval = T95 * (variance / runs).sqrt();
+        let case = format!(
+            "{}: {replicas} pods of {} slots, burstiness {burstiness}, lengths vary by {}, {} s: {:.1} % late or rejected, +-{:.1} %",
+            request.policy.load_balancing,
+            plan.pod.max_concurrency,
+            request.load.audio_cv,
+            request.objectives.ttfa_p95,
+            100.0 * mean,
+            100.0 * interval,
+        );
+        println!("{case}");
+        if mean > 0.05 + interval {
+            broken.push(case);
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
 }

@@ -5,13 +5,13 @@
     reason = "a test's helpers may fail as the test may"
 )]
 
-use tts_planner::Profile;
-use tts_planner::profile::{Clock, Validity, Verification};
+use tts_planner::profile::{Clock, ExecutionProvider, Validity, Verification};
 use tts_planner::validity::{Assessment, Environment, Finding, GpuEnvironment, Standing, assess};
+use tts_planner::{Condition, Profile, Reason, plan};
 
 mod support;
 
-use support::{PIPER, PROFILE, on_cpu};
+use support::{PIPER, PROFILE, on_cpu, request};
 
 fn gpu() -> Profile {
     Profile::from_json(PROFILE).unwrap()
@@ -21,11 +21,15 @@ fn gpu() -> Profile {
 fn unchanged() -> Environment {
     Environment {
         model_digest: "sha256:5a1e".to_owned(),
+        config_digest: "sha256:77c0".to_owned(),
         precision: "fp32".to_owned(),
+        nfe: None,
+        execution_provider: ExecutionProvider::Cuda,
         server_version: "0.4.2".to_owned(),
         ort_version: "1.24.1".to_owned(),
         arch: "amd64".to_owned(),
         cpu_model: "another, which does not matter beside a GPU".to_owned(),
+        flags: Vec::new(),
         kernel: "6.1".to_owned(),
         gpu: Some(GpuEnvironment {
             product: "NVIDIA-L4".to_owned(),
@@ -77,6 +81,15 @@ fn what_must_be_equal_voids_the_measurement() {
         Validity::Invalid
     );
     assert_eq!(
+        single(&now(|now| now.config_digest = "sha256:other".to_owned())),
+        Validity::Invalid
+    );
+    assert_eq!(single(&now(|now| now.nfe = Some(16))), Validity::Invalid);
+    assert_eq!(
+        single(&now(|now| now.execution_provider = ExecutionProvider::Cpu)),
+        Validity::Invalid
+    );
+    assert_eq!(
         single(&now(|now| now.precision = "int8".to_owned())),
         Validity::Invalid
     );
@@ -112,25 +125,63 @@ fn what_must_be_equal_voids_the_measurement() {
     );
 }
 
+/// The environment in which `on_cpu` profiles were measured.
+fn unchanged_cpu() -> Environment {
+    Environment {
+        model_digest: "sha256:1".to_owned(),
+        config_digest: "sha256:2".to_owned(),
+        execution_provider: ExecutionProvider::Cpu,
+        ort_version: on_cpu("cpu", PIPER, &[1]).server.ort,
+        cpu_model: "example".to_owned(),
+        gpu: None,
+        ..unchanged()
+    }
+}
+
 #[test]
 fn a_cpu_profile_belongs_to_its_cpu() {
     let profile = on_cpu("cpu", PIPER, &[1]);
-    let environment = Environment {
-        model_digest: "sha256:1".to_owned(),
-        ort_version: profile.server.ort.clone(),
+    assert_eq!(assess(&profile, Some(&unchanged_cpu())).findings, []);
+    let other = Environment {
         cpu_model: "another".to_owned(),
-        gpu: None,
-        ..unchanged()
+        ..unchanged_cpu()
     };
+    assert_eq!(single(&assess(&profile, Some(&other))), Validity::Invalid);
+}
+
+#[test]
+fn a_cpu_without_a_feature_that_chose_the_kernel_is_another_cpu() {
+    let flags = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let compared = |measured: &[&str], now: &[&str]| {
+        let mut profile = on_cpu("cpu", PIPER, &[1]);
+        profile.node.fingerprint.flags = flags(measured);
+        let now = Environment {
+            flags: flags(now),
+            ..unchanged_cpu()
+        };
+        assess(&profile, Some(&now))
+    };
+    for flag in [
+        "avx2",
+        "avx512f",
+        "avx512_vnni",
+        "avx_vnni",
+        "amx_int8",
+        "sve",
+        "asimddp",
+        "i8mm",
+    ] {
+        let assessment = compared(&["fpu", flag], &["fpu"]);
+        assert_eq!(single(&assessment), Validity::Invalid, "{flag}");
+        assert!(assessment.findings[0].to_string().contains(flag));
+        assert_eq!(compared(&["fpu"], &["fpu", flag]).findings, []);
+        assert_eq!(compared(&["fpu", flag], &[flag, "fpu"]).findings, []);
+    }
     assert_eq!(
-        single(&assess(&profile, Some(&environment))),
-        Validity::Invalid
+        compared(&["avx2", "pcid"], &["avx2"]).findings,
+        [],
+        "no kernel depends on it"
     );
-    let same = Environment {
-        cpu_model: "example".to_owned(),
-        ..environment
-    };
-    assert_eq!(assess(&profile, Some(&same)).findings, []);
 }
 
 #[test]
@@ -252,4 +303,146 @@ fn a_late_verification_is_taken_out_of_the_capacity() {
         "within what a check can tell"
     );
     assert!((verified(0.4) - 0.024).abs() < 1e-12, "early is no fault");
+}
+
+#[test]
+fn a_profile_that_calls_itself_valid_is_judged_by_what_it_recorded() {
+    let recorded = |change: fn(&mut Profile)| {
+        let mut profile = gpu();
+        change(&mut profile);
+        assert_eq!(profile.run.validity, Validity::Valid);
+        let standing = Standing::as_recorded(&profile);
+        assert_eq!(standing, assess(&profile, None).standing);
+        (standing.validity, standing.derate)
+    };
+    assert_eq!(
+        recorded(|profile| profile.run.anchor_drift = 0.31).0,
+        Validity::Invalid
+    );
+    assert_eq!(
+        recorded(|profile| profile.run.anchor_drift = 0.22),
+        (Validity::Degraded, 0.22)
+    );
+    assert_eq!(
+        recorded(|profile| profile.run.noise_cv = 0.16),
+        (Validity::Degraded, 0.15)
+    );
+}
+
+#[test]
+fn no_standing_makes_a_measurement_better_than_it_is() {
+    let trusting = Standing {
+        validity: Validity::Valid,
+        derate: 0.0,
+        correction: 1.0,
+    };
+    let planned = |validity| {
+        let mut request = request();
+        request.measurements.truncate(1);
+        request.measurements[0].profile.run.validity = validity;
+        request.measurements[0].standing = Some(trusting);
+        plan(&request).unwrap()
+    };
+    let invalid = planned(Validity::Invalid);
+    assert_eq!(
+        invalid.infeasible().unwrap().condition,
+        Condition::NoProfile
+    );
+    let transferred = planned(Validity::Transferred);
+    let transferred = transferred.plan().unwrap();
+    assert!((transferred.predicted.derate - 0.30).abs() < 1e-12);
+    let said = |reason: &Reason| {
+        matches!(
+            reason,
+            Reason::Measurement {
+                validity: Validity::Transferred,
+                ..
+            }
+        )
+    };
+    assert!(transferred.reasons.iter().any(said));
+}
+
+#[test]
+fn a_standing_out_of_range_is_still_an_error() {
+    for derate in [-0.1, 0.96, f64::NAN] {
+        let mut request = request();
+        request.measurements[0].standing = Some(Standing {
+            validity: Validity::Valid,
+            derate,
+            correction: 1.0,
+        });
+        let error = plan(&request).unwrap_err().to_string();
+        assert!(error.contains("standing.derate"), "{error}");
+    }
+}
+
+/// The GPU profile with `requests` in each level that is picked by its n.
+fn with_requests(picked: fn(u32) -> bool, requests: u32) -> Profile {
+    let mut profile = gpu();
+    for level in profile
+        .configs
+        .iter_mut()
+        .flat_map(|config| &mut config.levels)
+        .filter(|level| picked(level.n))
+    {
+        level.requests = requests;
+    }
+    profile
+}
+
+#[test]
+fn sixty_requests_are_enough() {
+    let assessment = assess(&with_requests(|_| true, 60), None);
+    assert_eq!(assessment.findings, []);
+    assert!((assessment.standing.derate - 0.024).abs() < 1e-12);
+}
+
+#[test]
+fn the_fewer_requests_the_more_is_taken_off() {
+    let derate = |requests| {
+        let assessment = assess(&with_requests(|_| true, requests), None);
+        assert_eq!(single(&assessment), Validity::Degraded, "{requests}");
+        assessment.standing.derate
+    };
+    let derates = [59, 40, 30, 20].map(derate);
+    assert!(
+        derates.is_sorted() && derates[0] > 0.05 && derates[3] > 0.25,
+        "{derates:?}"
+    );
+}
+
+#[test]
+fn a_level_of_fewer_than_twenty_requests_is_not_used() {
+    let assessment = assess(&with_requests(|n| n > 1, 19), None);
+    assert_eq!(single(&assessment), Validity::Stale);
+    assert!((assessment.standing.derate - 0.024).abs() < 1e-12);
+    let mut request = request();
+    request.measurements.truncate(1);
+    for level in request.measurements[0]
+        .profile
+        .configs
+        .iter_mut()
+        .flat_map(|config| &mut config.levels)
+    {
+        level.requests = if level.n > 2 { 19 } else { 60 };
+    }
+    let decision = plan(&request).unwrap();
+    let plan = decision.plan().unwrap();
+    assert!(
+        plan.candidates
+            .iter()
+            .filter(|candidate| !candidate.interpolated)
+            .all(|candidate| candidate.max_concurrency <= 2)
+    );
+}
+
+#[test]
+fn too_few_requests_one_at_a_time_are_no_measurement() {
+    assert_eq!(
+        single(&assess(&with_requests(|n| n == 1, 19), None)),
+        Validity::Invalid
+    );
+    let standing = Standing::as_recorded(&with_requests(|_| true, 0));
+    assert_eq!(standing.validity, Validity::Invalid);
 }

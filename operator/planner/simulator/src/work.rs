@@ -44,8 +44,34 @@ pub struct Request {
 impl Work {
     /// `count` requests of a Poisson stream of `rate` per second.
     pub fn arrivals(&self, rate: f64, count: usize, seed: u64) -> Vec<Request> {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let gap = Exp::new(rate).ok();
+        self.requests(count, seed, |random| {
+            gap.map_or(0.0, |gap| gap.sample(random))
+        })
+    }
+
+    /// [`Work::arrivals`] with gamma-distributed gaps whose squared coefficient of variation is
+    /// `gap_cv2`: above 1 requests come in bursts, below 1 they are steadier than a Poisson stream.
+    pub fn renewal_arrivals(
+        &self,
+        rate: f64,
+        gap_cv2: f64,
+        count: usize,
+        seed: u64,
+    ) -> Vec<Request> {
+        let gap = Gamma::new(1.0 / gap_cv2, gap_cv2 / rate).ok();
+        self.requests(count, seed, |random| {
+            gap.map_or(0.0, |gap| gap.sample(random))
+        })
+    }
+
+    fn requests(
+        &self,
+        count: usize,
+        seed: u64,
+        gap: impl Fn(&mut Xoshiro256PlusPlus) -> f64,
+    ) -> Vec<Request> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let chunk = self.chunk.map(|(mean, cv)| log_normal(mean, cv));
         let length = self.lengths();
         // The noise has mean one.
@@ -53,7 +79,7 @@ impl Work {
         let mut now = 0.0;
         (0..count)
             .map(|_| {
-                now += gap.map_or(0.0, |gap| gap.sample(&mut random));
+                now += gap(&mut random);
                 let audio = length(&mut random);
                 let noise = noise.map_or(1.0, |noise| noise.sample(&mut random).exp());
                 let service = (self.s0 + self.s1 * audio) * noise;

@@ -83,8 +83,9 @@ pub struct Server {
 }
 
 /// Where ONNX Runtime ran the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum ExecutionProvider {
     Cpu,
     Cuda,

@@ -124,9 +124,14 @@ pub enum Reason {
         at_peak_least_request: u32,
         at_peak: u32,
     },
+    /// The pod's size was not measured.
     Interpolated {
         cpu: f64,
         threads: u32,
+        position: Position,
+        /// How far the scaling law misses the measured throughput, at most; the derate is no
+        /// smaller.
+        residual: f64,
     },
     Declared {
         class: String,
@@ -216,6 +221,18 @@ pub struct NextClass {
     pub class: String,
     /// Over the chosen one's cost; None when that is nothing.
     pub cost_ratio: Option<f64>,
+}
+
+/// Where a size that was not measured lies among those of as many threads that were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Position {
+    Between,
+    /// More cores than any that was measured, or more requests side by side; at most twice as many
+    /// requests.
+    Above,
+    /// Fewer cores than any that was measured.
+    Below,
 }
 
 /// A shape that is out.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Because, NextClass, Reason, Rejection};
+use super::{Because, NextClass, Position, Reason, Rejection};
 use crate::request::Peak;
 
 fn ms(seconds: f64) -> f64 {
@@ -281,11 +281,32 @@ impl fmt::Display for Reason {
                     Ok(())
                 }
             }
-            Self::Interpolated { cpu, threads } => {
+            Self::Interpolated {
+                cpu,
+                threads,
+                position,
+                residual,
+            } => {
+                let position = match position {
+                    Position::Between => "lies between shapes that were",
+                    Position::Above => {
+                        "lies above the shapes that were, with up to twice as many requests at once"
+                    }
+                    Position::Below => "lies below the shapes that were",
+                };
                 write!(
                     f,
-                    "{cpu} cpu x {threads} thread(s) was not measured but lies between shapes that were; verify it"
-                )
+                    "{cpu} cpu x {threads} thread(s) was not measured but {position}"
+                )?;
+                // Below a tenth of a percent it is rounding.
+                if *residual >= 0.001 {
+                    write!(
+                        f,
+                        "; the scaling law misses measured throughput by up to {:.0} %, so at least that is taken off",
+                        percent(*residual)
+                    )?;
+                }
+                f.write_str("; verify it")
             }
             Self::Declared { class } => {
                 write!(f, "{class} has no node now; an autoscaler must add one")

@@ -52,9 +52,11 @@ impl Measurement {
         }
     }
 
+    /// What is believed of it: never more than the profile's own record allows, whoever assessed it.
     pub(crate) fn standing(&self) -> Standing {
+        let recorded = Standing::as_recorded(&self.profile);
         self.standing
-            .unwrap_or_else(|| Standing::as_recorded(&self.profile))
+            .map_or(recorded, |given| given.no_better_than(recorded))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{DRIFT, OLD};
+use super::{DEGRADED, DRIFT, OLD, TRANSFERRED};
 use crate::profile::Validity;
 
 /// One thing that speaks against a measurement.
@@ -20,6 +20,23 @@ pub enum Finding {
         field: &'static str,
         measured: String,
         now: String,
+    },
+    /// Features that choose a kernel, which the measured CPU had and this one lacks.
+    MissingFlags {
+        flags: Vec<String>,
+    },
+    /// A level n=1 of so few requests that there is no measurement.
+    TooFewRequests {
+        requests: u32,
+    },
+    /// Levels above n=1 of so few requests that they are not used; the fewest.
+    UnusedLevels {
+        requests: u32,
+    },
+    /// The used level whose 95th percentile is known worst: its standard error, as a share of it.
+    FewRequests {
+        requests: u32,
+        error: f64,
     },
     Old {
         days: u32,
@@ -64,11 +81,17 @@ impl Finding {
     /// The worst that this alone makes of a measurement.
     pub fn validity(&self) -> Validity {
         match self {
-            Self::Differs { .. } => Validity::Invalid,
+            Self::Differs { .. } | Self::MissingFlags { .. } | Self::TooFewRequests { .. } => {
+                Validity::Invalid
+            }
             Self::AnchorDrift { drift } if *drift > DRIFT.1 => Validity::Invalid,
-            Self::Outdated { .. } | Self::Old { .. } | Self::Correction { .. } => Validity::Stale,
+            Self::Outdated { .. }
+            | Self::Old { .. }
+            | Self::Correction { .. }
+            | Self::UnusedLevels { .. } => Validity::Stale,
             Self::Recorded { validity } => *validity,
-            Self::AnchorDrift { .. }
+            Self::FewRequests { .. }
+            | Self::AnchorDrift { .. }
             | Self::UnsteadyClock { .. }
             | Self::ThrottledClock { .. }
             | Self::Noise { .. }
@@ -77,6 +100,19 @@ impl Finding {
             | Self::Throttled { .. }
             | Self::Governor { .. }
             | Self::SharedGpu { .. } => Validity::Degraded,
+        }
+    }
+
+    /// The least u that this alone asks for.
+    pub(super) fn derate(&self) -> f64 {
+        match self {
+            Self::FewRequests { error, .. } => *error,
+            Self::AnchorDrift { drift } => drift.clamp(DEGRADED, DRIFT.1),
+            _ => match self.validity() {
+                Validity::Degraded => DEGRADED,
+                Validity::Transferred => TRANSFERRED,
+                Validity::Valid | Validity::Stale | Validity::Invalid => 0.0,
+            },
         }
     }
 }
@@ -94,6 +130,24 @@ impl std::fmt::Display for Finding {
                 measured,
                 now,
             } => write!(f, "{field} was {measured}, is {now}"),
+            Self::MissingFlags { flags } => write!(
+                f,
+                "the CPU lacks {}, which the measured one had: measure again",
+                flags.join(", ")
+            ),
+            Self::TooFewRequests { requests } => write!(
+                f,
+                "only {requests} request(s) one at a time: measure again with more"
+            ),
+            Self::UnusedLevels { requests } => write!(
+                f,
+                "levels of as few as {requests} request(s) are not used: measure again with more"
+            ),
+            Self::FewRequests { requests, error } => write!(
+                f,
+                "a level of {requests} requests knows its p95 only to within {:.0} %",
+                100.0 * error
+            ),
             Self::Old { days } => write!(f, "measured {days} days ago, more than {OLD}"),
             Self::AnchorDrift { drift } => {
                 write!(

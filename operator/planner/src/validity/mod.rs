@@ -1,12 +1,15 @@
 //! Whether a measurement may still be planned with, and how much of it to believe.
 
 mod findings;
+mod sampling;
 
 use serde::{Deserialize, Serialize};
 
 pub use findings::Finding;
 
-use crate::profile::{Accelerator, Profile, Validity};
+pub(crate) use sampling::used;
+
+use crate::profile::{Accelerator, ExecutionProvider, Level, Profile, Validity};
 
 /// The derate of a measurement made under conditions that do not repeat.
 const DEGRADED: f64 = 0.15;
@@ -33,6 +36,16 @@ const OLD: u32 = 90;
 const CORRECTION: (f64, f64) = (0.8, 1.25);
 /// An open-loop check that is later than predicted by this is taken out of the capacity.
 const VERIFICATION: f64 = 0.25;
+/// No derate is larger: at 1 a pod would do no work at all.
+pub(crate) const LARGEST_DERATE: f64 = 0.95;
+/// CPU features for which ONNX Runtime and BLAS libraries have kernels of their own, by the
+/// beginnings of their names in `/proc/cpuinfo`.
+const KERNEL_FLAGS: [&str; 9] = [
+    // amd64: AVX, AVX2, all of AVX-512, AVX-VNNI; tiles.
+    "avx", "fma", "amx",
+    // arm64: vectors, dot products (also as Linux names them), half and brain floats, matrices.
+    "sve", "dotprod", "asimddp", "asimdhp", "i8mm", "bf16",
+];
 
 /// How much of a measurement to believe.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,14 +60,22 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// What the profile says of itself: u = max(spread between passes, 15 % if Degraded, 30 % if
-    /// Transferred, the anchor's drift if that degraded it) plus what verification found to be late
-    /// beyond 25 %.
+    /// What the profile says of itself and what its record of the run says against it, compared
+    /// with nothing else: [`assess`] without an environment. u = max(spread between passes, what
+    /// each finding takes off) plus what verification found to be late beyond 25 %.
     pub fn as_recorded(profile: &Profile) -> Self {
+        assess(profile, None).standing
+    }
+
+    /// This, but in nothing better than `other`. A derate that is no derate stays as it is: the
+    /// rules of a request refuse it.
+    pub(crate) fn no_better_than(self, other: Self) -> Self {
+        let worse = severity(other.validity) > severity(self.validity);
+        let smaller = (0.0..other.derate).contains(&self.derate);
         Self {
-            validity: profile.run.validity,
-            derate: derate(profile, profile.run.validity),
-            correction: 1.0,
+            validity: if worse { other.validity } else { self.validity },
+            derate: if smaller { other.derate } else { self.derate },
+            correction: self.correction,
         }
     }
 
@@ -64,28 +85,16 @@ impl Standing {
     }
 }
 
-fn derate(profile: &Profile, validity: Validity) -> f64 {
-    let run = &profile.run;
-    let mut derate = run.throughput_rel_ci;
-    match validity {
-        Validity::Degraded => {
-            derate = derate.max(DEGRADED);
-            if run.anchor_drift >= DRIFT.0 {
-                derate = derate.max(run.anchor_drift.min(DRIFT.1));
-            }
-        }
-        Validity::Transferred => derate = derate.max(TRANSFERRED),
-        Validity::Valid | Validity::Stale | Validity::Invalid => {}
-    }
+fn derate(profile: &Profile, findings: &[Finding]) -> f64 {
+    let of_findings = findings.iter().map(Finding::derate).fold(0.0, f64::max);
+    let derate = profile.run.throughput_rel_ci.max(of_findings);
     // error is predicted / measured - 1, so a late pod has a negative one.
     let late = profile
         .verification
         .as_ref()
         .map_or(0.0, |verification| -verification.error);
-    if late > VERIFICATION {
-        derate += late;
-    }
-    derate.min(0.95)
+    let late = if late > VERIFICATION { late } else { 0.0 };
+    (derate + late).min(LARGEST_DERATE)
 }
 
 /// What a profile is compared with: the voice, server and nodes as they are now. Strings as in the
@@ -93,11 +102,17 @@ fn derate(profile: &Profile, validity: Validity) -> f64 {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Environment {
     pub model_digest: String,
+    pub config_digest: String,
     pub precision: String,
+    /// Number of function evaluations; None for families that have none.
+    pub nfe: Option<u32>,
+    pub execution_provider: ExecutionProvider,
     pub server_version: String,
     pub ort_version: String,
     pub arch: String,
     pub cpu_model: String,
+    /// As in the fingerprint: the kernel's names of the CPU's features, in any order.
+    pub flags: Vec<String>,
     pub kernel: String,
     /// Product, MIG profile and driver of the GPU the pods would get.
     pub gpu: Option<GpuEnvironment>,
@@ -141,23 +156,8 @@ pub fn assess(profile: &Profile, now: Option<&Environment>) -> Assessment {
         .max_by_key(|&validity| severity(validity));
     let validity = validity.unwrap_or(Validity::Valid);
     let correction = now.map_or(1.0, |now| now.correction);
-    // Stale hides nothing: what degraded the run still takes its share.
-    let degraded = findings
-        .iter()
-        .any(|finding| finding.validity() == Validity::Degraded);
-    let share = derate(
-        profile,
-        if degraded {
-            Validity::Degraded
-        } else {
-            validity
-        },
-    );
-    let derate = if validity == Validity::Transferred {
-        share.max(TRANSFERRED)
-    } else {
-        share
-    };
+    // The worst hides nothing: each finding takes its share.
+    let derate = derate(profile, &findings);
     Assessment {
         standing: Standing {
             validity,
@@ -226,6 +226,7 @@ fn during_the_run(profile: &Profile, findings: &mut Vec<Finding>) {
     if throttled > THROTTLED {
         findings.push(Finding::Throttled { share: throttled });
     }
+    few_requests(profile, findings);
     // Only a note where the measured clock was steady all the same.
     let governor = fingerprint
         .governor
@@ -238,7 +239,85 @@ fn during_the_run(profile: &Profile, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Features that the measured CPU had and this one lacks, among those that choose a kernel. Beside
+/// an equal model it is a hypervisor that hides them. Another kernel then runs, at another speed,
+/// and a derate cannot say which: even a transfer to another CPU model asks for equal features.
+/// More features than measured are no loss.
+fn missing_flags(measured: &[String], now: &[String]) -> Vec<String> {
+    let mut missing: Vec<String> = measured
+        .iter()
+        .filter(|flag| KERNEL_FLAGS.iter().any(|name| flag.starts_with(name)))
+        .filter(|flag| !now.contains(flag))
+        .cloned()
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+/// Levels of few requests. One at a time is where every curve begins: without that level there is
+/// no measurement.
+fn few_requests(profile: &Profile, findings: &mut Vec<Finding>) {
+    let levels = || profile.configs.iter().flat_map(|config| &config.levels);
+    let fewest =
+        |levels: &mut dyn Iterator<Item = &Level>| levels.map(|level| level.requests).min();
+    if let Some(requests) = fewest(&mut levels().filter(|level| level.n == 1 && !used(level))) {
+        findings.push(Finding::TooFewRequests { requests });
+    }
+    if let Some(requests) = fewest(&mut levels().filter(|level| level.n > 1 && !used(level))) {
+        findings.push(Finding::UnusedLevels { requests });
+    }
+    let error = |level: &Level| sampling::p95_error(level);
+    let worst = levels()
+        .filter(|level| used(level) && error(level) > 0.0)
+        .max_by(|a, b| error(a).total_cmp(&error(b)));
+    if let Some(level) = worst {
+        findings.push(Finding::FewRequests {
+            requests: level.requests,
+            error: error(level),
+        });
+    }
+}
+
+/// Whether what will be served is what was measured.
+fn voice(profile: &Profile, now: &Environment, findings: &mut Vec<Finding>) {
+    let voice = &profile.voice;
+    let nfe = |nfe: Option<u32>| nfe.map_or_else(|| "none".to_owned(), |nfe| nfe.to_string());
+    for (field, measured, now) in [
+        (
+            "model digest",
+            voice.model_digest.clone(),
+            now.model_digest.clone(),
+        ),
+        (
+            "config digest",
+            voice.config_digest.clone(),
+            now.config_digest.clone(),
+        ),
+        (
+            "precision",
+            voice.variant.precision.clone(),
+            now.precision.clone(),
+        ),
+        ("NFE", nfe(voice.variant.nfe), nfe(now.nfe)),
+        (
+            "execution provider",
+            profile.server.ep.to_string(),
+            now.execution_provider.to_string(),
+        ),
+    ] {
+        if measured != now {
+            findings.push(Finding::Differs {
+                field,
+                measured,
+                now,
+            });
+        }
+    }
+}
+
 fn compared(profile: &Profile, now: &Environment, findings: &mut Vec<Finding>) {
+    voice(profile, now, findings);
     let fingerprint = &profile.node.fingerprint;
     let mut differs = |field, measured: &str, now: &str| {
         if measured != now {
@@ -249,16 +328,6 @@ fn compared(profile: &Profile, now: &Environment, findings: &mut Vec<Finding>) {
             });
         }
     };
-    differs(
-        "model digest",
-        &profile.voice.model_digest,
-        &now.model_digest,
-    );
-    differs(
-        "precision",
-        &profile.voice.variant.precision,
-        &now.precision,
-    );
     differs("architecture", &fingerprint.arch, &now.arch);
     let gpu = fingerprint
         .gpu
@@ -279,6 +348,10 @@ fn compared(profile: &Profile, now: &Environment, findings: &mut Vec<Finding>) {
         );
     } else {
         differs("CPU model", &fingerprint.cpu_model, &now.cpu_model);
+        let flags = missing_flags(&fingerprint.flags, &now.flags);
+        if !flags.is_empty() {
+            findings.push(Finding::MissingFlags { flags });
+        }
     }
     let mut versions = |field, measured: &str, now: &str| {
         let (measured, now) = (measured.to_owned(), now.to_owned());

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::Verdict;
-use super::ranks::{
+use crate::Verdict;
+use crate::numeric::variance;
+use crate::ranks::{
     hodges_lehmann_paired, hodges_lehmann_unpaired, mann_whitney_above, signed_rank_above,
 };
-use crate::numeric::variance;
 
 /// What counts as slower, and how sure to be of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

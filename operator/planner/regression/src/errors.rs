@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::ranks::normal_tail;
+use crate::ranks::normal_tail;
 
 /// At which "no more errors than before" is rejected.
 const CHANCE: f64 = 0.01;
@@ -40,7 +40,8 @@ pub fn error_rate(baseline: (u32, u32), candidate: (u32, u32)) -> Option<ErrorRa
             log_choose(all_errors, k) + log_choose(all - all_errors, requests - k)
                 - log_choose(all, requests)
         };
-        let most = crate::numeric::floor(all_errors.min(requests));
+        // At most 10,000 here, so the sum is exact.
+        let most = baseline.0.saturating_add(candidate.0).min(candidate.1);
         (candidate.0..=most)
             .map(|k| libm::exp(log_probability(f64::from(k))))
             .sum::<f64>()

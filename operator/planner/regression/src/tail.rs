@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::numeric::{float, floor, median};
+use crate::numeric::{median, quantile};
 use crate::sequence::Sequence;
 
 /// A tail needs this many samples on either side.
@@ -61,15 +61,6 @@ pub fn first_audio_p95(base: &[f64], candidate: &[f64]) -> Option<TailRatio> {
     })
 }
 
-/// Straight between order statistics. Sorts its input; 0 for none.
-pub(crate) fn quantile(values: &mut [f64], q: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let position = q * float(values.len().saturating_sub(1));
-    let below = usize::try_from(floor(position)).unwrap_or(0);
-    let at = |index: usize| values.get(index).or(values.last()).copied().unwrap_or(0.0);
-    at(below) + (at(below + 1) - at(below)) * position.fract()
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ColdStart {
@@ -119,14 +110,6 @@ mod tests {
                 .worse
         );
         assert_eq!(first_audio_p95(&times(99, 1.0), &times(300, 1.0)), None);
-    }
-
-    #[test]
-    fn quantiles_lie_between_order_statistics() {
-        assert!((quantile(&mut [3.0, 1.0, 2.0], 0.5) - 2.0).abs() < 1e-12);
-        assert!((quantile(&mut [1.0, 2.0], 0.95) - 1.95).abs() < 1e-12);
-        assert!((quantile(&mut [1.0], 1.0) - 1.0).abs() < 1e-12);
-        assert!(quantile(&mut [], 0.5).abs() < 1e-12);
     }
 
     #[test]

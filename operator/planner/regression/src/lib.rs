@@ -13,7 +13,9 @@ mod compare;
 mod drift;
 mod errors;
 mod leak;
+mod numeric;
 mod ranks;
+mod sequence;
 mod tail;
 
 use serde::{Deserialize, Serialize};
@@ -24,7 +26,6 @@ pub use compare::{
 pub use drift::{Shift, slow_drift};
 pub use errors::{ErrorRate, error_rate};
 pub use leak::{Leak, memory_leak};
-pub(crate) use tail::quantile;
 pub use tail::{ColdStart, TailRatio, cold_start, first_audio_p95};
 
 /// The three answers, as exit codes of a command: 0, 1 and 2.

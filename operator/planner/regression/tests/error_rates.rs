@@ -8,7 +8,7 @@
 use rand::SeedableRng;
 use rand_distr::{Distribution, Exp, Normal, Uniform};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tts_planner::regression::{
+use tts_regression::{
     Cause, Comparison, Looks, Sequential, Thresholds, Verdict, memory_leak, paired, sequential,
     slow_drift, unpaired,
 };

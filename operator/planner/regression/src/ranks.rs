@@ -1,10 +1,10 @@
 //! Rank statistics. Normal approximations with continuity and tie corrections: at the levels used
 //! here they are on the safe side of the exact tails from 10 samples on.
 
-use crate::numeric::{float, floor, median};
+use crate::numeric::{float, index, median};
 
 /// P(Z > z) of the standard normal distribution.
-pub(super) fn normal_tail(z: f64) -> f64 {
+pub(crate) fn normal_tail(z: f64) -> f64 {
     0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
 }
 
@@ -32,7 +32,7 @@ fn ranks(values: &[f64]) -> (Vec<f64>, f64) {
 
 /// One-sided p that the differences lie above `shift`: Wilcoxon's signed-rank test. 1 without a
 /// difference.
-pub(super) fn signed_rank_above(differences: &[f64], shift: f64) -> f64 {
+pub(crate) fn signed_rank_above(differences: &[f64], shift: f64) -> f64 {
     let shifted: Vec<f64> = differences
         .iter()
         .map(|d| d - shift)
@@ -55,7 +55,7 @@ pub(super) fn signed_rank_above(differences: &[f64], shift: f64) -> f64 {
 
 /// One-sided p that `candidate` lies above `base + shift`: Mann and Whitney's test. 1 without
 /// samples.
-pub(super) fn mann_whitney_above(base: &[f64], candidate: &[f64], shift: f64) -> f64 {
+pub(crate) fn mann_whitney_above(base: &[f64], candidate: &[f64], shift: f64) -> f64 {
     let (n, m) = (float(base.len()), float(candidate.len()));
     let all: Vec<f64> = base
         .iter()
@@ -82,7 +82,7 @@ fn thinned(values: &[f64]) -> Vec<f64> {
 
 /// A shift and its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Estimate {
+pub(crate) struct Estimate {
     pub shift: f64,
     pub low: f64,
     pub high: f64,
@@ -90,7 +90,7 @@ pub(super) struct Estimate {
 
 /// Hodges and Lehmann's estimate of the centre of paired differences: the median of all means of
 /// two.
-pub(super) fn hodges_lehmann_paired(differences: &[f64]) -> Estimate {
+pub(crate) fn hodges_lehmann_paired(differences: &[f64]) -> Estimate {
     let differences = thinned(differences);
     let n = float(differences.len());
     let means = differences.iter().enumerate().flat_map(|(i, a)| {
@@ -104,7 +104,7 @@ pub(super) fn hodges_lehmann_paired(differences: &[f64]) -> Estimate {
 }
 
 /// Hodges and Lehmann's estimate of the shift between two samples: the median of all differences.
-pub(super) fn hodges_lehmann_unpaired(base: &[f64], candidate: &[f64]) -> Estimate {
+pub(crate) fn hodges_lehmann_unpaired(base: &[f64], candidate: &[f64]) -> Estimate {
     let (base, candidate) = (thinned(base), thinned(candidate));
     let (n, m) = (float(base.len()), float(candidate.len()));
     let differences = candidate
@@ -118,9 +118,7 @@ pub(super) fn hodges_lehmann_unpaired(base: &[f64], candidate: &[f64]) -> Estima
 fn estimate(mut values: Vec<f64>, deviation: f64) -> Estimate {
     let shift = median(&mut values);
     let outside = (float(values.len()) / 2.0 - Z95 * deviation).max(0.0);
-    let outside = usize::try_from(floor(outside))
-        .unwrap_or(0)
-        .min(values.len().saturating_sub(1));
+    let outside = index(outside).min(values.len().saturating_sub(1));
     let low = values.get(outside).copied().unwrap_or(shift);
     let high = values.iter().rev().nth(outside).copied().unwrap_or(shift);
     Estimate { shift, low, high }

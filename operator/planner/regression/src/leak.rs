@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::ranks::normal_tail;
 use crate::numeric::{float, mean, median};
+use crate::ranks::normal_tail;
 
 /// The share of samples that warm-up takes: the runtime's arena keeps its high-water mark.
 const WARM_UP: usize = 3;
