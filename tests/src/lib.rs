@@ -100,6 +100,19 @@ pub fn promtool() -> PathBuf {
         .unwrap_or_else(|| panic!("no promtool: run `make setup`"))
 }
 
+/// The response to a speech request with this body.
+///
+/// # Panics
+/// When there is none.
+pub async fn speech(server: &Server, body: &serde_json::Value) -> reqwest::Response {
+    client()
+        .post(server.url("/v1/audio/speech"))
+        .json(body)
+        .send()
+        .await
+        .unwrap()
+}
+
 /// Waits for a condition.
 ///
 /// # Panics

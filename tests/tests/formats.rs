@@ -9,7 +9,7 @@ use std::{io::Write, process::Command, time::Duration};
 
 use serde_json::{Value, json};
 use tts_server::audio::{Encoder, Format};
-use tts_tests::{Server, client, metric, python, workspace};
+use tts_tests::{Server, client, metric, python, speech, workspace};
 
 const ONE_SENTENCE: &str = "The birch canoe slid on the smooth planks.";
 /// Of the built-in voice, in Hz.
@@ -17,12 +17,7 @@ const VOICE_RATE: usize = 16_000;
 
 /// A response: its content type and body.
 async fn speak(server: &Server, body: Value) -> (String, Vec<u8>) {
-    let response = client()
-        .post(server.url("/v1/audio/speech"))
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
+    let response = speech(server, &body).await;
     assert_eq!(response.status(), 200, "{body}");
     let content_type = response.headers()["content-type"].to_str().unwrap();
     let content_type = content_type.to_owned();

@@ -23,6 +23,7 @@ use tokio::{
 use tts_tests::{
     SOON, Server, binary, client,
     graph::{Element, Graph, Node, Tensor},
+    speech,
     voices::write_voice,
 };
 
@@ -299,12 +300,7 @@ async fn a_large_and_a_nested_model_are_usable() {
 /// The status and the body of a request at a speed.
 async fn speak(server: &Server, speed: f64) -> (StatusCode, Vec<u8>) {
     let body = json!({"input": "Hello.", "response_format": "pcm", "speed": speed});
-    let response = client()
-        .post(server.url("/v1/audio/speech"))
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
+    let response = speech(server, &body).await;
     (response.status(), response.bytes().await.unwrap().to_vec())
 }
 

@@ -14,16 +14,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tts_tests::{SOON, Server, client, metric, samples, voices::command, wait_until};
-
-async fn post(server: &Server, body: &Value) -> Response {
-    client()
-        .post(server.url("/v1/audio/speech"))
-        .json(body)
-        .send()
-        .await
-        .unwrap()
-}
+use tts_tests::{SOON, Server, client, metric, samples, speech, voices::command, wait_until};
 
 async fn get(server: &Server, path: &str) -> Response {
     client().get(server.url(path)).send().await.unwrap()
@@ -73,7 +64,7 @@ async fn read_to_end(mut stream: TcpStream) -> String {
 #[tokio::test]
 async fn one_sentence_comes_whole_with_an_exact_header() {
     let server = Server::start(&[]);
-    let response = post(
+    let response = speech(
         &server,
         &json!({"model": "tts-1", "voice": "alloy", "input": "Hello there, how are you?", "response_format": "wav"}),
     )
@@ -87,7 +78,7 @@ async fn one_sentence_comes_whole_with_an_exact_header() {
     let (wav_samples, rate) = samples(&wav);
     assert_eq!(rate, 16_000);
 
-    let response = post(
+    let response = speech(
         &server,
         &json!({"input": "Hello there, how are you?", "response_format": "pcm", "sample_rate": 16_000, "speed": 2}),
     )
@@ -106,10 +97,10 @@ async fn several_sentences_stream_and_are_complete() {
     let server = Server::start(&[]);
     let sentence = "The birch canoe slid on the smooth planks. ";
     let long = sentence.repeat(40);
-    let response = post(&server, &json!({"input": long, "response_format": "wav"})).await;
+    let response = speech(&server, &json!({"input": long, "response_format": "wav"})).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["transfer-encoding"], "chunked");
-    let two = post(
+    let two = speech(
         &server,
         &json!({"input": "One. Two.", "response_format": "wav"}),
     )
@@ -117,7 +108,7 @@ async fn several_sentences_stream_and_are_complete() {
     assert_eq!(two.headers()["transfer-encoding"], "chunked");
     let wav = response.bytes().await.unwrap();
     assert_eq!((&wav[4..8], &wav[40..44]), (&[0xff; 4][..], &[0xff; 4][..]));
-    let one = post(
+    let one = speech(
         &server,
         &json!({"input": sentence, "response_format": "pcm", "sample_rate": 16_000}),
     )
@@ -151,7 +142,7 @@ async fn wrong_requests_get_an_error_that_helps() {
             "unsupported_stream_format",
         ),
     ] {
-        let response = post(&server, &body).await;
+        let response = speech(&server, &body).await;
         assert_eq!(response.status(), 400, "{code}");
         assert_eq!(error(response).await["code"], code);
     }
@@ -250,14 +241,14 @@ async fn wrong_bodies_methods_and_paths_get_an_error_that_helps() {
 #[tokio::test]
 async fn limits_of_text_and_audio_hold_at_their_edge() {
     let server = Server::start(&["--max-input-characters", "20", "--max-audio-seconds", "3"]);
-    let at_the_edge = post(
+    let at_the_edge = speech(
         &server,
         &json!({"input": format!("{:.<20}", "Hello there")}),
     )
     .await;
     assert_eq!(at_the_edge.status(), 200);
     let over = error(
-        post(
+        speech(
             &server,
             &json!({"input": format!("{:.<21}", "Hello there")}),
         )
@@ -269,7 +260,7 @@ async fn limits_of_text_and_audio_hold_at_their_edge() {
         (Some("input_too_long"), Some("input"))
     );
     let slow = error(
-        post(
+        speech(
             &server,
             &json!({"input": "Hello there my dear", "speed": 0.25}),
         )
@@ -342,7 +333,7 @@ async fn too_many_and_too_long_headers_are_refused() {
 async fn what_is_ignored_is_named_and_counted() {
     let server = Server::start(&[]);
     let body = json!({"input": "Hi.", "response_format": "wav", "instructions": "Whisper.", "seed": 1, "temperature": 0.5});
-    let response = post(&server, &body).await;
+    let response = speech(&server, &body).await;
     assert_eq!(response.status(), 200);
     let warnings = response.headers()["warnings"].to_str().unwrap().to_owned();
     assert!(
@@ -453,7 +444,7 @@ async fn probe_speaks_through_an_endpoint() {
 async fn metrics_are_as_prometheus_wants_them() {
     let server = Server::start(&[]);
     assert_eq!(
-        post(&server, &json!({"input": "Hello."})).await.status(),
+        speech(&server, &json!({"input": "Hello."})).await.status(),
         200
     );
     let metrics = get(&server, "/metrics").await.text().await.unwrap();

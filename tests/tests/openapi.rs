@@ -7,7 +7,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tts_tests::{Server, client, workspace};
+use tts_tests::{Server, client, speech, workspace};
 
 async fn document(server: &Server) -> Value {
     let response = client()
@@ -115,8 +115,7 @@ async fn what_the_document_refuses_the_server_refuses() {
         (json!({"input": "Hi", "sample_rate": "x"}), false),
         (json!(["Hi"]), false),
     ] {
-        let request = client().post(server.url("/v1/audio/speech")).json(&body);
-        let status = request.send().await.unwrap().status();
+        let status = speech(&server, &body).await.status();
         let found = complaints(&schema, &body);
         assert_eq!(
             (found.is_empty(), status.as_u16()),

@@ -9,8 +9,9 @@ use std::f64::consts::TAU;
 
 use serde_json::{Value, json};
 use tts_tests::{
-    Server, client,
+    Server,
     graph::{Graph, Node, Tensor},
+    speech,
     voices::write_voice,
 };
 
@@ -48,12 +49,7 @@ async fn speak(server: &Server, format: &str, rate: Option<u32>) -> (Vec<f64>, f
     if let Some(rate) = rate {
         body["sample_rate"] = Value::from(rate);
     }
-    let response = client()
-        .post(server.url("/v1/audio/speech"))
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
+    let response = speech(server, &body).await;
     assert_eq!(response.status(), 200);
     assert!(
         !response.headers().contains_key("content-length"),

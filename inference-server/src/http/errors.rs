@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::speech::request::RequestError;
+use super::speech::rejection::RequestError;
 
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     errors::{ApiError, ErrorBody},
-    speech::request::{MODEL_ALIASES, RequestError},
+    speech::{rejection::RequestError, request::MODEL_ALIASES},
 };
 
 /// The served voices.

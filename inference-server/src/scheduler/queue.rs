@@ -192,6 +192,7 @@ impl Queue {
     pub(super) fn finish(&self, turn: u64, jobs: impl IntoIterator<Item = (Job, Entry)>) {
         let mut state = lock(&self.state);
         state.in_service.remove(&turn);
+        let mut entered = 0;
         for (job, entry) in jobs {
             // Under the lock: a dropped ticket says so first and then looks for its job here.
             if job.is_done() || job.client.has_left() {
@@ -201,10 +202,13 @@ impl Queue {
                 state.paused.push(job);
             } else {
                 policy::enter(&mut state.jobs, job, entry);
+                entered += 1;
             }
         }
         drop(state);
-        self.arrived.notify_all();
+        for _ in 0..entered {
+            self.arrived.notify_one();
+        }
     }
 
     /// A turn is over, whether its jobs came back or not.

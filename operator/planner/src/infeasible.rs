@@ -62,14 +62,16 @@ fn capacity(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)>
         raise_max_replicas: most
             .filter(|&most| most < closest.replicas)
             .map(|_| closest.replicas),
-        affordable_peak: largest_peak(request),
+        affordable_peak: largest_peak(request, f64::from(closest.limit) * closest.rate),
         possible_objective: smallest_objective(request, request.objectives.ttfa_p95),
     };
     Some((Condition::CapacityInsufficient, reason))
 }
 
-/// Halvings of the searches below: to a part in a thousand.
+/// Halvings of the searches below.
 const HALVINGS: u32 = 10;
+/// What the largest peak is searched to.
+const SEARCHED: f64 = 1e-3;
 /// Doublings of the objective that are tried.
 const DOUBLINGS: u32 = 6;
 /// Steps of an objective to suggest (s).
@@ -79,24 +81,33 @@ fn is_feasible(request: &Request, terms: &Terms) -> bool {
     !Field::with(request, terms).feasible.is_empty()
 }
 
-/// The largest peak that the inventory carries at these objectives, in requests per second; 0 if none.
-fn largest_peak(request: &Request) -> f64 {
+/// The largest peak that the inventory carries at these objectives, in requests per second; 0 if none. `likely` is tried first.
+fn largest_peak(request: &Request, likely: f64) -> f64 {
     let carries = |rate: f64| {
         let mut terms = request.terms();
         terms.load.peak = Peak::RequestsPerSecond(rate);
         is_feasible(request, &terms)
     };
-    let (mut low, mut high) = (0.0, request.load.peak_rps());
-    // By halves until one is carried, then between.
-    for _ in 0..2 * HALVINGS {
-        let middle = f64::midpoint(low, high);
+    let mut high = request.load.peak_rps();
+    // Rounding noise must not take a pod more. What R pods carry in turn depends on R: then half of it, and so on.
+    let mut low = likely.min(high) * (1.0 - 1e-9);
+    for _ in 0..HALVINGS {
+        if low > 0.0 && carries(low) {
+            break;
+        }
+        high = high.min(low);
+        low /= 2.0;
+    }
+    if low <= 0.0 || !carries(low) {
+        return 0.0;
+    }
+    // In the middle of the ratio: the peak may be a million times too large.
+    while high > low * (1.0 + SEARCHED) {
+        let middle = (low * high).sqrt();
         if carries(middle) {
             low = middle;
         } else {
             high = middle;
-        }
-        if low > 0.0 && high - low < low / f64::from(1 << HALVINGS) {
-            break;
         }
     }
     low

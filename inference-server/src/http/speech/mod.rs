@@ -2,6 +2,8 @@
 
 mod body;
 mod delivery;
+mod receive;
+pub mod rejection;
 pub mod request;
 
 use std::time::{Duration, Instant};
@@ -19,8 +21,10 @@ use super::{
     errors::{ApiError, ErrorBody},
     lifecycle::Stage,
 };
+use body::SpeechBody;
 use delivery::{Delivery, DeliveryError};
-use request::{RequestError, SpeechBody, SpeechRequest};
+use rejection::RequestError;
+use request::SpeechRequest;
 
 use crate::{
     engine::EngineError,
@@ -58,8 +62,8 @@ pub async fn speech(State(app): State<App>, request: Request) -> Result<Response
     }
     // Before the request is read: a rejection must be cheap.
     app.scheduler.check().map_err(|error| refused(&error))?;
-    body::check_content_type(request.headers())?;
-    let body = body::read_body(request.into_body(), &app).await?;
+    receive::check_content_type(request.headers())?;
+    let body = receive::read_body(request.into_body(), &app).await?;
     let request = SpeechRequest::parse(&body.bytes, &app.rules)?;
     drop(body);
     app.metrics

@@ -1,14 +1,13 @@
-//! OpenAI's speech request: its body, and what is accepted of it. Pure: the voices are passed in.
+//! What is accepted of a speech request. Pure: the voices are passed in.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::sync::Arc;
 
-use http::StatusCode;
-use serde::Deserialize;
-use utoipa::ToSchema;
-
+use super::{
+    body::{SpeechBody, VoiceName, shorten},
+    rejection::{RequestError, SAMPLE_RATES, SPEED},
+};
 use crate::{
     audio::Format,
-    text::TextError,
     voices::{Catalogue, Voice},
 };
 
@@ -19,198 +18,8 @@ pub const VOICE_ALIASES: [&str; 13] = [
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
     "shimmer", "verse",
 ];
-const SPEED: RangeInclusive<f64> = 0.25..=4.0;
-/// Sample rates in Hz that requests may choose.
-const SAMPLE_RATES: [u32; 7] = [8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000];
-/// Limits for the names of unknown fields in a warning.
+/// Unknown fields that a warning names.
 const MOST_NAMES: usize = 8;
-const LONGEST_NAME: usize = 40;
-/// Characters of a parser's message, which quotes what it found.
-const LONGEST_MESSAGE: usize = 200;
-
-/// Why a speech request is rejected.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RequestError {
-    #[error("the body is not valid JSON: {0}")]
-    BadJson(String),
-    #[error(
-        "the body must be a JSON object such as {{\"model\":\"tts-1\",\"voice\":\"alloy\",\"input\":\"Hello.\"}}"
-    )]
-    NotAnObject,
-    #[error("{field} is missing; it is the text to speak")]
-    Missing { field: &'static str },
-    #[error("{field}: {message}")]
-    WrongType {
-        field: &'static str,
-        message: String,
-    },
-    #[error("{0}")]
-    Text(#[from] TextError),
-    #[error("input has {found} characters, the limit is {limit}; split it into several requests")]
-    TooManyCharacters { found: usize, limit: usize },
-    #[error(
-        "unknown voice {found:?}; available voices: {known} (OpenAI's voice names select the default voice)"
-    )]
-    UnknownVoice { found: String, known: String },
-    #[error("unknown model {found:?}; available models: {known}")]
-    UnknownModel { found: String, known: String },
-    #[error("response_format {found:?} is not supported; supported formats: {known}")]
-    UnsupportedFormat { found: String, known: String },
-    #[error(
-        "sample_rate must be one of {}, not {found}",
-        SAMPLE_RATES.map(|rate| rate.to_string()).join(", ")
-    )]
-    BadSampleRate { found: u32 },
-    #[error("sample_rate cannot be chosen for {format}, only for flac, wav and pcm; remove it")]
-    FixedSampleRate { format: &'static str },
-    #[error("speed must be a number from {} to {}, not {found}", SPEED.start(), SPEED.end())]
-    SpeedOutOfRange { found: String },
-    #[error("stream_format {found:?} is not supported yet; use \"audio\"")]
-    UnsupportedStreamFormat { found: String },
-}
-
-impl RequestError {
-    /// The invalid field.
-    pub fn param(&self) -> Option<&'static str> {
-        match self {
-            Self::BadJson(_) | Self::NotAnObject => None,
-            Self::Missing { field } | Self::WrongType { field, .. } => Some(field),
-            Self::Text(_) | Self::TooManyCharacters { .. } => Some("input"),
-            Self::UnknownVoice { .. } => Some("voice"),
-            Self::UnknownModel { .. } => Some("model"),
-            Self::UnsupportedFormat { .. } => Some("response_format"),
-            Self::BadSampleRate { .. } | Self::FixedSampleRate { .. } => Some("sample_rate"),
-            Self::SpeedOutOfRange { .. } => Some("speed"),
-            Self::UnsupportedStreamFormat { .. } => Some("stream_format"),
-        }
-    }
-
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::BadJson(_) | Self::NotAnObject => "invalid_json",
-            Self::Missing { .. } => "missing_field",
-            Self::WrongType { .. } => "invalid_type",
-            Self::Text(TextError::Empty) => "empty_input",
-            Self::Text(TextError::NothingToSay) => "nothing_to_say",
-            Self::Text(TextError::Nul { .. }) => "invalid_character",
-            Self::Text(TextError::UnknownLetter { .. }) => "unsupported_character",
-            Self::TooManyCharacters { .. } => "input_too_long",
-            Self::UnknownVoice { .. } => "voice_not_found",
-            Self::UnknownModel { .. } => "model_not_found",
-            Self::UnsupportedFormat { .. } => "unsupported_format",
-            Self::BadSampleRate { .. } | Self::FixedSampleRate { .. } => "invalid_sample_rate",
-            Self::SpeedOutOfRange { .. } => "invalid_speed",
-            Self::UnsupportedStreamFormat { .. } => "unsupported_stream_format",
-        }
-    }
-
-    /// 400, but OpenAI answers 404 to an unknown model.
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::UnknownModel { .. } => StatusCode::NOT_FOUND,
-            _ => StatusCode::BAD_REQUEST,
-        }
-    }
-}
-
-/// The body of a speech request. Other fields are ignored and named in the header `warnings`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(example = json!({"model": "tts-1", "voice": "alloy", "input": "Hello."}))]
-pub struct SpeechBody {
-    /// The text to speak.
-    #[schema(value_type = String)]
-    input: Option<String>,
-    /// One of OpenAI's names, which stand for any voice, or the name of a voice.
-    model: Option<String>,
-    /// A voice; OpenAI's names select the default voice.
-    voice: Option<VoiceName>,
-    /// Default: mp3.
-    #[schema(value_type = Option<Format>)]
-    response_format: Option<String>,
-    /// In Hz, for flac, wav and pcm only: 8000, 11025, 16000, 22050, 24000, 44100 or 48000. Default: 24000 for pcm, else the
-    /// voice's.
-    sample_rate: Option<u32>,
-    /// Default: 1.
-    #[schema(minimum = 0.25, maximum = 4.0)]
-    speed: Option<f64>,
-    /// Ignored: no voice supports them yet.
-    instructions: Option<String>,
-    /// Only `audio` is supported.
-    stream_format: Option<String>,
-}
-
-/// A voice, by name or as OpenAI's object.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "it must be a string or an object with an id")]
-enum VoiceName {
-    Name(String),
-    Object { id: String },
-}
-
-impl VoiceName {
-    fn name(&self) -> &str {
-        match self {
-            Self::Name(name) | Self::Object { id: name } => name,
-        }
-    }
-}
-
-impl SpeechBody {
-    /// The fields whose errors are named; a body has no others.
-    const FIELDS: [&str; 8] = [
-        "input",
-        "model",
-        "voice",
-        "response_format",
-        "sample_rate",
-        "speed",
-        "instructions",
-        "stream_format",
-    ];
-
-    /// The body, and the names of the fields that are unknown.
-    fn parse(json: &[u8]) -> Result<(Self, Vec<String>), RequestError> {
-        let mut unknown = Vec::new();
-        let mut parser = serde_json::Deserializer::from_slice(json);
-        let mut track = serde_path_to_error::Track::new();
-        let body = serde_ignored::deserialize(
-            serde_path_to_error::Deserializer::new(&mut parser, &mut track),
-            |path| unknown.push(shorten(&path.to_string())),
-        )
-        .and_then(|body| parser.end().map(|()| body));
-        match body {
-            // A derived struct can be read from an array, too.
-            Ok(body) if is_object(json) => Ok((body, unknown)),
-            Err(error) if error.is_syntax() || error.is_eof() => {
-                Err(RequestError::BadJson(error.to_string()))
-            }
-            Err(error) if is_object(json) => {
-                let path = track.path().to_string();
-                let name = path.split(['.', '[']).next().unwrap_or_default();
-                let field = Self::FIELDS.into_iter().find(|field| *field == name);
-                let message = readable(&error);
-                Err(match field {
-                    Some(field) => RequestError::WrongType { field, message },
-                    None => RequestError::BadJson(message),
-                })
-            }
-            _ => Err(RequestError::NotAnObject),
-        }
-    }
-}
-
-fn is_object(json: &[u8]) -> bool {
-    json.trim_ascii_start().first() == Some(&b'{')
-}
-
-/// The parser's message without Rust's names of types.
-fn readable(error: &serde_json::Error) -> String {
-    let message = error
-        .to_string()
-        .replace("expected f64", "expected a number")
-        .replace("expected u32", "expected a whole number");
-    message.chars().take(LONGEST_MESSAGE).collect()
-}
 
 /// What requests may ask for, and their limits.
 #[derive(Clone, Debug)]
@@ -379,10 +188,6 @@ fn ignored_warning(unknown: &[String]) -> Option<String> {
         ""
     };
     Some(format!("ignored unknown fields: {names}{more}"))
-}
-
-fn shorten(text: &str) -> String {
-    text.chars().take(LONGEST_NAME).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! Profiles and nodes made from few parameters: plausible, not measured.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers may fail as the test may"
+)]
 #![allow(dead_code, reason = "shared by several tests; none needs all of it")]
 
 use tts_planner::profile::{
@@ -7,7 +11,8 @@ use tts_planner::profile::{
     Profile, Run, SCHEMA, Server, Variant, Voice,
 };
 use tts_planner::{
-    CpuManager, Load, Measurement, NodeClass, Objectives, Peak, Policy, Presence, Request, Validity,
+    CpuManager, Decision, Load, Measurement, NodeClass, Objectives, Peak, Policy, Presence,
+    Request, Validity, plan,
 };
 
 /// A whole profile as it is written, every field in use.
@@ -257,4 +262,16 @@ pub fn request() -> Request {
         policy: Policy::default(),
         current: None,
     }
+}
+
+/// The decision on a valid request.
+pub fn decide(request: &Request) -> Decision {
+    plan(request).unwrap()
+}
+
+/// The request with a change.
+pub fn changed(request: &Request, change: impl FnOnce(&mut Request)) -> Request {
+    let mut request = request.clone();
+    change(&mut request);
+    request
 }
