@@ -266,9 +266,8 @@ fn the_hash_follows_the_inputs() {
     );
 }
 
-/// Feasibility must not depend on what nodes cost, and a price of nothing must plan as a very small one does.
 #[test]
-fn a_price_of_nothing_plans_as_a_very_small_one_and_none_hides_a_plan() {
+fn a_price_of_nothing_plans_as_a_very_small_one() {
     let priced = |price: Option<f64>| {
         planned(&changed(&only_cpu(), |r| {
             r.classes
@@ -281,21 +280,39 @@ fn a_price_of_nothing_plans_as_a_very_small_one_and_none_hides_a_plan() {
         (&nothing.pod, nothing.replicas),
         (&little.pod, little.replicas)
     );
-    // One admission limit fits where the cheapest by weight does not.
-    for nodes in 1..12 {
-        let scarce = |price| {
-            changed(&only_cpu(), |r| {
-                r.classes.iter_mut().for_each(|class| {
-                    class.price_per_hour = price;
-                    class.max_nodes = nodes;
-                    class.allocatable_memory = 700.0;
-                });
-            })
-        };
-        let feasible = |price| decide(&scarce(price)).plan().is_some();
-        assert_eq!(feasible(None), feasible(Some(1.0)), "{nodes} nodes");
-        assert_eq!(feasible(Some(0.0)), feasible(Some(1.0)), "{nodes} nodes");
+}
+
+/// By weight fewer pods are cheaper, but where each request takes much memory, fewer of the larger ones fit.
+#[test]
+fn whether_a_plan_fits_does_not_depend_on_prices() {
+    let on_gpus = |peak, price| {
+        changed(&request(), |r| {
+            r.classes.remove(0);
+            r.measurements.remove(0);
+            for config in &mut r.measurements[0].profile.configs {
+                config.mem.base = 400.0;
+                config.mem.per_inflight_audio = 20.0;
+            }
+            let class = &mut r.classes[0];
+            class.allocatable_cpu = 16.0;
+            class.allocatable_memory = 4000.0;
+            class.gpu_slots = 4;
+            class.max_nodes = 3;
+            class.price_per_hour = price;
+            r.objectives.ttfa_p95 = 0.5;
+            r.load.peak = Peak::RequestsPerSecond(peak);
+        })
+    };
+    let mut infeasible = 0;
+    for step in 1..=120 {
+        let peak = 2.0 * f64::from(step);
+        let feasible = |price| decide(&on_gpus(peak, price)).plan().is_some();
+        let priced = feasible(Some(1.0));
+        assert_eq!(feasible(None), priced, "{peak} requests/s without a price");
+        assert_eq!(feasible(Some(0.0)), priced, "{peak} requests/s for nothing");
+        infeasible += i32::from(!priced);
     }
+    assert!((1..120).contains(&infeasible), "{infeasible}");
 }
 
 #[test]
