@@ -7,18 +7,14 @@
 )]
 
 use tts_planner::{Decision, Reason, Request, plan};
-
-#[path = "../examples/prototype_form/mod.rs"]
-mod prototype_form;
-
-use prototype_form::{Goldens, comparison};
+use tts_planner_dev::goldens::{Case, Goldens, comparison};
 
 const PLANS: &str = include_str!("goldens/plans.json");
 const RANDOM: &str = include_str!("goldens/random-plans.json");
 
 fn requests(text: &str) -> Vec<(String, Request, Vec<String>)> {
     let goldens = Goldens::from_json(text).unwrap();
-    let of = |case: &prototype_form::Case| {
+    let of = |case: &Case| {
         let request = goldens.request(case).unwrap();
         let differences = comparison::differences(&case.expected, &plan(&request).unwrap());
         (case.name.clone(), request, differences)

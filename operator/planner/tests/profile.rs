@@ -10,10 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tts_planner::profile::{Accelerator, SCHEMA};
 use tts_planner::{Decision, Measurement, Profile, ProfileError, plan};
-
-mod support;
-
-use support::{PROFILE, request};
+use tts_planner_dev::samples::{PROFILE, request};
 
 fn profile() -> Value {
     serde_json::from_str(PROFILE).unwrap()

@@ -8,11 +8,6 @@
 //! A short profile has what the planner looks at and nothing else; the adapter fills the rest with
 //! values that change nothing.
 
-#![allow(
-    dead_code,
-    reason = "shared by two examples and the tests; none needs all of it"
-)]
-
 pub mod comparison;
 
 use std::collections::BTreeMap;
@@ -28,12 +23,14 @@ use tts_planner::{
     Presence, Qos, Request, Validity,
 };
 
+/// A file of golden cases.
 #[derive(Deserialize)]
 pub struct Goldens {
     profiles: BTreeMap<String, ShortProfile>,
     pub cases: Vec<Case>,
 }
 
+/// A request in the short form, and what the plan for it must be.
 #[derive(Deserialize)]
 pub struct Case {
     pub name: String,
@@ -45,6 +42,7 @@ pub struct Case {
     policy: Option<ShortPolicy>,
     #[serde(default)]
     current: Option<ShortCurrent>,
+    /// Values of the plan by the names of [`comparison::short`].
     #[serde(default)]
     pub expected: Map<String, Value>,
 }
@@ -179,6 +177,7 @@ struct ShortCurrent {
 }
 
 impl Goldens {
+    /// Reads a file.
     pub fn from_json(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| format!("not a file of golden cases: {error}"))
     }
