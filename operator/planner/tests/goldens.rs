@@ -35,7 +35,7 @@ fn every_value_agrees_to_one_in_a_million() {
 
 #[test]
 fn a_wrong_expectation_is_reported() {
-    let wrong = PLANS.replacen("\"lam\":1.4797939970988252", "\"lam\":1.47980", 1);
+    let wrong = PLANS.replacen("\"lam\": 1.4797939970988252", "\"lam\": 1.47980", 1);
     assert_ne!(wrong, PLANS);
     let cases = requests(&wrong);
     assert_eq!(cases[0].2.len(), 1, "{:?}", cases[0].2);
