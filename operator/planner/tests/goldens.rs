@@ -34,6 +34,27 @@ fn every_value_agrees_to_one_in_a_million() {
 }
 
 #[test]
+fn the_profiles_of_a_case_are_variants_of_one_voice() {
+    for (name, request, _) in requests(PLANS).into_iter().chain(requests(RANDOM)) {
+        let voices: Vec<_> = request
+            .measurements
+            .iter()
+            .map(|measurement| &measurement.profile.voice)
+            .collect();
+        for (position, voice) in voices.iter().enumerate() {
+            assert_eq!(voice.name, voices[0].name, "{name}");
+            assert!(
+                voices[..position]
+                    .iter()
+                    .all(|other| other.variant != voice.variant),
+                "{name}: {:?} twice",
+                voice.variant
+            );
+        }
+    }
+}
+
+#[test]
 fn a_wrong_expectation_is_reported() {
     let wrong = PLANS.replacen("\"lam\": 1.4797939970988252", "\"lam\": 1.47980", 1);
     assert_ne!(wrong, PLANS);

@@ -7,6 +7,10 @@
 //!
 //! A short profile has what the planner looks at and nothing else; the adapter fills the rest with
 //! values that change nothing.
+//!
+//! The profiles of a case compete with each other, whatever voices they name. The planner serves
+//! several voices together and takes two profiles of the same variant for two generations of one.
+//! So the adapter makes them variants of one voice that differ in `nfe`.
 
 pub mod comparison;
 
@@ -49,7 +53,6 @@ pub struct Case {
 
 #[derive(Deserialize)]
 struct ShortProfile {
-    voice: String,
     class: String,
     accel: String,
     #[serde(default = "yes")]
@@ -195,6 +198,9 @@ impl Goldens {
             let profiles = short.profiles(&id)?;
             measurements.extend(profiles.into_iter().map(Measurement::as_recorded));
         }
+        for (nfe, measurement) in (1..).zip(&mut measurements) {
+            measurement.profile.voice.variant.nfe = Some(nfe);
+        }
         let short = case.policy.as_ref();
         let defaults = Policy::default();
         let number = |value: fn(&ShortPolicy) -> Option<f64>, default| {
@@ -313,7 +319,7 @@ impl ShortProfile {
             schema: SCHEMA.to_owned(),
             id,
             voice: Voice {
-                name: self.voice.clone(),
+                name: "voice".to_owned(),
                 model_digest: "sha256:0".to_owned(),
                 config_digest: "sha256:0".to_owned(),
                 variant: Variant {
