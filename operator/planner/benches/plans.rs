@@ -7,11 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use tts_planner::queueing::FlowServer;
 use tts_planner::workload::ServiceCurve;
 use tts_planner::{Load, Measurement, Objectives, Peak, Request, plan};
-
-#[path = "../tests/support/mod.rs"]
-mod support;
-
-use support::{PIPER, Speed, node, on_cpu, on_gpu, request};
+use tts_planner_dev::samples::{PIPER, Speed, node, on_cpu, on_gpu, request};
 
 /// 50 classes; 15 CPU profiles of 17 shapes and 5 GPU profiles.
 fn large() -> Request {

@@ -7,10 +7,7 @@
 use std::process::ExitCode;
 
 use tts_planner::{Decision, Infeasible, Plan, plan};
-
-mod prototype_form;
-
-use prototype_form::Goldens;
+use tts_planner_dev::goldens::Goldens;
 
 /// Candidates and rejections beyond this are counted only.
 const SHOWN: usize = 8;

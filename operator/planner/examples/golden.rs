@@ -4,10 +4,7 @@
 //! `cargo run -p tts-planner --example golden -- operator/planner/tests/goldens/plans.json`
 
 use std::process::ExitCode;
-
-mod prototype_form;
-
-use prototype_form::{Goldens, comparison};
+use tts_planner_dev::goldens::{Goldens, comparison};
 
 fn main() -> ExitCode {
     match run() {

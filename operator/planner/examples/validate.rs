@@ -5,10 +5,7 @@
 //! about two minutes.
 
 use std::process::ExitCode;
-
-mod validation;
-
-use validation::{Shape, Summary, shapes, weak_shapes};
+use tts_planner_dev::validation::{Shape, Summary, shapes, weak_shapes};
 
 fn main() -> ExitCode {
     let arrivals = match std::env::args().nth(1).map(|argument| argument.parse()) {

@@ -27,31 +27,31 @@ const ALONE: f64 = 1.1;
 /// A GPU this much cheaper is worth a move.
 const MOVE: f64 = 0.85;
 
-/// What is known of a deployment; None where it is not.
+/// What is known of a deployment. None is unknown: no advice rests on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Signals {
     /// T, the promise (s).
-    pub ttfa_objective: f64,
+    pub ttfa_objective: Option<f64>,
     /// x: T over the p95 of first audio of one idle thread.
-    pub idle_ratio: f64,
+    pub idle_ratio: Option<f64>,
     /// y: services that fit in what the promise leaves after first audio.
-    pub slack_services: f64,
+    pub slack_services: Option<f64>,
     /// p95 of time to first audio as observed (s), and the share of it spent waiting.
     pub ttfa_p95: Option<f64>,
     pub wait_share: Option<f64>,
     /// Whether a node holds more workers than the pod has.
-    pub pod_can_grow: bool,
-    pub rtf_objective: f64,
+    pub pod_can_grow: Option<bool>,
+    pub rtf_objective: Option<f64>,
     /// p95 of the real-time factor with all slots busy, and with fewer.
     pub rtf_p95_full: Option<f64>,
     pub rtf_p95_fewer: Option<f64>,
     /// Speed-up from t to 2t threads, over two.
     pub doubling_efficiency: Option<f64>,
     pub utilisation_at_peak: Option<f64>,
-    pub replicas: u32,
-    pub min_replicas: u32,
+    pub replicas: Option<u32>,
+    pub min_replicas: Option<u32>,
     /// Days over which the peak was observed.
-    pub days: u32,
+    pub days: Option<u32>,
     /// Peak memory over its limit.
     pub memory_share: Option<f64>,
     /// G(2) = X(2)/X(1) on a GPU.
@@ -116,9 +116,14 @@ impl std::fmt::Display for Advice {
                 slack_services,
             } => write!(
                 f,
-                "scale out: p95 TTFA {:.0} ms, {:.0} % of it waiting, {slack_services:.1} services of slack (>= {LOOSE}): small pods are efficient, add one",
+                "scale out: p95 TTFA {:.0} ms, {:.0} % of it waiting, {slack_services:.1} services of slack{}, add one",
                 1000.0 * ttfa_p95,
-                100.0 * wait_share
+                100.0 * wait_share,
+                if slack_services < LOOSE {
+                    ": the pod fills its node".to_owned()
+                } else {
+                    format!(" (>= {LOOSE}): small pods are efficient")
+                }
             ),
             Self::GrowPods {
                 ttfa_p95,
@@ -179,42 +184,21 @@ impl std::fmt::Display for Advice {
 
 /// The decision matrix, row by row: everything that applies, most pressing first.
 pub fn advise(signals: &Signals) -> Vec<Advice> {
-    let idle_ratio = signals.idle_ratio;
     let mut advice = Vec::new();
-    if idle_ratio < NO_ROOM {
+    if let Some(idle_ratio) = signals.idle_ratio.filter(|&ratio| ratio < NO_ROOM) {
         advice.push(Advice::ShortenService { idle_ratio });
     }
     advice.extend(late(signals));
-    if let (Some(full), Some(fewer)) = (signals.rtf_p95_full, signals.rtf_p95_fewer)
-        && full > signals.rtf_objective
-        && fewer <= signals.rtf_objective
-    {
-        advice.push(Advice::LowerConcurrency {
-            rtf_p95: full,
-            objective: signals.rtf_objective,
-        });
-    }
-    if let Some(efficiency) = signals
-        .doubling_efficiency
-        .filter(|&value| value < WASTED && idle_ratio > ROOM)
+    advice.extend(contended(signals));
+    if let Some(efficiency) = signals.doubling_efficiency.filter(|&value| value < WASTED)
+        && let Some(idle_ratio) = signals.idle_ratio.filter(|&ratio| ratio > ROOM)
     {
         advice.push(Advice::HalveThreads {
             efficiency,
             idle_ratio,
         });
     }
-    let at_floor = signals.replicas == signals.min_replicas
-        && signals.replicas > 1
-        && signals.days >= IDLE_DAYS;
-    if let Some(utilisation) = signals
-        .utilisation_at_peak
-        .filter(|&value| value < IDLE && at_floor)
-    {
-        advice.push(Advice::ShrinkPods {
-            utilisation,
-            days: signals.days,
-        });
-    }
+    advice.extend(idle(signals));
     if let Some(share) = signals.memory_share.filter(|&share| share > MEMORY) {
         advice.push(Advice::RaiseMemory { share });
     }
@@ -231,13 +215,12 @@ pub fn advise(signals: &Signals) -> Vec<Advice> {
 
 /// Late because of the queue: more pods, or larger ones.
 fn late(signals: &Signals) -> Option<Advice> {
-    let ttfa_p95 = signals
-        .ttfa_p95
-        .filter(|&p95| p95 > signals.ttfa_objective)?;
+    let objective = signals.ttfa_objective?;
+    let ttfa_p95 = signals.ttfa_p95.filter(|&p95| p95 > objective)?;
     let wait_share = signals.wait_share.filter(|&share| share > QUEUE)?;
-    let slack_services = signals.slack_services;
+    let slack_services = signals.slack_services?;
     // A pod that fills its node can only be joined by another.
-    Some(if slack_services < LOOSE && signals.pod_can_grow {
+    Some(if slack_services < LOOSE && signals.pod_can_grow? {
         Advice::GrowPods {
             ttfa_p95,
             wait_share,
@@ -252,6 +235,21 @@ fn late(signals: &Signals) -> Option<Advice> {
     })
 }
 
+/// Too slow only with all slots busy: fewer at once.
+fn contended(signals: &Signals) -> Option<Advice> {
+    let objective = signals.rtf_objective?;
+    let rtf_p95 = signals.rtf_p95_full.filter(|&full| full > objective)?;
+    (signals.rtf_p95_fewer? <= objective).then_some(Advice::LowerConcurrency { rtf_p95, objective })
+}
+
+/// Idle at the peak, with no fewer pods allowed: smaller ones.
+fn idle(signals: &Signals) -> Option<Advice> {
+    let utilisation = signals.utilisation_at_peak.filter(|&value| value < IDLE)?;
+    let days = signals.days.filter(|&days| days >= IDLE_DAYS)?;
+    let replicas = signals.replicas.filter(|&replicas| replicas > 1)?;
+    (replicas == signals.min_replicas?).then_some(Advice::ShrinkPods { utilisation, days })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,12 +257,12 @@ mod tests {
     /// Nothing to say.
     fn content() -> Signals {
         Signals {
-            ttfa_objective: 1.0,
-            idle_ratio: 2.0,
-            slack_services: 4.0,
-            rtf_objective: 0.8,
-            replicas: 3,
-            min_replicas: 2,
+            ttfa_objective: Some(1.0),
+            idle_ratio: Some(2.0),
+            slack_services: Some(4.0),
+            rtf_objective: Some(0.8),
+            replicas: Some(3),
+            min_replicas: Some(2),
             ..Signals::default()
         }
     }
@@ -285,7 +283,7 @@ mod tests {
             (
                 "ShortenService",
                 Signals {
-                    idle_ratio: 1.05,
+                    idle_ratio: Some(1.05),
                     ..content()
                 },
             ),
@@ -293,8 +291,8 @@ mod tests {
             (
                 "GrowPods",
                 Signals {
-                    slack_services: 1.0,
-                    pod_can_grow: true,
+                    slack_services: Some(1.0),
+                    pod_can_grow: Some(true),
                     ..late
                 },
             ),
@@ -317,8 +315,8 @@ mod tests {
                 "ShrinkPods",
                 Signals {
                     utilisation_at_peak: Some(0.2),
-                    replicas: 2,
-                    days: 7,
+                    replicas: Some(2),
+                    days: Some(7),
                     ..content()
                 },
             ),
@@ -353,14 +351,53 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_of_what_is_not_known() {
+        let nothing = Signals::default();
+        assert_eq!(advise(&nothing), []);
+        let late = Signals {
+            ttfa_p95: Some(1.4),
+            wait_share: Some(0.7),
+            ..nothing
+        };
+        assert_eq!(advise(&late), []);
+        let contended = Signals {
+            rtf_p95_full: Some(0.9),
+            rtf_p95_fewer: Some(0.0),
+            ..nothing
+        };
+        assert_eq!(advise(&contended), []);
+        let idle = Signals {
+            utilisation_at_peak: Some(0.1),
+            days: Some(7),
+            ..nothing
+        };
+        assert_eq!(advise(&idle), []);
+        let inefficient = Signals {
+            doubling_efficiency: Some(0.5),
+            ..nothing
+        };
+        assert_eq!(advise(&inefficient), []);
+    }
+
+    #[test]
     fn a_pod_that_fills_its_node_is_joined_by_another() {
         let late = Signals {
             ttfa_p95: Some(1.4),
             wait_share: Some(0.7),
-            slack_services: 1.0,
+            slack_services: Some(1.0),
+            pod_can_grow: Some(false),
             ..content()
         };
         assert!(matches!(advise(&late)[..], [Advice::ScaleOut { .. }]));
+        assert_eq!(
+            advise(&late)[0].to_string(),
+            "scale out: p95 TTFA 1400 ms, 70 % of it waiting, 1.0 services of slack: the pod fills its node, add one"
+        );
+        let unknown = Signals {
+            pod_can_grow: None,
+            ..late
+        };
+        assert_eq!(advise(&unknown), []);
     }
 
     #[test]

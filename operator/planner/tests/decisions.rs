@@ -9,10 +9,7 @@ use tts_planner::{
     Condition, CpuManager, Current, Decision, Measurement, Peak, Plan, Profile, Qos, Reason,
     Request, Validity, plan,
 };
-
-mod support;
-
-use support::{changed, decide, on_cpu, request};
+use tts_planner_dev::samples::{PIPER, changed, decide, on_cpu, request};
 
 fn only_cpu() -> Request {
     changed(&request(), |r| {
@@ -166,7 +163,7 @@ fn nodes_too_small_are_said_to_be() {
 #[test]
 fn sizes_between_measured_ones_are_flagged() {
     let request = changed(&only_cpu(), |r| {
-        r.measurements[0].profile = on_cpu("cpu", support::PIPER, &[1, 4]);
+        r.measurements[0].profile = on_cpu("cpu", PIPER, &[1, 4]);
         r.classes[0].allocatable_cpu = 6.4;
         r.objectives.ttfa_p95 = 0.6;
     });
@@ -198,7 +195,7 @@ fn sizes_between_measured_ones_are_flagged() {
 #[test]
 fn no_size_is_more_than_one_doubling_away() {
     let request = changed(&only_cpu(), |r| {
-        r.measurements[0].profile = on_cpu("cpu", support::PIPER, &[2]);
+        r.measurements[0].profile = on_cpu("cpu", PIPER, &[2]);
         r.classes[0].allocatable_cpu = 64.0;
     });
     assert!(

@@ -7,18 +7,14 @@
 )]
 
 use tts_planner::{Decision, Reason, Request, plan};
-
-#[path = "../examples/prototype_form/mod.rs"]
-mod prototype_form;
-
-use prototype_form::{Goldens, comparison};
+use tts_planner_dev::goldens::{Case, Goldens, comparison};
 
 const PLANS: &str = include_str!("goldens/plans.json");
 const RANDOM: &str = include_str!("goldens/random-plans.json");
 
 fn requests(text: &str) -> Vec<(String, Request, Vec<String>)> {
     let goldens = Goldens::from_json(text).unwrap();
-    let of = |case: &prototype_form::Case| {
+    let of = |case: &Case| {
         let request = goldens.request(case).unwrap();
         let differences = comparison::differences(&case.expected, &plan(&request).unwrap());
         (case.name.clone(), request, differences)
@@ -38,8 +34,29 @@ fn every_value_agrees_to_one_in_a_million() {
 }
 
 #[test]
+fn the_profiles_of_a_case_are_variants_of_one_voice() {
+    for (name, request, _) in requests(PLANS).into_iter().chain(requests(RANDOM)) {
+        let voices: Vec<_> = request
+            .measurements
+            .iter()
+            .map(|measurement| &measurement.profile.voice)
+            .collect();
+        for (position, voice) in voices.iter().enumerate() {
+            assert_eq!(voice.name, voices[0].name, "{name}");
+            assert!(
+                voices[..position]
+                    .iter()
+                    .all(|other| other.variant != voice.variant),
+                "{name}: {:?} twice",
+                voice.variant
+            );
+        }
+    }
+}
+
+#[test]
 fn a_wrong_expectation_is_reported() {
-    let wrong = PLANS.replacen("\"lam\":1.4797939970988252", "\"lam\":1.47980", 1);
+    let wrong = PLANS.replacen("\"lam\": 1.4797939970988252", "\"lam\": 1.47980", 1);
     assert_ne!(wrong, PLANS);
     let cases = requests(&wrong);
     assert_eq!(cases[0].2.len(), 1, "{:?}", cases[0].2);

@@ -10,10 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tts_planner::profile::{Accelerator, SCHEMA};
 use tts_planner::{Decision, Measurement, Profile, ProfileError, plan};
-
-mod support;
-
-use support::{PROFILE, request};
+use tts_planner_dev::samples::{PROFILE, request};
 
 fn profile() -> Value {
     serde_json::from_str(PROFILE).unwrap()
@@ -110,6 +107,39 @@ fn what_is_no_number_is_named() {
     assert_eq!(
         built.check().unwrap_err(),
         ProfileError::NotFinite { field: field() }
+    );
+}
+
+/// YAML reads an unquoted `6.10` as 6.1, which is another kernel.
+#[test]
+fn a_version_that_is_a_number_is_refused() {
+    let gpu = "node.fingerprint.gpu";
+    for (pointer, number, expected) in [
+        (
+            "/node/fingerprint/kernel",
+            json!(6.10),
+            "node.fingerprint.kernel: 6.1 is".to_owned(),
+        ),
+        (
+            "/node/fingerprint/gpu/driver",
+            json!(570),
+            format!("{gpu}.driver: 570 is"),
+        ),
+        (
+            "/node/fingerprint/gpu/cuda",
+            json!(-1),
+            format!("{gpu}.cuda: -1 is"),
+        ),
+    ] {
+        let error = with(pointer, Some(number)).to_string();
+        let expected = format!(
+            "{expected} a number; quote versions (\"6.10\"), or their last zero is lost at line "
+        );
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    let error = with("/node/fingerprint/kernel", Some(json!(null)));
+    assert!(
+        matches!(error, ProfileError::WrongType { field, .. } if field == "node.fingerprint.kernel")
     );
 }
 

@@ -14,10 +14,7 @@ use tts_planner::{
     Condition, Current, Decision, LoadBalancing, Measurement, Objectives, Peak, Plan, Policy,
     Reason, Request, Validity, memory,
 };
-
-mod support;
-
-use support::{Speed, changed, decide, node, on_cpu, on_gpu, request};
+use tts_planner_dev::samples::{Speed, changed, decide, node, on_cpu, on_gpu, request};
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {

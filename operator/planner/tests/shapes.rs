@@ -7,10 +7,7 @@
 
 use tts_planner::fits::Usl;
 use tts_planner::{Plan, Profile, Reason, Request, plan};
-
-mod support;
-
-use support::{PIPER, on_cpu, request};
+use tts_planner_dev::samples::{PIPER, on_cpu, request};
 
 /// A request for a voice measured on pods of the given cores, on nodes of `node` cores.
 fn on(measured: &[u32], node: f64) -> Request {

@@ -7,16 +7,10 @@
 
 use tts_planner::profile::Config;
 use tts_planner::{Decision, LoadBalancing, Measurement, Peak, Plan, Request, plan};
+use tts_planner_dev::goldens::{Case, Goldens};
+use tts_planner_dev::samples;
+use tts_planner_dev::validation::{Point, Summary, shapes, weak_shapes};
 use tts_planner_simulator::{Balancing, Length, Pods, Work};
-
-#[path = "../examples/prototype_form/mod.rs"]
-mod prototype_form;
-mod support;
-#[path = "../examples/validation/mod.rs"]
-mod validation;
-
-use prototype_form::Goldens;
-use validation::{Point, Summary, shapes, weak_shapes};
 
 const ARRIVALS: usize = 100_000;
 const SEED: u64 = 4;
@@ -68,7 +62,7 @@ fn what_a_plan_predicts_is_never_far_too_early() {
 /// Golden plans made from profiles in good order: their pods are as fast as the profile says.
 fn plans() -> Vec<(String, Request, Plan)> {
     let goldens = Goldens::from_json(include_str!("goldens/plans.json")).unwrap();
-    let of = |case: &prototype_form::Case| {
+    let of = |case: &Case| {
         let request = goldens.request(case).unwrap();
         match plan(&request).unwrap() {
             Decision::Plan(plan) => Some((case.name.clone(), request, *plan)),
@@ -197,11 +191,11 @@ fn balanced_plans() -> Vec<(Request, Plan)> {
                     (4.0, 2.0),
                     (4.0, 30.0),
                 ] {
-                    let mut request = support::request();
-                    let mut profile = support::on_cpu("cpu", support::PIPER, &[workers]);
+                    let mut request = samples::request();
+                    let mut profile = samples::on_cpu("cpu", samples::PIPER, &[workers]);
                     profile.configs.retain(|config| config.threads == 1);
                     request.measurements = vec![Measurement::as_recorded(profile)];
-                    request.classes = vec![support::node("cpu", 15.5, 100, 0.3, 0)];
+                    request.classes = vec![samples::node("cpu", 15.5, 100, 0.3, 0)];
                     request.objectives.ttfa_p95 = ttfa_p95;
                     request.load.peak = Peak::RequestsPerSecond(rate);
                     request.load.audio_cv = audio_cv;

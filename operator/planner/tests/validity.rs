@@ -8,10 +8,7 @@
 use tts_planner::profile::{Clock, ExecutionProvider, Validity, Verification};
 use tts_planner::validity::{Assessment, Environment, Finding, GpuEnvironment, Standing, assess};
 use tts_planner::{Condition, Profile, Reason, plan};
-
-mod support;
-
-use support::{PIPER, PROFILE, on_cpu, request};
+use tts_planner_dev::samples::{PIPER, PROFILE, on_cpu, request};
 
 fn gpu() -> Profile {
     Profile::from_json(PROFILE).unwrap()

@@ -1,5 +1,8 @@
 //! JSON to [`Profile`], with an error that names the field.
 
+use std::fmt;
+
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::check::ProfileError;
@@ -98,16 +101,41 @@ fn not_a_number(text: &str, error: &serde_json::Error) -> bool {
         .any(|name| word.starts_with(name))
 }
 
-/// A version is text, but YAML makes a number of an unquoted `6.1`.
+/// A version is text, but YAML makes the number 6.1 of an unquoted `6.10`.
 pub(super) fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Version {
-        Text(String),
-        Number(serde_json::Number),
+    deserializer.deserialize_any(Text)
+}
+
+struct Text;
+
+impl Text {
+    fn number<E: de::Error>(number: impl fmt::Display) -> Result<String, E> {
+        Err(E::custom(format_args!(
+            "{number} is a number; quote versions (\"6.10\"), or their last zero is lost"
+        )))
     }
-    Ok(match Version::deserialize(deserializer)? {
-        Version::Text(text) => text,
-        Version::Number(number) => number.to_string(),
-    })
+}
+
+impl Visitor<'_> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a version as text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+        Self::number(number)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+        Self::number(number)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        Self::number(number)
+    }
 }

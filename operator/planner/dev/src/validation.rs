@@ -1,10 +1,5 @@
 //! The closed forms against the simulator, on a grid of pods and loads.
 
-#![allow(
-    dead_code,
-    reason = "shared by an example and a test; neither needs all of it"
-)]
-
 use tts_planner::profile::{PROBABILITIES, QUANTILES};
 use tts_planner::queueing::{FlowServer, Quantiles};
 use tts_planner_simulator::{Balancing, Length, Pods, Work, quantile};
@@ -17,6 +12,7 @@ const PROFILED: usize = 50_000;
 /// A pod and its workload.
 #[derive(Clone, Debug)]
 pub struct Shape {
+    /// The family and the slots.
     pub name: String,
     work: Work,
     /// `n·X(1)/X(n)`.
@@ -35,6 +31,7 @@ pub struct Point {
 }
 
 impl Point {
+    /// Of the prediction, relative; below zero where it is too early.
     pub fn error(&self) -> f64 {
         self.predicted / self.simulated - 1.0
     }
@@ -211,6 +208,7 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of at least one point.
     pub fn of(points: &[Point]) -> Self {
         let fold = |values: &dyn Fn(&Point) -> f64, pick: fn(f64, f64) -> f64, first| {
             points.iter().map(values).fold(first, pick)

@@ -2,9 +2,8 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test's helpers may fail as the test may"
+    reason = "what tests share may fail as a test may"
 )]
-#![allow(dead_code, reason = "shared by several tests; none needs all of it")]
 
 use tts_planner::profile::{
     Config, Corpus, ExecutionProvider, Fingerprint, Gpu, Level, Memory, Node, PROBABILITIES,
@@ -16,7 +15,7 @@ use tts_planner::{
 };
 
 /// A whole profile as it is written, every field in use.
-pub const PROFILE: &str = include_str!("../goldens/profile.json");
+pub const PROFILE: &str = include_str!("../../tests/goldens/profile.json");
 
 /// X(n)/X(1) by the Universal Scalability Law.
 fn usl(n: f64, (sigma, kappa): (f64, f64)) -> f64 {
@@ -54,6 +53,7 @@ fn lengths(mean: f64, cv: f64) -> Vec<f64> {
 /// What a family of voices costs to speak.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
+    /// Seconds per request, and per audio-second, of one thread.
     pub s0: f64,
     pub s1: f64,
     /// σ and κ of threads and of requests side by side.
@@ -218,6 +218,7 @@ pub fn on_gpu(class: &str, speed: Speed) -> Profile {
     )
 }
 
+/// A node class that is present, with 14,000 MiB.
 pub fn node(name: &str, cpu: f64, max_nodes: u32, price: f64, gpu_slots: u32) -> NodeClass {
     NodeClass {
         name: name.to_owned(),
@@ -265,6 +266,9 @@ pub fn request() -> Request {
 }
 
 /// The decision on a valid request.
+///
+/// # Panics
+/// When the request is not valid.
 pub fn decide(request: &Request) -> Decision {
     plan(request).unwrap()
 }

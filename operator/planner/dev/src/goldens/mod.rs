@@ -7,11 +7,10 @@
 //!
 //! A short profile has what the planner looks at and nothing else; the adapter fills the rest with
 //! values that change nothing.
-
-#![allow(
-    dead_code,
-    reason = "shared by two examples and the tests; none needs all of it"
-)]
+//!
+//! The profiles of a case compete with each other, whatever voices they name. The planner serves
+//! several voices together and takes two profiles of the same variant for two generations of one.
+//! So the adapter makes them variants of one voice that differ in `nfe`.
 
 pub mod comparison;
 
@@ -28,12 +27,14 @@ use tts_planner::{
     Presence, Qos, Request, Validity,
 };
 
+/// A file of golden cases.
 #[derive(Deserialize)]
 pub struct Goldens {
     profiles: BTreeMap<String, ShortProfile>,
     pub cases: Vec<Case>,
 }
 
+/// A request in the short form, and what the plan for it must be.
 #[derive(Deserialize)]
 pub struct Case {
     pub name: String,
@@ -45,13 +46,13 @@ pub struct Case {
     policy: Option<ShortPolicy>,
     #[serde(default)]
     current: Option<ShortCurrent>,
+    /// Values of the plan by the names of [`comparison::short`].
     #[serde(default)]
     pub expected: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
 struct ShortProfile {
-    voice: String,
     class: String,
     accel: String,
     #[serde(default = "yes")]
@@ -179,6 +180,7 @@ struct ShortCurrent {
 }
 
 impl Goldens {
+    /// Reads a file.
     pub fn from_json(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| format!("not a file of golden cases: {error}"))
     }
@@ -195,6 +197,9 @@ impl Goldens {
             let id = format!("{position:04}-{id}");
             let profiles = short.profiles(&id)?;
             measurements.extend(profiles.into_iter().map(Measurement::as_recorded));
+        }
+        for (nfe, measurement) in (1..).zip(&mut measurements) {
+            measurement.profile.voice.variant.nfe = Some(nfe);
         }
         let short = case.policy.as_ref();
         let defaults = Policy::default();
@@ -314,7 +319,7 @@ impl ShortProfile {
             schema: SCHEMA.to_owned(),
             id,
             voice: Voice {
-                name: self.voice.clone(),
+                name: "voice".to_owned(),
                 model_digest: "sha256:0".to_owned(),
                 config_digest: "sha256:0".to_owned(),
                 variant: Variant {
