@@ -4,8 +4,14 @@
 //! exponential time; requests in service share the pod's speed, so one that joins slows the others;
 //! queues may be finite. Seeds are fixed, so a run gives the same numbers every time.
 
+mod arrivals;
+mod number;
+mod outcome;
 mod pods;
+mod service;
 mod work;
 
-pub use pods::{Balancing, Outcome, Pods, quantile};
+pub use arrivals::mixed_arrivals;
+pub use outcome::{Outcome, Served, quantile};
+pub use pods::{Balancing, Fleet, Nodes, Pods};
 pub use work::{Length, Request, Work};
