@@ -1,7 +1,7 @@
-//! Streams of requests of several voices.
+//! Streams of requests of several voices, at a constant rate or one that varies in time.
 
 use rand::{RngExt, SeedableRng};
-use rand_distr::{Distribution, Gamma};
+use rand_distr::{Distribution, Exp, Gamma};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::work::Texts;
@@ -26,6 +26,77 @@ pub fn mixed_arrivals(
             mix.request(now, &mut random)
         })
         .collect()
+}
+
+/// A rate of requests that varies in time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rate {
+    /// (Time in s, requests per second).
+    points: Vec<(f64, f64)>,
+}
+
+impl Rate {
+    /// Straight between points (time in s, requests per second) in order of time; two at the same
+    /// time are a step. Zero before the first and after the last.
+    pub fn through(points: Vec<(f64, f64)>) -> Self {
+        Self { points }
+    }
+
+    /// `from` for `before` seconds, a straight line to `to` within `seconds`, `to` for `after`
+    /// seconds.
+    pub fn ramp(from: f64, to: f64, before: f64, seconds: f64, after: f64) -> Self {
+        let top = before + seconds;
+        Self::through(vec![
+            (0.0, from),
+            (before, from),
+            (top, to),
+            (top + after, to),
+        ])
+    }
+
+    /// `from` for `before` seconds, then `to` for `after` seconds.
+    pub fn step(from: f64, to: f64, before: f64, after: f64) -> Self {
+        Self::ramp(from, to, before, 0.0, after)
+    }
+
+    /// Requests per second at a time; at a step the rate after it.
+    pub fn at(&self, time: f64) -> f64 {
+        let after = self.points.partition_point(|&(at, _)| at <= time);
+        let from = after.checked_sub(1).and_then(|at| self.points.get(at));
+        match (from, self.points.get(after)) {
+            (Some(from), Some(to)) => from.1 + (to.1 - from.1) * (time - from.0) / (to.0 - from.0),
+            _ => 0.0,
+        }
+    }
+
+    /// When the last requests come (s).
+    pub fn end(&self) -> f64 {
+        self.points.last().map_or(0.0, |&(time, _)| time)
+    }
+
+    /// A Poisson stream of this rate, of voices as in [`mixed_arrivals`]: a stream of the highest
+    /// rate of which each request is kept with probability `rate/highest` (thinning; Lewis and
+    /// Shedler 1979).
+    pub fn arrivals(&self, mix: &[(f64, Work)], seed: u64) -> Vec<Request> {
+        let rates = self.points.iter().map(|&(_, rate)| rate);
+        let highest = rates.fold(0.0, f64::max);
+        let Some(gap) = Exp::new(highest).ok().filter(|_| highest > 0.0) else {
+            return Vec::new();
+        };
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut mix = Mix::new(mix, &random);
+        let mut now = self.points.first().map_or(0.0, |&(time, _)| time);
+        let mut requests = Vec::new();
+        loop {
+            now += gap.sample(&mut random);
+            if now >= self.end() {
+                return requests;
+            }
+            if random.random::<f64>() * highest < self.at(now) {
+                requests.extend(mix.request(now, &mut random));
+            }
+        }
+    }
 }
 
 /// Texts of several voices.

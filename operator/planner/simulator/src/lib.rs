@@ -11,7 +11,7 @@ mod pods;
 mod service;
 mod work;
 
-pub use arrivals::mixed_arrivals;
+pub use arrivals::{Rate, mixed_arrivals};
 pub use outcome::{Outcome, Served, quantile};
 pub use pods::{Balancing, Fleet, Nodes, Pods};
 pub use work::{Length, Request, Work};

@@ -1,9 +1,10 @@
 //! What the tests share.
 
+#![allow(dead_code, reason = "each test file uses some of these")]
+
 use tts_planner_simulator::{Balancing, Length, Pods, Request, Work};
 
 /// Every text takes `s1` seconds.
-#[allow(dead_code, reason = "each test file uses some of these")]
 pub const CONSTANT: Work = Work {
     mean_audio: 1.0,
     audio_cv: 0.0,
@@ -27,7 +28,6 @@ pub fn one(slowdown: Vec<f64>) -> Pods {
 }
 
 /// A request whose first audio comes at its end.
-#[allow(dead_code, reason = "each test file uses some of these")]
 pub fn at(voice: usize, arrival: f64, service: f64) -> Request {
     Request {
         voice,
@@ -37,7 +37,6 @@ pub fn at(voice: usize, arrival: f64, service: f64) -> Request {
     }
 }
 
-#[allow(dead_code, reason = "each test file uses some of these")]
 #[track_caller]
 pub fn assert_close(value: f64, expected: f64, within: f64) {
     assert!(
