@@ -5,6 +5,9 @@
 //! queues may be finite. Seeds are fixed, so a run gives the same numbers every time.
 
 mod arrivals;
+mod autoscaled;
+mod autoscaler;
+mod in_flight;
 mod number;
 mod outcome;
 mod pods;
@@ -12,6 +15,8 @@ mod service;
 mod work;
 
 pub use arrivals::{Rate, mixed_arrivals};
+pub use autoscaled::{Autoscaled, AutoscaledOutcome, Replicas};
+pub use autoscaler::{Autoscaler, Behavior, Select};
 pub use outcome::{Outcome, Served, quantile};
 pub use pods::{Balancing, Fleet, Nodes, Pods};
 pub use work::{Length, Request, Work};

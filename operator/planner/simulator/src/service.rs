@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 
+use crate::in_flight::InFlight;
 use crate::{Fleet, Request, Served};
 
 /// A float that sorts.
@@ -49,6 +50,13 @@ struct Pod {
     node: usize,
     in_service: Vec<InService>,
     waiting: VecDeque<usize>,
+    history: InFlight,
+}
+
+impl Pod {
+    fn in_flight(&self) -> usize {
+        self.in_service.len() + self.waiting.len()
+    }
 }
 
 /// What is in service on a node shares its speed, so its pods advance together.
@@ -101,13 +109,24 @@ impl<'a> Service<'a> {
             node,
             in_service: Vec::new(),
             waiting: VecDeque::new(),
+            history: InFlight::default(),
         });
         pod
     }
 
+    /// Frees the place of a pod without requests.
+    pub(crate) fn close(&mut self, pod: usize) {
+        let node = self.pods[pod].node;
+        self.nodes[node].pods.retain(|&other| other != pod);
+    }
+
     /// Waiting or in service.
     pub(crate) fn in_flight(&self, pod: usize) -> usize {
-        self.pods[pod].in_service.len() + self.pods[pod].waiting.len()
+        self.pods[pod].in_flight()
+    }
+
+    pub(crate) fn history(&self, pod: usize) -> &InFlight {
+        &self.pods[pod].history
     }
 
     /// What became of the requests so far, in their order.
@@ -132,6 +151,8 @@ impl<'a> Service<'a> {
         {
             state.waiting.push_back(request);
         }
+        let in_flight = state.in_flight();
+        state.history.set(now, in_flight);
         self.plan(node, now);
     }
 
@@ -218,6 +239,8 @@ impl<'a> Service<'a> {
                     state.in_service.push(started);
                 }
             }
+            let in_flight = state.in_flight();
+            state.history.set(now, in_flight);
         }
         self.plan(node, now);
     }
