@@ -203,13 +203,12 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// Removes one pod: one that is not ready before those that are, the youngest first, as the
-    /// `ReplicaSet` controller does (`ActivePodsWithRanks`). It finishes the requests it has.
+    /// Removes the youngest pod, which finishes the requests it has. The `ReplicaSet` controller
+    /// takes pods that are not ready first, then the youngest (`ActivePodsWithRanks`): with the
+    /// same cold start for all, those that are not ready are the youngest.
     fn remove(&mut self, now: f64) {
-        let order = |&pod: &usize| (self.pods[pod].ready > now, pod);
-        if let Some(pod) = self.kept.iter().copied().max_by_key(order) {
+        if let Some(pod) = self.kept.pop() {
             self.pods[pod].removed = Some(now);
-            self.kept.retain(|&kept| kept != pod);
         }
     }
 

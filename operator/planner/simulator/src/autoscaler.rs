@@ -180,16 +180,13 @@ impl<'a> Decisions<'a> {
         metrics.extend(std::iter::repeat_n(assumed, missing));
         metrics.extend(std::iter::repeat_n(0, not_ready));
         let corrected = ratio(&metrics)?;
-        let replicas = whole((corrected * float(metrics.len())).ceil());
-        // What turns the direction changes nothing.
+        // What turns the direction changes nothing. Kubernetes also ignores a count on the wrong
+        // side of `current`, which cannot be where all replicas are among the pods.
         let turns = (usage < 1.0 && corrected > 1.0) || (usage > 1.0 && corrected < 1.0);
-        let wrong_way =
-            (corrected < 1.0 && replicas > current) || (corrected > 1.0 && replicas < current);
-        Some(if within(corrected) || turns || wrong_way {
-            current
-        } else {
-            replicas
-        })
+        if within(corrected) || turns {
+            return Some(current);
+        }
+        Some(whole((corrected * float(metrics.len())).ceil()))
     }
 
     /// `stabilizeRecommendationWithBehaviors`: up to the lowest recommendation of the window for

@@ -216,16 +216,39 @@ fn new_pods_serve_after_the_cold_start() {
     assert!(ended(57.7) > 58, "{}", ended(57.7));
 }
 
-#[test]
-fn what_is_starting_is_not_asked_for_again() {
+/// Starts with four pods of four slots for 1.5 in flight each. After a load of `first` in flight for
+/// 17 s comes one of `second`, while the pods for the first start.
+fn while_pods_start(first: f64, second: f64) -> Vec<(f64, usize)> {
     let mut fleet = autoscaled(4, 4, 1.5);
     fleet.cold_start = 100.0;
-    let outcome = fleet.run(&eight_in_flight(300.0), 300.0, 1);
-    assert_eq!(changes(&outcome), [(15.0, 6)]);
+    let mut requests = each(2.0 / first, 2.0, 0.0, 17.0);
+    requests.extend(each(2.0 / second, 2.0, 17.0, 110.0));
+    changes(&fleet.run(&requests, 110.0, 1))
 }
 
 #[test]
-fn pods_that_start_are_removed_first() {
+fn pods_that_are_not_ready_count_as_idle_for_scaling_up() {
+    // 9.5/1.5 = 6.3 pods are 1.06 of the six there will be, within the tolerance. Over the four
+    // that are ready they would be 1.6, and seven.
+    assert_eq!(while_pods_start(8.0, 9.5), [(15.0, 6)]);
+    // 10.4/1.5 = 6.9 are 1.16.
+    assert_eq!(while_pods_start(8.0, 10.4), [(15.0, 6), (30.0, 7)]);
+}
+
+#[test]
+fn pods_that_are_not_ready_are_left_out_for_scaling_down() {
+    // 5.7/1.5 is 0.95 of the four that are ready, but 0.63 of all six.
+    assert_eq!(while_pods_start(8.0, 5.7), [(15.0, 6)]);
+}
+
+#[test]
+fn pods_that_are_not_ready_do_not_turn_the_direction() {
+    // 6.75/1.5 is 1.13 of the four that are ready, and 0.56 of all eight.
+    assert_eq!(while_pods_start(12.0, 6.75), [(15.0, 8)]);
+}
+
+#[test]
+fn pods_that_are_not_ready_are_removed_first() {
     let mut fleet = autoscaled(1, 4, 1.0);
     fleet.cold_start = 100.0;
     // Four in flight to 20 s ask for three more pods. At 30 s the one that is ready had 0.3: those
@@ -242,8 +265,8 @@ fn a_late_metric_decides_late() {
     let mut fleet = autoscaled(4, 4, 1.5);
     fleet.autoscaler.metric_delay = 30.0;
     let outcome = fleet.run(&eight_in_flight(300.0), 300.0, 1);
-    // There are no samples at 15 and 30 s. From 45 s on the new pods have none until 75 s; as idle
-    // they would make 8/6/1.5 = 0.89 of the target, which turns the direction.
+    // There are no samples at 15 and 30 s. From 45 s to 75 s the two new pods have none; they count
+    // as idle, or there would be more of them.
     assert_eq!(changes(&outcome), [(45.0, 6)]);
 }
 
@@ -313,6 +336,37 @@ fn a_new_pod_takes_the_free_place_on_the_node() {
         assert_close(outcome.requests.first_audio[0], time, 1e-6);
         assert_close(outcome.requests.first_audio[1], time, 1e-6);
     }
+}
+
+#[test]
+fn a_place_is_free_when_its_pod_has_ended() {
+    // Two pods on a node of one core. The second is removed at 15 s; at 30 s one is added.
+    let mut fleet = autoscaled(2, 1, 1.0);
+    fleet.fleet.nodes = Some(Nodes {
+        per_node: 2,
+        slowdown: vec![1.0, 2.0],
+    });
+    let last_two = |second: f64| {
+        let requests = [
+            at(0, 1.0, 1.0),
+            at(0, 1.0, second),
+            at(0, 20.0, 5.0),
+            at(0, 20.0, 5.0),
+            at(0, 60.0, 1.0),
+            at(0, 60.0, 1.0),
+        ];
+        let outcome = fleet.run(&requests, 35.0, 1);
+        assert_eq!(changes(&outcome), [(15.0, 1), (30.0, 2)]);
+        outcome.requests.first_audio[4..].to_vec()
+    };
+    // It has ended: the new pod is again on the first node.
+    let times = last_two(1.0);
+    assert_close(times[0], 2.0, 1e-6);
+    assert_close(times[1], 2.0, 1e-6);
+    // It still serves on the first node: the new pod has the second node alone.
+    let times = last_two(100.0);
+    assert_close(times[0], 2.0, 1e-6);
+    assert_close(times[1], 1.0, 1e-6);
 }
 
 #[test]
