@@ -85,7 +85,8 @@ impl Behavior {
 /// A pod as the autoscaler sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum PodMetric {
-    /// Not ready yet: Kubernetes' Pending.
+    /// Not ready yet: Kubernetes' Pending. A pod that runs and is not ready is to `groupPods` one
+    /// without a sample, which differs only for scaling down.
     NotReady,
     /// Ready, but after the newest sample.
     Missing,
