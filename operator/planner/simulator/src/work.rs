@@ -34,6 +34,8 @@ pub struct Work {
 /// One text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request {
+    /// Which of the voices; 0 where there is one.
+    pub voice: usize,
     /// When it comes (s).
     pub arrival: f64,
     /// Seconds of service alone on the pod, in all and to the first audio.
@@ -72,43 +74,63 @@ impl Work {
         gap: impl Fn(&mut Xoshiro256PlusPlus) -> f64,
     ) -> Vec<Request> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let chunk = self.chunk.map(|(mean, cv)| log_normal(mean, cv));
-        let length = self.lengths();
-        // The noise has mean one.
-        let noise = Normal::new(-self.noise * self.noise / 2.0, self.noise).ok();
+        let texts = Texts::new(self);
         let mut now = 0.0;
         (0..count)
             .map(|_| {
                 now += gap(&mut random);
-                let audio = length(&mut random);
-                let noise = noise.map_or(1.0, |noise| noise.sample(&mut random).exp());
-                let service = (self.s0 + self.s1 * audio) * noise;
-                let first_audio = chunk.map_or(service, |chunk| {
-                    let first = chunk.map_or(0.0, |chunk| chunk.sample(&mut random));
-                    ((self.f0 + self.f1 * first) * noise).min(service)
-                });
-                Request {
-                    arrival: now,
-                    service,
-                    first_audio,
-                }
+                texts.request(now, &mut random)
             })
             .collect()
     }
+}
 
-    fn lengths(&self) -> impl Fn(&mut Xoshiro256PlusPlus) -> f64 + use<> {
-        let (mean, cv) = (self.mean_audio, self.audio_cv);
-        let log_normal = (cv > 0.0 && self.length == Length::LogNormal)
-            .then(|| log_normal(mean, cv))
-            .flatten();
+/// Draws texts of a voice.
+pub(crate) struct Texts {
+    work: Work,
+    log_normal: Option<LogNormal<f64>>,
+    gamma: Option<Gamma<f64>>,
+    chunk: Option<LogNormal<f64>>,
+    noise: Option<Normal<f64>>,
+}
+
+impl Texts {
+    pub(crate) fn new(work: &Work) -> Self {
+        let (mean, cv) = (work.mean_audio, work.audio_cv);
         let shape = 1.0 / (cv * cv);
-        let gamma = (cv > 0.0 && self.length == Length::Gamma)
-            .then(|| Gamma::new(shape, mean / shape).ok())
-            .flatten();
-        move |random| match (log_normal, gamma) {
+        let random = |length| cv > 0.0 && work.length == length;
+        Self {
+            work: *work,
+            log_normal: random(Length::LogNormal)
+                .then(|| log_normal(mean, cv))
+                .flatten(),
+            gamma: random(Length::Gamma)
+                .then(|| Gamma::new(shape, mean / shape).ok())
+                .flatten(),
+            chunk: work.chunk.and_then(|(mean, cv)| log_normal(mean, cv)),
+            // The noise has mean one.
+            noise: Normal::new(-work.noise * work.noise / 2.0, work.noise).ok(),
+        }
+    }
+
+    /// The next text, of voice 0.
+    pub(crate) fn request(&self, arrival: f64, random: &mut Xoshiro256PlusPlus) -> Request {
+        let Work { s0, s1, f0, f1, .. } = self.work;
+        let audio = match (self.log_normal, self.gamma) {
             (Some(law), _) => law.sample(random),
             (None, Some(law)) => law.sample(random),
-            (None, None) => mean,
+            (None, None) => self.work.mean_audio,
+        };
+        let noise = self.noise.map_or(1.0, |noise| noise.sample(random).exp());
+        let service = (s0 + s1 * audio) * noise;
+        let first_audio = self.chunk.map_or(service, |chunk| {
+            ((f0 + f1 * chunk.sample(random)) * noise).min(service)
+        });
+        Request {
+            voice: 0,
+            arrival,
+            service,
+            first_audio,
         }
     }
 }

@@ -1,27 +1,9 @@
 //! The simulator against results that are known exactly.
 
+mod support;
+
+use support::{CONSTANT, one};
 use tts_planner_simulator::{Balancing, Length, Pods, Request, Work};
-
-const CONSTANT: Work = Work {
-    mean_audio: 1.0,
-    audio_cv: 0.0,
-    length: Length::LogNormal,
-    s0: 0.0,
-    s1: 0.5,
-    f0: 0.0,
-    f1: 0.0,
-    chunk: None,
-    noise: 0.0,
-};
-
-fn one(slowdown: Vec<f64>) -> Pods {
-    Pods {
-        count: 1,
-        slowdown,
-        queue: None,
-        balancing: Balancing::Random,
-    }
-}
 
 #[test]
 fn one_server_with_constant_service_is_m_d_1() {
@@ -70,6 +52,7 @@ fn equal_speed_for_all_is_independent_servers() {
 #[test]
 fn sharing_one_processor_slows_each_by_as_many() {
     let at = |arrival| Request {
+        voice: 0,
         arrival,
         service: 1.0,
         first_audio: 1.0,
@@ -92,6 +75,7 @@ fn sharing_one_processor_slows_each_by_as_many() {
 #[test]
 fn a_full_pod_refuses() {
     let at = |arrival| Request {
+        voice: 0,
         arrival,
         service: 10.0,
         first_audio: 1.0,
