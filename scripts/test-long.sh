@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is too slow for `make test`, run by hand: the planner's validation grid, the fuzz targets for ten minutes each, the
+# What is too slow for `make test`, run by hand: the planner's validation grid and laws, the fuzz targets for ten minutes each, the
 # benchmarks with measurements, a build with zig. Writes docs/test-long.md; commit it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -31,11 +31,17 @@ main() {
     export ORT_DYLIB_PATH PATH
 
     run_step planner-grid cargo run --locked --release --package tts-planner --example validate
+    run_step planner-laws planner_laws
     run_step fuzz run_fuzz_targets "$TTS_LONG_FUZZ_SECONDS"
     run_step build-with-zig build_with_zig
     run_step benches cargo bench --locked --workspace --bench '*'
     write_record >docs/test-long.md
     python3 "$here/test/summary.py" "$REPORTS"
+}
+
+# Other requests than those of `make test`, and more; a failure names its seed.
+planner_laws() {
+    TTS_PLANNER_SEED=random TTS_PLANNER_CASES=2000 cargo test --locked --release --package tts-planner --test laws
 }
 
 # The way that a host with a newer C library than the base image's takes by itself.

@@ -1,11 +1,11 @@
-//! `cargo bench -p tts-planner`: a plan of 50 node classes with 20 profiles in all, the tail alone,
-//! 1,000 plans.
+//! `cargo bench -p tts-planner`: a plan of 50 node classes with 20 profiles in all, the same with
+//! four voices (80 profiles), the tail alone, 1,000 plans.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tts_planner::queueing::FlowServer;
-use tts_planner::workload::ServiceCurve;
+use tts_planner::workload::{PodCurve, ServiceCurve};
 use tts_planner::{Load, Measurement, Objectives, Peak, Request, plan};
 use tts_planner_dev::samples::{PIPER, Speed, node, on_cpu, on_gpu, request};
 
@@ -43,6 +43,29 @@ fn large() -> Request {
     }
 }
 
+/// The same for four voices, of which each is measured wherever the first is.
+fn four_voices(request: &Request) -> Request {
+    let mut request = request.clone();
+    let first = std::mem::take(&mut request.measurements);
+    for voice in 0..4_u32 {
+        for measurement in &first {
+            let mut measurement = measurement.clone();
+            let profile = &mut measurement.profile;
+            profile.id = format!("{voice}.{}", profile.id);
+            profile.voice.name = format!("voice-{voice}");
+            for config in &mut profile.configs {
+                let slower = 1.0 + 0.2 * f64::from(voice);
+                for level in &mut config.levels {
+                    level.audio_per_sec /= slower;
+                    level.ttfa_q.iter_mut().for_each(|time| *time *= slower);
+                }
+            }
+            request.measurements.push(measurement);
+        }
+    }
+    request
+}
+
 fn plans(criterion: &mut Criterion) {
     let large = large();
     assert!(plan(&large).is_ok_and(|decision| decision.plan().is_some()));
@@ -50,8 +73,18 @@ fn plans(criterion: &mut Criterion) {
         bencher.iter(|| plan(black_box(&large)));
     });
 
+    let mixed = four_voices(&large);
+    assert!(plan(&mixed).is_ok_and(|decision| decision.plan().is_some()));
+    criterion.bench_function(
+        "plan, 50 classes, 20 profiles of each of 4 voices",
+        |bencher| {
+            bencher.iter(|| plan(black_box(&mixed)));
+        },
+    );
+
     let profile = on_cpu("cpu", PIPER, &[4]);
     let curve = ServiceCurve::new(&profile.configs[0], &profile, &large.load);
+    let curve = PodCurve::mixed(&[(1.0, curve)]);
     let server = FlowServer::new(&curve.rates, &curve.first_audio, 1.0, curve.service_cv2);
     let rate = 0.7 * server.full_rate();
     criterion.bench_function("tail, 4 slots", |bencher| {

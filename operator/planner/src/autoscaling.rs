@@ -3,19 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::candidates::Candidate;
-use crate::numeric::{ceil_above_noise, floor};
+use crate::numeric::{ceil, ceil_above_noise, floor};
 use crate::profile::Accelerator;
 use crate::request::{Load, Policy};
 
-/// The autoscaler looks every 15 s.
-const HPA_SYNC: f64 = 15.0;
-/// Scale up at once by doubling or by four pods, whichever is more, every 15 s.
-const SCALE_UP: ScaleUp = ScaleUp {
-    stabilization_seconds: 0,
-    percent: 100,
-    pods: 4,
-    period_seconds: 15,
-};
 /// The scale-down window in cold starts, and its bounds (s).
 const DOWN_COLD_STARTS: f64 = 5.0;
 const DOWN_WINDOW: (f64, f64) = (300.0, 1800.0);
@@ -25,10 +16,12 @@ const DOWN_WINDOW: (f64, f64) = (300.0, 1800.0);
 #[serde(rename_all = "camelCase")]
 pub struct Replicas {
     pub min: u32,
-    /// R = ceil(peak / λ*).
+    /// R, the fewest pods that keep the objectives at the peak.
     pub at_peak: u32,
+    /// Pods at which the autoscaler settles at a steady peak: with room for the load to grow.
+    pub steady: u32,
     pub max: u32,
-    /// What the inventory and the user allow.
+    /// What the inventory, the quota and the user allow.
     pub limit: u32,
 }
 
@@ -39,55 +32,124 @@ impl Replicas {
     }
 }
 
-/// What the horizontal pod autoscaler is told.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What the horizontal pod autoscaler is told, and what it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Autoscaling {
     /// Requests in the pod, in service and waiting: the target per pod.
     pub in_flight: f64,
-    /// The same in Kubernetes' thousandths, rounded down, at least 1.
+    /// The same in Kubernetes' thousandths, rounded down, at least 1: an `averageValue`.
     pub in_flight_milli: u32,
     /// Offered audio-seconds per second and pod at which that target is met.
     pub offered_audio: f64,
-    /// Percent of the CPU request at that load: the target where no custom metric is to be had.
-    /// None on GPU pods, whose CPU says nothing, and where no CPU time was measured.
-    pub cpu_percent: Option<f64>,
+    /// Percent of the CPU request at that load, rounded down: an `averageUtilization`, the target
+    /// where no custom metric is to be had. None on GPU pods, whose CPU says nothing, and where no
+    /// CPU time was measured.
+    pub cpu_percent: Option<u32>,
     /// `λ_t`, requests per second and pod at the target.
     pub rate: f64,
     /// τ: seconds from a need to a pod that serves it.
     pub reaction: f64,
     /// h = 1 + ramp·τ: what the load may grow by meanwhile.
     pub headroom: f64,
-    pub scale_up: ScaleUp,
-    pub scale_down: ScaleDown,
+    pub behavior: Behavior,
+}
+
+impl Autoscaling {
+    /// Where nothing was measured: by CPU alone, or not at all.
+    pub(crate) fn by_cpu(percent: Option<u32>) -> Self {
+        Self {
+            in_flight: 1.0,
+            in_flight_milli: 1000,
+            offered_audio: 0.0,
+            cpu_percent: percent,
+            rate: 0.0,
+            reaction: 0.0,
+            headroom: 1.0,
+            behavior: Behavior::new(0.0),
+        }
+    }
+}
+
+/// `spec.behavior` of a `HorizontalPodAutoscaler`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Behavior {
+    pub scale_up: ScalingRules,
+    pub scale_down: ScalingRules,
+}
+
+/// `HPAScalingRules`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingRules {
+    pub stabilization_window_seconds: u32,
+    pub select_policy: SelectPolicy,
+    pub policies: Vec<ScalingPolicy>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SelectPolicy {
+    Max,
+    Min,
+    Disabled,
+}
+
+/// `HPAScalingPolicy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ScaleUp {
-    pub stabilization_seconds: u32,
-    pub percent: u32,
-    pub pods: u32,
+pub struct ScalingPolicy {
+    #[serde(rename = "type")]
+    pub kind: ScalingKind,
+    pub value: u32,
     pub period_seconds: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ScaleDown {
-    pub stabilization_seconds: f64,
-    pub percent: u32,
-    pub pods: u32,
-    pub period_seconds: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ScalingKind {
+    Pods,
+    Percent,
 }
 
-/// Whether the user gave the base load.
+impl Behavior {
+    /// Up at once, by doubling or by four pods, whichever is more, every 15 s; down slowly, by a
+    /// tenth or one pod per minute, whichever is more, after a window of several cold starts: a pod
+    /// that was taken too early costs one.
+    pub(crate) fn new(cold_start: f64) -> Self {
+        let rules = |window, percent, pods, period_seconds| ScalingRules {
+            stabilization_window_seconds: window,
+            select_policy: SelectPolicy::Max,
+            policies: vec![
+                ScalingPolicy {
+                    kind: ScalingKind::Percent,
+                    value: percent,
+                    period_seconds,
+                },
+                ScalingPolicy {
+                    kind: ScalingKind::Pods,
+                    value: pods,
+                    period_seconds,
+                },
+            ],
+        };
+        let (shortest, longest) = DOWN_WINDOW;
+        let window = ceil((DOWN_COLD_STARTS * cold_start).clamp(shortest, longest));
+        Self {
+            scale_up: rules(0, 100, 4, 15),
+            scale_down: rules(window, 10, 1, 60),
+        }
+    }
+}
+
+/// Requests per second in quiet times.
 pub(crate) fn base_rps(load: &Load, policy: &Policy) -> f64 {
     load.base_rps
         .unwrap_or_else(|| policy.base_share * load.peak_rps())
 }
 
-/// `rmin = max(min(2, R), ceil(base / λ*))`; `rmax = min(limit, ceil(1.25·R))`, but never below
-/// rmin: where the user wants more pods than the peak needs, the room above moves with them.
+/// `min = max(min(2, R), ceil(base / λ*))`. `max = ceil(1.25·S)`, room above S, the steady number
+/// at the peak; all within what nodes, quota and user allow. Where the user wants more pods than
+/// that, the room moves up with them.
 pub(crate) fn replicas(candidate: &Candidate<'_>, load: &Load, policy: &Policy) -> Replicas {
     let (at_peak, limit) = (candidate.replicas, candidate.limit);
     let for_availability = if at_peak > 1 {
@@ -101,47 +163,41 @@ pub(crate) fn replicas(candidate: &Candidate<'_>, load: &Load, policy: &Policy) 
         .max(for_availability)
         .max(for_base)
         .min(limit);
-    let surge = ceil_above_noise(f64::from(at_peak) * policy.surge);
+    let steady = candidate.steady.min(limit);
+    let surge = max_wanted(candidate, policy);
     Replicas {
         min,
         at_peak,
-        max: at_peak.max(surge).min(limit).max(min),
+        steady,
+        max: steady.max(surge).min(limit).max(min),
         limit,
     }
 }
 
-/// `τ = coldStart + 15 s (sync) + metric lag`; `h = 1 + ramp·τ`; `λ_t = λ* / (1 + tolerance) / h`;
-/// the target is `L(λ_t)`.
-///
-/// The tolerance, because nothing happens until the metric exceeds the target by it. In flight,
-/// because it also sees what a wrong profile hides: work that waits. On a CPU the fallback is
-/// `100·λ_t·ā·cpuSecPerAudioS / request` percent.
-pub(crate) fn target(candidate: &Candidate<'_>, load: &Load, policy: &Policy) -> Autoscaling {
-    let cold_start = candidate.profile.cold_start;
-    let reaction = cold_start + HPA_SYNC + policy.metric_lag;
-    let headroom = 1.0 + load.ramp_per_minute * reaction / 60.0;
-    let rate = candidate.rate / (1.0 + policy.hpa_tolerance) / headroom;
+/// The maximum, were there room.
+pub(crate) fn max_wanted(candidate: &Candidate<'_>, policy: &Policy) -> u32 {
+    ceil_above_noise(f64::from(candidate.steady) * policy.surge).max(candidate.steady)
+}
+
+/// The target is requests in flight: they also show what a wrong profile hides, work that waits. It
+/// is `L(λ_t)` of pods as fast as measured, `L(λ_t·(1 - u))` of derated ones: at that number
+/// the autoscaler settles at S. Slower pods have more in flight and get company. On a CPU the fallback is `100·λ_t·ā·cpuSecPerAudioS / request` percent.
+pub(crate) fn target(candidate: &Candidate<'_>, load: &Load) -> Autoscaling {
+    let pod = candidate.of;
+    let rate = candidate.target_rate;
     let offered_audio = rate * load.mean_audio;
-    let in_flight = candidate.server().mean_in_system(rate);
-    let cpu_per_audio = candidate.shape.config.cpu_per_audio;
-    let (shortest, longest) = DOWN_WINDOW;
+    let in_flight = candidate.server().mean_in_system(rate * (1.0 - pod.derate));
     Autoscaling {
         in_flight,
         in_flight_milli: floor(1000.0 * in_flight).max(1),
         offered_audio,
         cpu_percent: (candidate.accelerator() == Accelerator::Cpu)
-            .then(|| 100.0 * offered_audio * cpu_per_audio / candidate.cpu_request)
+            .then(|| floor(100.0 * offered_audio * pod.cpu_per_audio() / candidate.ask.cpu))
             // Not measured: a target of 0 % would scale out for ever.
-            .filter(|percent| *percent > 0.0),
+            .filter(|percent| *percent > 0),
         rate,
-        reaction,
-        headroom,
-        scale_up: SCALE_UP,
-        scale_down: ScaleDown {
-            stabilization_seconds: (DOWN_COLD_STARTS * cold_start).clamp(shortest, longest),
-            percent: 10,
-            pods: 1,
-            period_seconds: 60,
-        },
+        reaction: pod.reaction.seconds,
+        headroom: pod.reaction.headroom,
+        behavior: Behavior::new(pod.mix.cold_start()),
     }
 }

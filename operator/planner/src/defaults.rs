@@ -1,11 +1,12 @@
 //! The plan before anything is measured: conservative estimates, labelled as such.
 
-use serde::{Deserialize, Serialize};
-
+use crate::autoscaling::{Autoscaling, Replicas};
 use crate::numeric::floor;
+use crate::plan::{AcceptedPlan, PLAN_SCHEMA, Pod};
 use crate::profile::Accelerator;
 use crate::reasons::Reason;
-use crate::request::NodeClass;
+use crate::request::{NodeClass, Qos};
+use crate::resources::{Resources, Threads};
 
 /// Cores, unless a quarter of the smallest node is less.
 const CPU: f64 = 2.0;
@@ -19,29 +20,18 @@ const GPU_MEMORY: f64 = 8192.0;
 /// The autoscaler's CPU target: low, since nothing is known of the tail.
 const CPU_PERCENT: u32 = 50;
 const REPLICAS: (u32, u32) = (1, 3);
-
-/// A pod without a measurement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Defaults {
-    pub accelerator: Accelerator,
-    pub cpu: f64,
-    pub threads: u32,
-    pub max_concurrency: u32,
-    pub queue: u32,
-    /// MiB, request and limit.
-    pub memory: f64,
-    pub min_replicas: u32,
-    pub max_replicas: u32,
-    /// Percent of the CPU request; None on a GPU, whose CPU says nothing: the replicas are fixed.
-    pub cpu_percent: Option<u32>,
-    pub reason: Reason,
-}
+/// Waiting requests, and the seconds in a 429's Retry-After.
+const QUEUE: u32 = 2;
+const RETRY_AFTER: u32 = 2;
 
 /// Conservative numbers for when no class has a usable profile. `model` is the size of the voice's
 /// files in MiB, once known; a GPU only where the voice cannot do without. None when no class can
 /// hold such a pod.
-pub fn defaults(classes: &[NodeClass], model: Option<f64>, requires_gpu: bool) -> Option<Defaults> {
+pub fn defaults(
+    classes: &[NodeClass],
+    model: Option<f64>,
+    requires_gpu: bool,
+) -> Option<AcceptedPlan> {
     let accelerator = if requires_gpu {
         Accelerator::Gpu
     } else {
@@ -53,7 +43,8 @@ pub fn defaults(classes: &[NodeClass], model: Option<f64>, requires_gpu: bool) -
         .max(for_model)
         .ceil();
     let has_room = |class: &&NodeClass| {
-        class.allocatable_memory >= memory
+        class.excluded.is_none()
+            && class.allocatable_memory >= memory
             && (!requires_gpu || class.gpu_slots > 0 && class.allocatable_cpu >= GPU_CPU)
     };
     let smallest = classes
@@ -68,45 +59,70 @@ pub fn defaults(classes: &[NodeClass], model: Option<f64>, requires_gpu: bool) -
     } else {
         CPU.min(share)
     };
-    (cpu > 0.0).then(|| Defaults {
+    let (min, max) = REPLICAS;
+    let threads = if cpu < 2.0 || requires_gpu { 1 } else { 2 };
+    (cpu > 0.0).then(|| AcceptedPlan {
+        schema: PLAN_SCHEMA.to_owned(),
+        input_hash: String::new(),
         accelerator,
-        cpu,
-        threads: if cpu < 2.0 || requires_gpu { 1 } else { 2 },
-        max_concurrency: 1,
-        queue: 2,
-        memory,
-        min_replicas: REPLICAS.0,
-        max_replicas: REPLICAS.1,
-        cpu_percent: (!requires_gpu).then_some(CPU_PERCENT),
-        reason: Reason::ConservativeDefaults { accelerator, model },
+        node_class: None,
+        voices: Vec::new(),
+        pod: Pod {
+            cpu,
+            threads: Threads {
+                intra_op: threads,
+                inter_op: 1,
+                allow_spinning: false,
+                workers: 1,
+                sessions: 1,
+            },
+            max_concurrency: 1,
+            queue: QUEUE,
+            retry_after: RETRY_AFTER,
+            resources: Resources {
+                cpu_request: cpu,
+                cpu_limit: None,
+                memory,
+                gpus: u32::from(requires_gpu),
+                gpu_memory_limit: None,
+                qos: Qos::Burstable,
+            },
+            interpolated: false,
+        },
+        replicas: Replicas {
+            min,
+            at_peak: min,
+            steady: min,
+            max: if requires_gpu { min } else { max },
+            limit: max,
+        },
+        autoscaling: Autoscaling::by_cpu((!requires_gpu).then_some(CPU_PERCENT)),
+        predicted: None,
+        reasons: vec![Reason::ConservativeDefaults { accelerator, model }.into()],
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{CpuManager, Presence};
 
     fn class(name: &str, cpu: f64, memory: f64, gpu_slots: u32) -> NodeClass {
         NodeClass {
-            name: name.to_owned(),
-            allocatable_cpu: cpu,
-            allocatable_memory: memory,
             gpu_slots,
-            max_nodes: 3,
-            price_per_hour: None,
-            gpu_weight: 8.0,
-            presence: Presence::Present,
-            cpu_manager: CpuManager::None,
+            ..NodeClass::new(name, cpu, memory, 3)
         }
     }
 
     #[test]
     fn two_cores_or_a_quarter_of_the_smallest_node() {
         let large = defaults(&[class("a", 16.0, 32_000.0, 0)], None, false).unwrap();
-        assert!((large.cpu - 2.0).abs() < 1e-9);
+        assert!((large.pod.cpu - 2.0).abs() < 1e-9);
         assert_eq!(
-            (large.threads, large.max_concurrency, large.queue),
+            (
+                large.pod.threads.intra_op,
+                large.pod.max_concurrency,
+                large.pod.queue
+            ),
             (2, 1, 2)
         );
         let small = defaults(
@@ -115,8 +131,11 @@ mod tests {
             false,
         )
         .unwrap();
-        assert!((small.cpu - 0.975).abs() < 1e-9);
-        assert_eq!((small.threads, small.cpu_percent), (1, Some(50)));
+        assert!((small.pod.cpu - 0.975).abs() < 1e-9);
+        assert_eq!(
+            (small.pod.threads.intra_op, small.autoscaling.cpu_percent),
+            (1, Some(50))
+        );
     }
 
     #[test]
@@ -124,6 +143,8 @@ mod tests {
         let memory = |model| {
             defaults(&[class("a", 8.0, 32_000.0, 0)], model, false)
                 .unwrap()
+                .pod
+                .resources
                 .memory
         };
         assert!((memory(None) - 2048.0).abs() < 1e-9);
@@ -135,8 +156,11 @@ mod tests {
     fn a_gpu_only_where_there_is_one() {
         assert_eq!(defaults(&[class("a", 8.0, 32_000.0, 0)], None, true), None);
         let gpu = defaults(&[class("g", 8.0, 32_000.0, 1)], None, true).unwrap();
-        assert_eq!((gpu.accelerator, gpu.cpu_percent), (Accelerator::Gpu, None));
-        assert!(gpu.reason.to_string().contains("guesses"));
+        assert_eq!(
+            (gpu.accelerator, gpu.autoscaling.cpu_percent),
+            (Accelerator::Gpu, None)
+        );
+        assert!(gpu.reasons[0].text.contains("guesses"));
     }
 
     #[test]

@@ -1,73 +1,21 @@
 //! No plan keeps the objectives: which one it is, what is missing in numbers, and what would help.
 
-use crate::candidates::{Candidate, Obstacle, evaluate, missing_nodes};
-use crate::choice::{Field, finish};
+use crate::acceptance::{accept, predicted};
+use crate::candidates::Candidate;
+use crate::explanation;
+use crate::field::{Contenders, Field};
 use crate::fill::fill;
 use crate::numeric::ceil;
-use crate::plan::{Condition, Infeasible, Plan};
-use crate::reasons::{Reason, Rejection};
-use crate::request::{Objectives, Peak, Request, Terms};
-use crate::shapes::shapes;
+use crate::plan::{AcceptedPlan, Infeasible};
+use crate::reasons::{Condition, Reason};
+use crate::rejection::{Because, Rejection};
+use crate::request::{Exclusion, Objectives, Request, Terms};
 
 /// An objective to suggest is 10 % above what an idle pod does, in steps of 50 ms.
 const POSSIBLE: f64 = 1.1;
 const POSSIBLE_STEP: f64 = 0.05;
 /// What comes nearest is planned for twice what it does idle: room to queue once.
 const RELAXED: f64 = 2.0;
-
-/// Capacity first: something keeps the objectives, there is only too little of it. Then time to
-/// first audio, real-time factor, size, and at last that nothing was measured.
-pub(crate) fn explain(request: &Request, field: &Field<'_>) -> Infeasible {
-    let (condition, reason) = capacity(request, field)
-        .or_else(|| too_late(request, field))
-        .or_else(|| too_slow(request, field))
-        .or_else(|| too_large(request, field))
-        .unwrap_or_else(|| unmeasured(request));
-    Infeasible {
-        condition,
-        reason,
-        rejected: field.rejected(),
-        best_effort: best_effort(request, field, condition).map(Box::new),
-        together: (condition == Condition::CapacityInsufficient)
-            .then(|| fill(request, field))
-            .flatten()
-            .filter(|fill| fill.shares.len() > 1),
-    }
-}
-
-/// The candidate that lacks the smallest share of what it needs.
-fn closest<'a, 'b>(field: &'b Field<'a>) -> Option<&'b Candidate<'a>> {
-    let lack = |candidate: &Candidate<'_>| {
-        f64::from(candidate.replicas) / f64::from(candidate.limit.max(1))
-    };
-    field
-        .too_many
-        .iter()
-        .min_by(|a, b| lack(a).total_cmp(&lack(b)))
-}
-
-fn capacity(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
-    let closest = closest(field)?;
-    let config = closest.shape.config.as_ref();
-    let most = request.policy.max_replicas;
-    let reason = Reason::Capacity {
-        class: closest.class.name.clone(),
-        cpu: config.cpu,
-        threads: config.threads,
-        needed: closest.replicas,
-        limit: closest.limit,
-        nodes: closest.class.max_nodes,
-        pods_per_node: closest.pods_per_node,
-        add_nodes: missing_nodes(closest),
-        raise_max_replicas: most
-            .filter(|&most| most < closest.replicas)
-            .map(|_| closest.replicas),
-        affordable_peak: largest_peak(request, f64::from(closest.limit) * closest.rate),
-        possible_objective: smallest_objective(request, request.objectives.ttfa_p95),
-    };
-    Some((Condition::CapacityInsufficient, reason))
-}
-
 /// Halvings of the searches below.
 const HALVINGS: u32 = 10;
 /// What the largest peak is searched to.
@@ -77,95 +25,170 @@ const DOUBLINGS: u32 = 6;
 /// Steps of an objective to suggest (s).
 const OBJECTIVE_STEP: f64 = 0.01;
 
-fn is_feasible(request: &Request, terms: &Terms) -> bool {
-    !Field::with(request, terms).feasible.is_empty()
+/// Capacity first: something keeps the objectives, there is only too little of it. Then time to
+/// first audio, real-time factor, size, and at last that nothing was measured.
+pub(crate) fn explain(
+    request: &Request,
+    contenders: &Contenders<'_>,
+    field: &Field<'_>,
+) -> Infeasible {
+    let search = Search {
+        contenders,
+        terms: request.terms(),
+    };
+    let (condition, reason) = capacity(request, &search, field)
+        .or_else(|| too_late(&search, field))
+        .or_else(|| too_slow(request, field))
+        .or_else(|| too_large(request, field))
+        .unwrap_or_else(|| unusable(request, field));
+    Infeasible {
+        condition,
+        message: reason.to_string(),
+        reason,
+        best_effort: best_effort(request, &search, field, condition).map(Box::new),
+        together: (condition == Condition::CapacityInsufficient)
+            .then(|| fill(request, field))
+            .flatten()
+            .filter(|fill| fill.shares.len() > 1),
+    }
 }
 
-/// The largest peak that the inventory carries at these objectives, in requests per second; 0 if none. `likely` is tried first.
-fn largest_peak(request: &Request, likely: f64) -> f64 {
-    let carries = |rate: f64| {
-        let mut terms = request.terms();
-        terms.load.peak = Peak::RequestsPerSecond(rate);
-        is_feasible(request, &terms)
+/// The candidate that lacks the smallest share of what it needs.
+fn closest<'c, 'f>(field: &'f Field<'c>) -> Option<&'f Candidate<'c>> {
+    let lack = |candidate: &Candidate<'_>| {
+        f64::from(candidate.replicas) / f64::from(candidate.limit.max(1))
     };
-    let mut high = request.load.peak_rps();
-    // Rounding noise must not take a pod more. What R pods carry in turn depends on R: then half of it, and so on.
-    let mut low = likely.min(high) * (1.0 - 1e-9);
-    for _ in 0..HALVINGS {
-        if low > 0.0 && carries(low) {
-            break;
-        }
-        high = high.min(low);
-        low /= 2.0;
-    }
-    if low <= 0.0 || !carries(low) {
-        return 0.0;
-    }
-    // In the middle of the ratio: the peak may be a million times too large.
-    while high > low * (1.0 + SEARCHED) {
-        let middle = (low * high).sqrt();
-        if carries(middle) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    low
+    field
+        .too_many
+        .iter()
+        .min_by(|a, b| lack(a).total_cmp(&lack(b)))
 }
 
-/// The smallest time to first audio above this one that the inventory keeps at this load (s).
-fn smallest_objective(request: &Request, above: f64) -> Option<f64> {
-    let keeps = |objective: f64| {
-        let mut terms = request.terms();
-        terms.objectives.ttfa_p95 = objective;
-        is_feasible(request, &terms)
+fn capacity(
+    request: &Request,
+    search: &Search<'_, '_>,
+    field: &Field<'_>,
+) -> Option<(Condition, Reason)> {
+    let closest = closest(field)?;
+    let (class, needed) = (closest.of.class, closest.replicas);
+    let reason = Reason::Capacity {
+        class: class.name.clone(),
+        cpu: closest.of.shape.cpu,
+        threads: closest.of.shape.threads,
+        needed,
+        limit: closest.limit,
+        nodes: class.max_nodes,
+        pods_per_node: closest.pods_per_node,
+        add_nodes: closest.ask.missing_nodes(class, needed),
+        raise_max_replicas: request
+            .policy
+            .max_replicas
+            .filter(|&most| most < needed)
+            .map(|_| needed),
+        raise_quota: closest.ask.missing_quota(&request.quota, needed),
+        affordable_peak: search.largest_peak(f64::from(closest.limit) * closest.rate),
+        possible_objective: search.smallest_objective(Field::is_feasible),
     };
-    let (mut low, mut high) = (above, above);
-    for _ in 0..DOUBLINGS {
-        high *= 2.0;
-        if keeps(high) {
-            break;
+    Some((Condition::CapacityInsufficient, reason))
+}
+
+/// What would be feasible.
+struct Search<'s, 'a> {
+    contenders: &'s Contenders<'a>,
+    terms: Terms<'s>,
+}
+
+impl Search<'_, '_> {
+    /// The largest peak that the inventory carries at these objectives, in requests per second; 0
+    /// if none. `likely` is tried first.
+    fn largest_peak(&self, likely: f64) -> f64 {
+        let carries = |peak: f64| {
+            let terms = Terms { peak, ..self.terms };
+            Field::is_feasible(self.contenders, &terms)
+        };
+        let mut high = self.terms.peak;
+        // Rounding noise must not take a pod more. What R pods carry in turn depends on R: then half
+        // of it, and so on.
+        let mut low = likely.min(high) * (1.0 - 1e-9);
+        for _ in 0..HALVINGS {
+            if low > 0.0 && carries(low) {
+                break;
+            }
+            high = high.min(low);
+            low /= 2.0;
         }
-        low = high;
-    }
-    if low >= high {
-        return None;
-    }
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        if keeps(middle) {
-            high = middle;
-        } else {
-            low = middle;
+        if low <= 0.0 || !carries(low) {
+            return 0.0;
         }
+        // In the middle of the ratio: the peak may be a million times too large.
+        while high > low * (1.0 + SEARCHED) {
+            let middle = (low * high).sqrt();
+            if carries(middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
-    let rounded = f64::from(ceil(high / OBJECTIVE_STEP)) * OBJECTIVE_STEP;
-    Some(if keeps(rounded) { rounded } else { high })
+
+    /// The smallest time to first audio above the objective at which something holds, such as that
+    /// the inventory keeps it at this load (s).
+    fn smallest_objective(&self, holds: fn(&Contenders<'_>, &Terms<'_>) -> bool) -> Option<f64> {
+        let above = self.terms.objectives.ttfa_p95;
+        let keeps = |objective: f64| {
+            let mut terms = self.terms;
+            terms.objectives.ttfa_p95 = objective;
+            holds(self.contenders, &terms)
+        };
+        let (mut low, mut high) = (above, above);
+        for _ in 0..DOUBLINGS {
+            high *= 2.0;
+            if keeps(high) {
+                break;
+            }
+            low = high;
+        }
+        if low >= high {
+            return None;
+        }
+        for _ in 0..HALVINGS {
+            let middle = f64::midpoint(low, high);
+            if keeps(middle) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        let rounded = f64::from(ceil(high / OBJECTIVE_STEP)) * OBJECTIVE_STEP;
+        Some(if keeps(rounded) { rounded } else { high })
+    }
 }
 
 /// The rejection with the smallest number of one kind, with its shape.
-fn least<'a>(
-    field: &'a Field<'_>,
-    number: fn(&Obstacle) -> Option<f64>,
-) -> Option<(&'a Rejection, (f64, u32), f64)> {
-    let found = field.out.iter().filter_map(|(rejection, obstacle)| {
-        Some((rejection, rejection.shape?, number(obstacle.as_ref()?)?))
-    });
+fn least<'f>(
+    field: &'f Field<'_>,
+    number: fn(&Because) -> Option<f64>,
+) -> Option<(&'f Rejection, (f64, u32), f64)> {
+    let found = field
+        .out
+        .iter()
+        .filter_map(|rejection| Some((rejection, rejection.shape?, number(&rejection.because)?)));
     found.min_by(|a, b| a.2.total_cmp(&b.2))
 }
 
-fn least_late<'a>(field: &'a Field<'_>) -> Option<(&'a Rejection, (f64, u32), f64)> {
-    least(field, |obstacle| match obstacle {
-        Obstacle::FirstAudio { idle_p95 } => Some(*idle_p95),
+fn lateness(because: &Because) -> Option<f64> {
+    match because {
+        Because::FirstAudio { idle_p95, .. } => Some(*idle_p95),
         _ => None,
-    })
+    }
 }
 
-fn least_slow<'a>(field: &'a Field<'_>) -> Option<(&'a Rejection, (f64, u32), f64)> {
-    least(field, |obstacle| match obstacle {
-        Obstacle::RealTimeFactor { rtf_p95, .. } => Some(*rtf_p95),
+fn slowness(because: &Because) -> Option<f64> {
+    match because {
+        Because::RealTimeFactor { rtf_p95, .. } => Some(*rtf_p95),
         _ => None,
-    })
+    }
 }
 
 /// An objective with some room above what an idle pod does.
@@ -173,22 +196,29 @@ fn possible(idle: f64) -> f64 {
     f64::from(ceil(idle * POSSIBLE / POSSIBLE_STEP)) * POSSIBLE_STEP
 }
 
-fn too_late(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
-    let (rejection, (cpu, threads), idle_p95) = least_late(field)?;
+fn too_late(search: &Search<'_, '_>, field: &Field<'_>) -> Option<(Condition, Reason)> {
+    let (rejection, (cpu, threads), idle_p95) = least(field, lateness)?;
+    let voice = match &rejection.because {
+        Because::FirstAudio { voice, .. } => voice.clone(),
+        _ => None,
+    };
     let reason = Reason::TooLate {
         class: rejection.class.clone(),
         cpu,
         threads,
+        voice,
         idle_p95,
-        objective: request.objectives.ttfa_p95,
-        possible_objective: smallest_objective(request, request.objectives.ttfa_p95)
+        objective: search.terms.objectives.ttfa_p95,
+        possible_objective: search
+            .smallest_objective(Field::is_feasible)
+            .or_else(|| search.smallest_objective(Field::is_possible))
             .unwrap_or_else(|| possible(idle_p95)),
     };
     Some((Condition::SloInfeasible, reason))
 }
 
 fn too_slow(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
-    let (rejection, (cpu, threads), rtf_p95) = least_slow(field)?;
+    let (rejection, (cpu, threads), rtf_p95) = least(field, slowness)?;
     let reason = Reason::TooSlow {
         class: rejection.class.clone(),
         cpu,
@@ -202,135 +232,144 @@ fn too_slow(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)>
 
 /// What the smallest pod that was rejected for its size, or for what it is made of, would need.
 fn too_large(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
-    let size = |obstacle: &Obstacle| match obstacle {
-        Obstacle::Fit { cpu, .. }
-        | Obstacle::PartOfACore { cpu }
-        | Obstacle::AboveLimit { cpu, .. } => Some(*cpu),
+    let size = |because: &Because| match because {
+        Because::Fit { cpu, .. }
+        | Because::PartOfACore { cpu }
+        | Because::AboveLimit { cpu, .. } => Some(*cpu),
         // Sizes of these are not what is wrong with them: they count if there is no other.
-        Obstacle::AboveMemoryLimit { memory, .. } => Some(1e6 + memory),
-        Obstacle::NoGpu => Some(f64::MAX),
-        Obstacle::FirstAudio { .. } | Obstacle::RealTimeFactor { .. } => None,
+        Because::AboveMemoryLimit { memory, .. } => Some(1e6 + memory),
+        Because::GpuMemory { needed, .. } => Some(1e12 + needed),
+        Because::NoGpu => Some(f64::MAX),
+        _ => None,
     };
-    let rejected = field.out.iter().filter_map(|(rejection, obstacle)| {
-        let obstacle = obstacle.as_ref()?;
-        Some((rejection, obstacle, size(obstacle)?))
-    });
-    let (rejection, obstacle, _) = rejected.min_by(|a, b| a.2.total_cmp(&b.2))?;
+    let rejected = field
+        .out
+        .iter()
+        .filter_map(|rejection| Some((rejection, size(&rejection.because)?)));
+    let (rejection, _) = rejected.min_by(|a, b| a.1.total_cmp(&b.1))?;
     let class = request
         .classes
         .iter()
         .find(|class| class.name == rejection.class)?;
-    let reason = match *obstacle {
-        Obstacle::AboveLimit { cpu, limit } => Reason::AboveLimit { cpu, limit },
-        Obstacle::AboveMemoryLimit { memory, limit } => Reason::AboveMemoryLimit { memory, limit },
-        Obstacle::PartOfACore { cpu } => Reason::PartOfACore { cpu },
-        Obstacle::NoGpu => Reason::NoGpu {
-            class: class.name.clone(),
+    let name = || class.name.clone();
+    let reason = match rejection.because {
+        Because::AboveLimit { cpu, limit } => Reason::AboveLimit { cpu, limit },
+        Because::AboveMemoryLimit { memory, limit } => Reason::AboveMemoryLimit { memory, limit },
+        Because::PartOfACore { cpu } => Reason::PartOfACore { cpu },
+        Because::NoGpu => Reason::NoGpu { class: name() },
+        Because::GpuMemory { needed, pods, vram } => Reason::GpuMemory {
+            class: name(),
+            needed,
+            pods,
+            vram,
         },
-        Obstacle::Fit { cpu, memory } => Reason::TooLarge {
-            class: class.name.clone(),
+        Because::Fit { cpu, memory } => Reason::TooLarge {
+            class: name(),
             cpu,
             memory,
             allocatable_cpu: class.allocatable_cpu,
             allocatable_memory: class.allocatable_memory,
         },
-        Obstacle::FirstAudio { .. } | Obstacle::RealTimeFactor { .. } => return None,
+        _ => return None,
     };
     Some((Condition::PodDoesNotFit, reason))
 }
 
-fn unmeasured(request: &Request) -> (Condition, Reason) {
-    let mut classes: Vec<String> = request
+/// Nothing was looked at: no class may be used, voices were not measured together, or not at all.
+fn unusable(request: &Request, field: &Field<'_>) -> (Condition, Reason) {
+    let mut classes: Vec<(String, Option<Exclusion>)> = request
         .classes
         .iter()
-        .map(|class| class.name.clone())
+        .map(|class| (class.name.clone(), class.excluded))
         .collect();
-    classes.sort_unstable();
-    (Condition::NoProfile, Reason::Unmeasured { classes })
+    classes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let excluded: Option<Vec<_>> = classes
+        .iter()
+        .map(|(name, excluded)| Some((name.clone(), (*excluded)?)))
+        .collect();
+    if let Some(classes) = excluded.filter(|classes| !classes.is_empty()) {
+        return (Condition::NoNodeClass, Reason::Excluded { classes });
+    }
+    let apart = field.out.iter().find_map(|rejection| {
+        let voice = match &rejection.because {
+            Because::VoiceUnmeasured { voice } => Some(voice.clone()),
+            Because::NoCommonShape => None,
+            _ => return None,
+        };
+        let class = rejection.class.clone();
+        Some(Reason::NotTogether { class, voice })
+    });
+    let usable = classes
+        .into_iter()
+        .filter(|(_, excluded)| excluded.is_none())
+        .map(|(name, _)| name);
+    let reason = apart.unwrap_or_else(|| Reason::Unmeasured {
+        classes: usable.collect(),
+    });
+    (Condition::NoProfile, reason)
 }
 
 /// What runs while the condition stands: for lack of nodes, the nearest candidate on all there are;
 /// for lack of speed, the shape nearest to the objectives, planned for objectives that it can keep.
-fn best_effort(request: &Request, field: &Field<'_>, condition: Condition) -> Option<Plan> {
-    let (candidate, objectives) = match condition {
-        Condition::CapacityInsufficient => (closest(field)?.clone(), request.objectives),
-        Condition::SloInfeasible | Condition::RtfInfeasible => nearest(request, field, condition)?,
-        Condition::PodDoesNotFit | Condition::NoProfile => return None,
+/// What it does is reported against the objectives that were asked for.
+fn best_effort(
+    request: &Request,
+    search: &Search<'_, '_>,
+    field: &Field<'_>,
+    condition: Condition,
+) -> Option<AcceptedPlan> {
+    let mut candidate = match condition {
+        Condition::CapacityInsufficient => closest(field)?.clone(),
+        Condition::SloInfeasible => nearest(search, least(field, lateness)?, true)?,
+        Condition::RtfInfeasible => nearest(search, least(field, slowness)?, false)?,
+        Condition::PodDoesNotFit | Condition::NoProfile | Condition::NoNodeClass => return None,
     };
     let needed = candidate.replicas;
     let replicas = needed.min(candidate.limit);
     if replicas == 0 {
         return None;
     }
-    let cost = f64::from(replicas) * candidate.pod_price;
-    let mut plan = finish(
-        request,
-        &objectives,
-        field,
-        &Candidate {
-            replicas,
-            cost,
-            ..candidate
-        },
-    );
-    plan.reasons.retain(|reason| {
-        !matches!(
-            reason,
-            Reason::Replicas { .. } | Reason::LoadBalancing { .. }
-        )
-    });
-    let ttfa_p95 = plan.predicted.ttfa_p95;
-    plan.reasons.insert(
-        0,
-        Reason::BestEffort {
-            condition,
-            replicas,
-            needed,
-            ttfa_p95,
-        },
-    );
+    let steady = candidate.steady.min(candidate.limit);
+    candidate.replicas = replicas;
+    candidate.steady = steady;
+    candidate.cost = f64::from(steady) * candidate.pod_price;
+    let terms = &search.terms;
+    let mut plan = accept(request, &candidate, terms);
+    let prediction = predicted(&candidate, terms, replicas);
+    let first = Reason::BestEffort {
+        condition,
+        replicas,
+        needed,
+        late_or_rejected: prediction.late_or_rejected,
+        ttfa_p95: prediction.ttfa_p95,
+    };
+    plan.reasons = explanation::of_best_effort(request, terms, field, &candidate, &plan, first);
     Some(plan)
 }
 
-/// The shape that [`too_late`] or [`too_slow`] names, planned for an objective that it can keep.
-fn nearest<'a>(
-    request: &'a Request,
-    field: &Field<'_>,
-    condition: Condition,
-) -> Option<(Candidate<'a>, Objectives)> {
-    let slo = condition == Condition::SloInfeasible;
-    let (rejection, (cpu, threads), number) = if slo {
-        least_late(field)
+/// The shape that was rejected, planned for an objective that it can keep.
+fn nearest<'s>(
+    search: &Search<'s, '_>,
+    (rejection, (cpu, threads), number): (&Rejection, (f64, u32), f64),
+    too_late: bool,
+) -> Option<Candidate<'s>> {
+    let contender = search.contenders.list.iter().find(|contender| {
+        contender.class.name == rejection.class
+            && contender.shape.threads == threads
+            && contender.shape.cpu.total_cmp(&cpu).is_eq()
+            && contender.mix.profiles() == rejection.profiles
+    })?;
+    let mut terms = search.terms;
+    terms.objectives = if too_late {
+        Objectives {
+            ttfa_p95: RELAXED * number,
+            rtf_p95: f64::MAX,
+        }
     } else {
-        least_slow(field)
-    }?;
-    let class = request
-        .classes
-        .iter()
-        .find(|class| class.name == rejection.class)?;
-    let measurement = request
-        .measurements
-        .iter()
-        .find(|m| Some(&m.profile.id) == rejection.profile.as_ref())?;
-    let profile = &measurement.profile;
-    let shape = shapes(profile, class, &request.policy)
-        .into_iter()
-        .find(|shape| {
-            shape.config.threads == threads && shape.config.cpu.total_cmp(&cpu).is_eq()
-        })?;
-    let ttfa_p95 = if slo {
-        RELAXED * number
-    } else {
-        request.objectives.ttfa_p95
+        Objectives {
+            rtf_p95: number,
+            ..terms.objectives
+        }
     };
-    let rtf_p95 = if slo { f64::MAX } else { number };
-    let objectives = Objectives { ttfa_p95, rtf_p95 };
-    let terms = Terms {
-        objectives,
-        ..request.terms()
-    };
-    let candidate = evaluate(&terms, class, profile, measurement.standing(), shape).ok()?;
-    // For the record: what this candidate does, where the search asked for nothing.
-    let rtf_p95 = candidate.rtf_p95.max(request.objectives.rtf_p95);
-    Some((candidate, Objectives { ttfa_p95, rtf_p95 }))
+    Candidate::best(contender, &terms).ok()
 }

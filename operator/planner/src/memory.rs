@@ -7,6 +7,7 @@ use crate::request::Policy;
 const GPU_RESERVED: f64 = 512.0;
 /// Over the GPU regression: the arena rounds up.
 const GPU_MARGIN: f64 = 1.1;
+const GPU_STEP: f64 = 64.0;
 /// After an OOM kill, as the vertical pod autoscaler does: by a factor or a step, whichever is
 /// more.
 const OOM_FACTOR: f64 = 1.2;
@@ -21,15 +22,47 @@ pub fn needed(memory: &Memory, concurrency: u32, queue: u32, max_chunk_audio: f6
         + 2.0 * memory.resid_sd
 }
 
+/// Of a process that serves several voices: what one process needs whatever it serves, once; each
+/// voice's own part of the base; the largest piece in flight and the largest waiting request, since
+/// any may be of that voice. What the regressions leave over is independent, so variances add. A
+/// voice whose part for the process was not measured counts as a process of its own.
+pub fn combined(voices: &[Memory]) -> Memory {
+    let largest = |value: fn(&Memory) -> f64| voices.iter().map(value).fold(0.0, f64::max);
+    let process = |memory: &Memory| memory.process.unwrap_or(0.0);
+    let own: f64 = voices
+        .iter()
+        .map(|memory| memory.base - process(memory))
+        .sum();
+    let variance: f64 = voices
+        .iter()
+        .map(|memory| memory.resid_sd * memory.resid_sd)
+        .sum();
+    let process = largest(process);
+    Memory {
+        base: process + own,
+        process: (process > 0.0).then_some(process),
+        per_inflight_audio: largest(|memory| memory.per_inflight_audio),
+        resid_sd: variance.sqrt(),
+        per_queued: largest(|memory| memory.per_queued),
+    }
+}
+
 /// [`needed`] with the policy's margin (15 %: the vertical pod autoscaler's), rounded up to its
 /// step. Request and limit.
 pub fn request(needed: f64, policy: &Policy) -> f64 {
     (needed * (1.0 + policy.memory_margin) / policy.memory_step).ceil() * policy.memory_step
 }
 
-/// The limit of the GPU memory arena.
+/// Whether a running pod's memory is enough: half of the margin is left. A small change of a
+/// measurement must not restart pods.
+pub(crate) fn still_enough(running: f64, needed: f64, policy: &Policy) -> bool {
+    running >= needed * (1.0 + policy.memory_margin / 2.0)
+}
+
+/// The limit of the GPU memory arena, in whole steps of 64 MiB.
 pub fn gpu_limit(memory: &Memory, concurrency: u32, max_chunk_audio: f64) -> f64 {
-    (needed(memory, concurrency, 0, max_chunk_audio) * GPU_MARGIN).ceil()
+    let limit = needed(memory, concurrency, 0, max_chunk_audio) * GPU_MARGIN;
+    (limit / GPU_STEP).ceil() * GPU_STEP
 }
 
 /// How many pods one card holds: `floor((VRAM - 0.5 GiB) / arena limit)`.
@@ -52,6 +85,7 @@ mod tests {
 
     const REGRESSION: Memory = Memory {
         base: 160.0,
+        process: None,
         per_inflight_audio: 1.2,
         resid_sd: 8.0,
         per_queued: 0.25,
@@ -69,6 +103,28 @@ mod tests {
     fn a_killed_pod_gets_the_larger_step() {
         assert!((after_oom_kill(256.0) - 356.0).abs() < 1e-9);
         assert!((after_oom_kill(1000.0) - 1200.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn voices_share_the_process_and_nothing_else() {
+        let small = Memory {
+            process: Some(40.0),
+            ..REGRESSION
+        };
+        let large = Memory {
+            base: 260.0,
+            process: Some(50.0),
+            per_inflight_audio: 2.0,
+            resid_sd: 6.0,
+            ..REGRESSION
+        };
+        let both = combined(&[small, large]);
+        assert!((both.base - (50.0 + 120.0 + 210.0)).abs() < 1e-9);
+        assert!((both.per_inflight_audio - 2.0).abs() < 1e-9);
+        assert!((both.resid_sd - 10.0).abs() < 1e-9);
+        let apart = combined(&[REGRESSION, REGRESSION]);
+        assert!((apart.base - 320.0).abs() < 1e-9);
+        assert_eq!(combined(&[REGRESSION]), REGRESSION);
     }
 
     #[test]

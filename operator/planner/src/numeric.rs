@@ -34,6 +34,8 @@ pub(crate) fn floor(value: f64) -> u32 {
     whole(value.floor())
 }
 
+/// What a quantity in whole units may be off by and still count as whole.
+const NOISE_UNITS: f64 = 1e-6;
 /// Parts of a core and of a MiB that Kubernetes counts: thousandths, and bytes.
 pub(crate) const CPU_UNITS: f64 = 1000.0;
 pub(crate) const MEMORY_UNITS: f64 = 1_048_576.0;
@@ -46,10 +48,15 @@ pub(crate) const MEMORY_UNITS: f64 = 1_048_576.0;
     reason = "`as` saturates and sends NaN to 0"
 )]
 pub(crate) fn times(offered: f64, asked: f64, units: f64) -> u32 {
-    const NOISE_UNITS: f64 = 1e-6;
     let offered = (offered * units + NOISE_UNITS).floor() as u64;
     let asked = (asked * units - NOISE_UNITS).ceil() as u64;
     u32::try_from(offered / asked.max(1)).unwrap_or(u32::MAX)
+}
+
+/// `count` times what is asked, in whole units of which there are `units` in 1: the least of which
+/// [`times`] is `count`.
+pub(crate) fn times_in(count: f64, asked: f64, units: f64) -> f64 {
+    count * (asked * units - NOISE_UNITS).ceil() / units
 }
 
 /// Rounds to significant decimal digits.
@@ -63,15 +70,6 @@ pub(crate) fn round_significant(value: f64, digits: usize) -> f64 {
 /// ten and back is off by one digit for values next to a half.
 pub(crate) fn round(value: f64, digits: usize) -> f64 {
     format!("{value:.digits$}").parse().unwrap_or(value)
-}
-
-/// The quantile by linear interpolation between order statistics; 0 for none. Sorts its input.
-pub(crate) fn quantile(values: &mut [f64], q: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let position = q * float(values.len().saturating_sub(1));
-    let below = usize::try_from(floor(position)).unwrap_or(0);
-    let at = |index: usize| values.get(index).or(values.last()).copied().unwrap_or(0.0);
-    at(below) + (at(below + 1) - at(below)) * position.fract()
 }
 
 #[cfg(test)]
@@ -132,12 +130,5 @@ mod tests {
         );
         assert_eq!(round(0.25 + 0.1, 2).to_bits(), 0.35_f64.to_bits());
         assert!(round(f64::NAN, 2).is_nan());
-    }
-
-    #[test]
-    fn quantiles_lie_between_order_statistics() {
-        assert!((quantile(&mut [3.0, 1.0, 2.0], 0.5) - 2.0).abs() < 1e-12);
-        assert!((quantile(&mut [1.0, 2.0], 0.95) - 1.95).abs() < 1e-12);
-        assert!(quantile(&mut [], 0.5).abs() < 1e-12);
     }
 }

@@ -11,11 +11,14 @@
 
 use crate::profile::{PROBABILITIES, QUANTILES};
 
+/// The share of requests that an objective binds.
+pub(crate) const QUANTILE: f64 = 0.95;
+
 /// Halvings in search of a quantile: 2^-60 of the first interval is below the last bit of the
 /// answer.
 const QUANTILE_STEPS: usize = 60;
-/// Halvings in search of the largest rate.
-const RATE_STEPS: usize = 50;
+/// Halvings in search of the largest rate: 2^-36 of X(C) is far below what is measured.
+const RATE_STEPS: usize = 36;
 /// Steps in search of the first rate that breaks an objective, where a larger rate can keep it
 /// again.
 const SCAN_STEPS: usize = 256;
@@ -39,7 +42,11 @@ const WIDTHS: [f64; QUANTILES - 1] = {
     widths
 };
 
-const NEVER: Quantiles = Quantiles::constant(f64::INFINITY);
+/// Halvings in search of the median of several voices.
+const MEDIAN_STEPS: usize = 60;
+
+/// Of a pod without slots.
+static NEVER: Mixture = Mixture(Vec::new());
 
 /// A distribution of times by its values at [`PROBABILITIES`], straight between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +61,11 @@ impl Quantiles {
     /// The same time, always.
     pub const fn constant(time: f64) -> Self {
         Self([time; QUANTILES])
+    }
+
+    /// The values, from the smallest to the largest.
+    pub const fn values(&self) -> &[f64; QUANTILES] {
+        &self.0
     }
 
     /// The middle value: what a typical request takes.
@@ -129,13 +141,94 @@ impl Quantiles {
     }
 }
 
+/// The times of requests of several voices: the share of the requests that each voice has, and its
+/// own times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mixture(Vec<(f64, Quantiles)>);
+
+impl From<Quantiles> for Mixture {
+    fn from(times: Quantiles) -> Self {
+        Self(vec![(1.0, times)])
+    }
+}
+
+impl Mixture {
+    /// The shares add up to 1.
+    pub const fn new(parts: Vec<(f64, Quantiles)>) -> Self {
+        Self(parts)
+    }
+
+    /// Each voice's share and times.
+    pub fn parts(&self) -> &[(f64, Quantiles)] {
+        &self.0
+    }
+
+    fn sum(&self, value: impl Fn(&Quantiles) -> f64) -> f64 {
+        self.0
+            .iter()
+            .map(|(share, times)| share * value(times))
+            .sum()
+    }
+
+    /// `P(F > x)`; 1 for no voice.
+    pub fn exceeding(&self, x: f64) -> f64 {
+        if self.0.is_empty() {
+            1.0
+        } else {
+            self.sum(|times| times.exceeding(x))
+        }
+    }
+
+    fn exceeding_after_wait(&self, x: f64, decay: f64) -> f64 {
+        if self.0.is_empty() {
+            1.0
+        } else {
+            self.sum(|times| times.exceeding_after_wait(x, decay))
+        }
+    }
+
+    /// The time that half of the requests take at most (s), by bisection where voices differ;
+    /// infinite for no voice.
+    pub fn median(&self) -> f64 {
+        match self.0.as_slice() {
+            [] => f64::INFINITY,
+            [(_, times)] => times.median(),
+            parts => {
+                let medians = || parts.iter().map(|(_, times)| times.median());
+                let (mut low, mut high) = (
+                    medians().fold(f64::INFINITY, f64::min),
+                    medians().fold(0.0, f64::max),
+                );
+                for _ in 0..MEDIAN_STEPS {
+                    let middle = f64::midpoint(low, high);
+                    if middle <= low || middle >= high {
+                        break;
+                    }
+                    if self.exceeding(middle) > 0.5 {
+                        low = middle;
+                    } else {
+                        high = middle;
+                    }
+                }
+                high
+            }
+        }
+    }
+
+    /// The largest value of any voice (s).
+    pub fn largest(&self) -> f64 {
+        let largest = self.0.iter().map(|(_, times)| times.largest());
+        largest.fold(0.0, f64::max)
+    }
+}
+
 /// A pod with C slots in front of an unbounded queue.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowServer<'a> {
     rates: &'a [f64],
     full_rate: f64,
-    first_audio: &'a [Quantiles],
-    full_first_audio: &'a Quantiles,
+    first_audio: &'a [Mixture],
+    full_first_audio: &'a Mixture,
     /// (ca² + cs²) / 2: Allen-Cunneen's factor on the wait of the exponential queue.
     variability: f64,
     /// m = (max(ca², 1) + 1) / 2: requests per burst. 1: each comes alone.
@@ -148,7 +241,7 @@ impl<'a> FlowServer<'a> {
     /// cs². A pod without a slot serves nobody: everything is late.
     pub fn new(
         rates: &'a [f64],
-        first_audio: &'a [Quantiles],
+        first_audio: &'a [Mixture],
         arrival_cv2: f64,
         service_cv2: f64,
     ) -> Self {
@@ -170,7 +263,7 @@ impl<'a> FlowServer<'a> {
     }
 
     /// The time from start of service to first audio with C in service.
-    pub const fn full_first_audio(&self) -> &Quantiles {
+    pub const fn full_first_audio(&self) -> &Mixture {
         self.full_first_audio
     }
 
@@ -245,12 +338,10 @@ impl<'a> FlowServer<'a> {
         }
     }
 
-    /// Requests in the pod, in service and waiting, on average: by Little's law
-    /// `L = λ·(Σ_{n<C} a_n·(n + 1)/X(n + 1) + Pw·C/X(C) + E[wait])`, where n + 1 in service take
-    /// (n + 1)/X(n + 1) each.
-    pub fn mean_in_system(&self, rate: f64) -> f64 {
+    /// Requests in service on average, by Little's law; see [`mean_in_system`](Self::mean_in_system).
+    pub fn mean_in_service(&self, rate: f64) -> f64 {
         if rate >= self.full_rate {
-            return f64::INFINITY;
+            return crate::numeric::float(self.rates.len());
         }
         let mut service = 0.0;
         let must_wait = self.states(rate, |n, probability| {
@@ -259,7 +350,31 @@ impl<'a> FlowServer<'a> {
             }
         });
         service += must_wait * crate::numeric::float(self.rates.len()) / self.full_rate;
-        rate * (service + must_wait / self.wait_decay(rate))
+        rate * service
+    }
+
+    /// The rate at which so many are in service on average, at most `above`, by bisection.
+    pub(crate) fn rate_in_service(&self, in_service: f64, above: f64) -> f64 {
+        let (mut low, mut high) = (0.0, above);
+        for _ in 0..RATE_STEPS {
+            let middle = f64::midpoint(low, high);
+            if self.mean_in_service(middle) <= in_service {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Requests in the pod, in service and waiting, on average: by Little's law
+    /// `L = λ·(Σ_{n<C} a_n·(n + 1)/X(n + 1) + Pw·C/X(C) + E[wait])`, where n + 1 in service take
+    /// (n + 1)/X(n + 1) each.
+    pub fn mean_in_system(&self, rate: f64) -> f64 {
+        if rate >= self.full_rate {
+            return f64::INFINITY;
+        }
+        self.mean_in_service(rate) + rate * self.mean_wait(rate)
     }
 
     /// `P(TTFA > x) = Σ_{n<C} a_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]`; 1
@@ -293,7 +408,7 @@ impl<'a> FlowServer<'a> {
         let slowest = self
             .first_audio
             .iter()
-            .map(Quantiles::largest)
+            .map(Mixture::largest)
             .fold(0.0, f64::max);
         let (mut low, mut high) = (0.0, slowest + TAIL_SPAN / self.wait_decay(rate));
         for _ in 0..QUANTILE_STEPS {
@@ -361,6 +476,21 @@ impl<'a> FlowServer<'a> {
     }
 }
 
+/// The longest queue worth having, whatever is promised: at `utilisation` only one request in a
+/// thousand finds a longer one. More than Q wait where the wait exceeds `Q / X(C)`, whose
+/// probability falls as `exp(-θ·Q / X(C))`, so `Q = ln(1000)·(ca² + cs²) / (2·(1 - ρ))`.
+///
+/// It does not depend on the objective: memory for the queue is what a shape costs, and a laxer
+/// objective must not make it dearer.
+pub(crate) fn longest_queue(utilisation: f64, arrival_cv2: f64, service_cv2: f64) -> u32 {
+    /// ln(1000).
+    const RARE: f64 = 6.907_755_278_982_137;
+    /// Nearer to saturation the formula has no bound.
+    const BUSIEST: f64 = 0.95;
+    let idle = 1.0 - utilisation.min(BUSIEST);
+    crate::numeric::ceil(RARE * f64::midpoint(arrival_cv2, service_cv2) / idle).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,13 +507,17 @@ mod tests {
     /// The curve fitted to a GPU (USL 0.285, 0.0123).
     const GPU: [f64; 4] = [1.0, 1.527, 1.861, 2.069];
 
-    fn half_second() -> [Quantiles; 1] {
-        [Quantiles::constant(0.5)]
+    fn constant(time: f64) -> Mixture {
+        Quantiles::constant(time).into()
+    }
+
+    fn half_second() -> [Mixture; 1] {
+        [constant(0.5)]
     }
 
     fn server<'a>(
         rates: &'a [f64],
-        first_audio: &'a [Quantiles],
+        first_audio: &'a [Mixture],
         service_cv2: f64,
     ) -> FlowServer<'a> {
         FlowServer::new(rates, first_audio, 1.0, service_cv2)
@@ -404,7 +538,7 @@ mod tests {
     #[test]
     fn equal_servers_are_erlang_c() {
         let rates = [1.0, 2.0, 3.0, 4.0];
-        let first = [Quantiles::constant(0.1); 4];
+        let first = [0.1; 4].map(constant);
         let must_wait = server(&rates, &first, 1.0).states(3.2, |_, _| ());
         close(must_wait, 0.596_432);
         close(must_wait, erlang_c(4, 3.2));
@@ -449,7 +583,7 @@ mod tests {
 
     #[test]
     fn a_curve_that_flattens_as_by_hand() {
-        let first = [Quantiles::constant(0.1); 4];
+        let first = [0.1; 4].map(constant);
         let pod = server(&GPU, &first, 0.36);
         let mut states = Vec::new();
         let must_wait = pod.states(1.2, |_, probability| states.push(probability));
@@ -473,7 +607,7 @@ mod tests {
             (4, 5.0, 0.91),
         ] {
             let rates: Vec<f64> = (1..=slots).map(f64::from).collect();
-            let first = vec![Quantiles::constant(0.0); rates.len()];
+            let first = vec![constant(0.0); rates.len()];
             let pod = server(&rates, &first, 0.35);
             let found = pod.utilisation(pod.max_rate(slack, 0.95, 0.99).unwrap());
             assert!(
@@ -529,7 +663,7 @@ mod tests {
     fn a_promise_that_an_idle_pod_misses_is_not_kept_by_a_busy_one() {
         // One request alone takes 2.31 s, two side by side 0.2 s each.
         let rates = [1.0 / 2.31, 10.0];
-        let first = [2.31, 0.2].map(Quantiles::constant);
+        let first = [2.31, 0.2].map(constant);
         let pod = server(&rates, &first, 0.3);
         assert!(pod.late(2.0, 6.0) <= 0.05, "a busy pod keeps it");
         close(pod.first_audio_quantile(0.95, pod.idle_rate()), 2.31);
@@ -540,7 +674,7 @@ mod tests {
     fn a_promise_is_kept_at_every_rate_up_to_the_largest() {
         // Two in service are slower than three or four.
         let rates = [2.0, 4.0, 20.0, 40.0];
-        let first = [0.5, 1.5, 0.6, 0.6].map(Quantiles::constant);
+        let first = [0.5, 1.5, 0.6, 0.6].map(constant);
         let pod = server(&rates, &first, 0.3);
         let kept = |rate| pod.late(1.0, rate) <= 1.0 - 0.95;
         assert!(

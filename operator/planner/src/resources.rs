@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::{Accelerator, Config};
+use crate::numeric::{ceil, round};
+use crate::profile::Accelerator;
 use crate::request::{CpuManager, NodeClass, Policy, Qos};
+use crate::shapes::PodShape;
 
 /// What the container asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,40 +50,61 @@ pub(crate) fn qos(policy: &Policy, class: &NodeClass) -> Qos {
     }
 }
 
-/// Cores that the pod requests: its workers' and, on a CPU, a little for HTTP and encoding; a
-/// Guaranteed pod's workers share theirs, since cores are whole there. A GPU pod's cores were
-/// measured as they are.
-pub(crate) fn cpu_request(
-    config: &Config,
-    accelerator: Accelerator,
-    qos: Qos,
-    policy: &Policy,
-) -> f64 {
-    match (qos, accelerator) {
-        (Qos::Guaranteed, _) => config.cpu,
-        (Qos::Burstable, Accelerator::Cpu) => {
-            crate::numeric::round(config.cpu + policy.cpu_overhead, 2)
+/// Busy cores of a GPU pod are requested with this much room.
+const GPU_CPU_BUSY: f64 = 0.7;
+/// No GPU pod requests less: text is analysed before the GPU has anything to do.
+const LEAST_GPU_CPU: f64 = 0.5;
+
+/// What a pod's cores are needed for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    pub accelerator: Accelerator,
+    pub qos: Qos,
+    /// Cores that it was measured with.
+    pub measured: f64,
+    /// Busy cores at full load; 0 where CPU time was not measured.
+    pub busy: f64,
+    /// For HTTP and encoding.
+    pub overhead: f64,
+}
+
+/// Cores that the pod requests.
+///
+/// On a CPU its workers' and what HTTP and encoding take; a Guaranteed pod's workers share theirs,
+/// since cores are whole there. On a GPU what was measured to be busy, in tenths, at most the cores
+/// it was measured with, which count where CPU time was not measured.
+pub(crate) fn cpu_request(cores: &Cores, policy: &Policy) -> f64 {
+    let measured = cores.measured;
+    let request = match (cores.qos, cores.accelerator) {
+        (Qos::Guaranteed, _) => return measured.max(policy.min_cpu_per_pod.ceil()),
+        (Qos::Burstable, Accelerator::Cpu) => round(measured + cores.overhead, 2),
+        (Qos::Burstable, Accelerator::Gpu) if cores.busy > 0.0 => {
+            let asked = cores.busy / GPU_CPU_BUSY + cores.overhead;
+            (f64::from(ceil(10.0 * asked)) / 10.0).clamp(LEAST_GPU_CPU.min(measured), measured)
         }
-        (Qos::Burstable, Accelerator::Gpu) => crate::numeric::round(config.cpu, 2),
-    }
+        (Qos::Burstable, Accelerator::Gpu) => round(measured, 2),
+    };
+    request.max(policy.min_cpu_per_pod)
 }
 
 /// No limit, unless the pod is Guaranteed or the namespace demands one: then a core above the
 /// workers', within what a pod may have.
-pub(crate) fn cpu_limit(config: &Config, qos: Qos, policy: &Policy) -> Option<f64> {
+pub(crate) fn cpu_limit(cores: f64, request: f64, qos: Qos, policy: &Policy) -> Option<f64> {
     match qos {
-        Qos::Guaranteed => Some(config.cpu),
-        Qos::Burstable => policy
-            .cpu_limit_required
-            .then_some((config.cpu + 1.0).min(policy.max_cpu_per_pod.unwrap_or(f64::INFINITY))),
+        Qos::Guaranteed => Some(request),
+        Qos::Burstable => policy.cpu_limit_required.then_some(
+            (cores + 1.0)
+                .min(policy.max_cpu_per_pod.unwrap_or(f64::INFINITY))
+                .max(request),
+        ),
     }
 }
 
-pub(crate) fn threads(config: &Config) -> Threads {
-    let workers = config.workers();
-    let sessions = if config.threads == 1 { 1 } else { workers };
+pub(crate) fn threads(shape: &PodShape<'_>) -> Threads {
+    let workers = shape.workers();
+    let sessions = if shape.threads == 1 { 1 } else { workers };
     Threads {
-        intra_op: config.threads,
+        intra_op: shape.threads,
         inter_op: 1,
         allow_spinning: false,
         workers,

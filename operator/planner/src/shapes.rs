@@ -1,12 +1,14 @@
 //! The pod shapes to consider on a node class: those that were measured, and sizes between and next
-//! to them.
+//! to them; for several voices, those that all of them have.
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fits::{Usl, merged};
+use crate::mix::Mix;
 use crate::numeric::{float, floor};
 use crate::profile::{Accelerator, Config, Level, Memory, Profile};
-use crate::reasons::Position;
 use crate::request::{NodeClass, Policy};
 use crate::validity::{LARGEST_DERATE, used};
 
@@ -14,6 +16,18 @@ use crate::validity::{LARGEST_DERATE, used};
 const USUAL: [u32; 4] = [1, 2, 4, 8];
 /// Whole nodes, halves, thirds and quarters.
 const PODS_PER_NODE: u32 = 4;
+
+/// Where a size that was not measured lies among those of as many threads that were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Position {
+    Between,
+    /// More cores than any that was measured, or more requests side by side; at most twice as many
+    /// requests.
+    Above,
+    /// Fewer cores than any that was measured.
+    Below,
+}
 
 /// Cores and threads of a pod, with what is known of it.
 #[derive(Clone, Debug)]
@@ -28,14 +42,70 @@ pub(crate) struct Shape<'a> {
     pub residual: f64,
 }
 
+/// Cores and threads of a pod that serves a mix of voices.
+#[derive(Clone, Debug)]
+pub(crate) struct PodShape<'a> {
+    pub cpu: f64,
+    pub threads: u32,
+    /// What is known of each voice on such a pod, in the order of the mix.
+    pub voices: Vec<Shape<'a>>,
+}
+
+impl PodShape<'_> {
+    pub fn interpolated(&self) -> bool {
+        self.voices.iter().any(|voice| voice.interpolated)
+    }
+
+    /// Requests that run side by side on a CPU.
+    pub fn workers(&self) -> u32 {
+        self.configs().next().map_or(1, Config::workers)
+    }
+
+    pub fn configs(&self) -> impl Iterator<Item = &Config> {
+        self.voices.iter().map(|voice| voice.config.as_ref())
+    }
+}
+
+/// The shapes that every voice of the mix has.
+pub(crate) fn pod_shapes<'a>(
+    mix: &Mix<'a>,
+    class: &NodeClass,
+    policy: &Policy,
+) -> Vec<PodShape<'a>> {
+    let mut voices = mix
+        .parts
+        .iter()
+        .map(|part| shapes(part.profile, class, policy));
+    let first = voices.next().unwrap_or_default();
+    let mut pods: Vec<PodShape<'a>> = first
+        .into_iter()
+        .map(|shape| PodShape {
+            cpu: shape.config.cpu,
+            threads: shape.config.threads,
+            voices: vec![shape],
+        })
+        .collect();
+    for shapes in voices {
+        pods.retain_mut(|pod| {
+            let same = |shape: &&Shape<'a>| {
+                shape.config.cpu.total_cmp(&pod.cpu).is_eq() && shape.config.threads == pod.threads
+            };
+            match shapes.iter().find(same) {
+                Some(shape) => {
+                    pod.voices.push(shape.clone());
+                    true
+                }
+                None => false,
+            }
+        });
+    }
+    pods
+}
+
 /// The measured shapes and, on CPUs, the sizes {1, 2, 4, 8} and whole parts of the node that were
 /// not measured: a pod must pack, and 4 cores on a node of 7.5 leave 3.4 idle. Threads are never
 /// interpolated: eight threads may be worth 1.2. Levels of too few requests count as not measured.
-pub(crate) fn shapes<'a>(
-    profile: &'a Profile,
-    class: &NodeClass,
-    policy: &Policy,
-) -> Vec<Shape<'a>> {
+fn shapes<'a>(profile: &'a Profile, class: &NodeClass, policy: &Policy) -> Vec<Shape<'a>> {
     let configs: Vec<Cow<'a, Config>> = profile.configs.iter().filter_map(trusted).collect();
     let mut shapes: Vec<Shape<'a>> = configs
         .iter()
@@ -240,8 +310,15 @@ fn memory(measured: &[&Config], workers: u32) -> Option<Memory> {
             .map(|config| value(&config.mem))
             .fold(0.0, f64::max)
     };
+    // The part that is counted once: the smallest that was found.
+    let process = measured
+        .iter()
+        .map(|config| config.mem.process)
+        .reduce(|a, b| Some(a?.min(b?)))
+        .flatten();
     (!measured.is_empty()).then(|| Memory {
         base: line.max(smaller),
+        process,
         per_inflight_audio: largest(|memory| memory.per_inflight_audio),
         resid_sd: largest(|memory| memory.resid_sd),
         per_queued: largest(|memory| memory.per_queued),

@@ -1,11 +1,12 @@
-//! From the levels of a measured pod shape to X(n), F(n) and RTF(n) for the texts of this load.
+//! From the levels of a measured pod shape to X(n), F(n) and RTF(n) for the texts of this load; and
+//! from several voices to one pod that serves them all.
 
-use crate::numeric::float;
+use crate::neighbours::{Beside, UNMEASURED};
 use crate::profile::{Config, Level, Profile, QUANTILES};
-use crate::queueing::Quantiles;
+use crate::queueing::{Mixture, Quantiles};
 use crate::request::Load;
 
-/// How one pod shape serves this load, by number in service from 1.
+/// How one pod shape serves one voice, by number in service from 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceCurve {
     /// X(n), requests per second.
@@ -89,17 +90,123 @@ impl ServiceCurve {
         Some(at / self.rates.first()?)
     }
 
-    /// k pods sharing one GPU, from one pod's curve: each gets X(k)/k, at F(k), one request at a
-    /// time. None beyond what was measured. A pod with k slots is preferred to k pods: it has one
-    /// model in memory and no noisy neighbour.
-    pub fn shared_by(&self, pods: u32) -> Option<Self> {
-        let index = usize::try_from(pods).ok()?.checked_sub(1)?;
+    /// Beside busy neighbours, by number in service. `derate` is what [`derated`](Self::derated) has
+    /// taken off already: where the node was not measured that busy, at least [`UNMEASURED`] is
+    /// taken off in all.
+    #[must_use]
+    pub(crate) fn beside(mut self, neighbours: &[Beside], derate: f64) -> Self {
+        for (index, beside) in neighbours.iter().enumerate() {
+            let speed = |already: f64, least: f64| {
+                if beside.measured {
+                    beside.speed
+                } else {
+                    beside.speed.min(least / already)
+                }
+            };
+            if let Some(rate) = self.rates.get_mut(index) {
+                *rate *= speed(1.0 - derate, 1.0 - UNMEASURED);
+            }
+            if let Some(times) = self.first_audio.get_mut(index) {
+                let slower = 1.0 / speed(1.0 / (1.0 + derate), 1.0 / (1.0 + UNMEASURED));
+                *times = times.scaled(slower);
+            }
+            if let Some(rtf) = self.rtf_p95.get_mut(index) {
+                *rtf /= speed(1.0, 1.0 / (1.0 + UNMEASURED));
+            }
+        }
+        self
+    }
+
+    /// One slot of a pod that shares a GPU with `others`, each of which is busy for the share `busy`
+    /// of the time, independently: with m of them busy, whose probability is binomial, it takes
+    /// `(m + 1) / X(m + 1)`, and its first audio F(m + 1). None where so many at once were not
+    /// measured.
+    pub(crate) fn shared_by(&self, others: u32, busy: f64) -> Option<Self> {
+        let (mut time, mut rtf) = (0.0, 0.0);
+        let mut first = [0.0; QUANTILES];
+        let mut ways = 1.0;
+        for m in 0..=others {
+            let (of, idle) = (f64::from(m), f64::from(others - m));
+            let share = ways * libm::pow(busy, of) * libm::pow(1.0 - busy, idle);
+            ways *= idle / (of + 1.0);
+            let index = usize::try_from(m).ok()?;
+            time += share * (of + 1.0) / self.rates.get(index)?;
+            rtf += share * self.rtf_p95.get(index)?;
+            for (sum, time) in first.iter_mut().zip(self.first_audio.get(index)?.values()) {
+                *sum += share * time;
+            }
+        }
         Some(Self {
-            rates: vec![self.rates.get(index)? / float(index + 1)],
-            first_audio: vec![*self.first_audio.get(index)?],
-            rtf_p95: vec![*self.rtf_p95.get(index)?],
+            rates: vec![1.0 / time],
+            first_audio: vec![Quantiles::new(first)],
+            rtf_p95: vec![rtf],
             service_cv2: self.service_cv2,
         })
+    }
+}
+
+/// How one pod shape serves a mix of voices, by number in service from 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodCurve {
+    /// X(n), requests per second of the mix.
+    pub rates: Vec<f64>,
+    /// F(n), of the mix.
+    pub first_audio: Vec<Mixture>,
+    /// p95 of the real-time factor of the slowest voice.
+    pub rtf_p95: Vec<f64>,
+    /// cs² of the mix.
+    pub service_cv2: f64,
+}
+
+impl PodCurve {
+    /// Of voices with their shares of the requests, which add up to 1; as far as all were measured.
+    ///
+    /// A request of voice v takes `n / X_v(n)` with n in service, so one of the mix takes
+    /// `Σ w_v·n / X_v(n)` on average: `1 / X(n) = Σ w_v / X_v(n)`. F(n) is the mixture of the
+    /// voices' distributions. cs² is that of the mixture, by its two moments at n = 1:
+    /// `Σ w_v·m_v²·(1 + cs_v²) / (Σ w_v·m_v)² - 1` with `m_v = 1 / X_v(1)`. Each voice must keep the
+    /// real-time factor, so the largest counts.
+    pub fn mixed(voices: &[(f64, ServiceCurve)]) -> Self {
+        let levels = voices.iter().map(|(_, curve)| curve.rates.len()).min();
+        let levels = 0..levels.unwrap_or(0);
+        let at = |index: usize, value: fn(&ServiceCurve) -> &[f64]| {
+            voices
+                .iter()
+                .filter_map(move |(share, curve)| Some((*share, *value(curve).get(index)?)))
+        };
+        let rate = |index| {
+            let time: f64 = at(index, |curve| &curve.rates)
+                .map(|(share, rate)| share / rate)
+                .sum();
+            1.0 / time
+        };
+        let first_audio = |index: usize| {
+            let parts = voices
+                .iter()
+                .filter_map(|(share, curve)| Some((*share, *curve.first_audio.get(index)?)));
+            Mixture::new(parts.collect())
+        };
+        let rtf = |index| {
+            at(index, |curve| &curve.rtf_p95)
+                .map(|(_, rtf)| rtf)
+                .fold(0.0, f64::max)
+        };
+        let (mut mean, mut square) = (0.0, 0.0);
+        for (share, curve) in voices {
+            let time = curve.rates.first().map_or(0.0, |rate| 1.0 / rate);
+            mean += share * time;
+            square += share * time * time * (1.0 + curve.service_cv2);
+        }
+        Self {
+            rates: levels.clone().map(rate).collect(),
+            first_audio: levels.clone().map(first_audio).collect(),
+            rtf_p95: levels.map(rtf).collect(),
+            service_cv2: if mean > 0.0 {
+                (square / (mean * mean) - 1.0).max(0.0)
+            } else {
+                0.0
+            },
+        }
     }
 }
 
@@ -226,10 +333,19 @@ mod tests {
     #[test]
     fn pods_that_share_a_gpu_get_what_its_slots_would() {
         let curve = curve(|_, _| ());
-        let shared = curve.shared_by(4).unwrap();
+        let shared = curve.shared_by(3, 1.0).unwrap();
         close(shared.rates[0] * 4.0, curve.rates[3]);
-        assert_eq!(shared.first_audio[0], curve.first_audio[3]);
-        assert_eq!((curve.shared_by(5), curve.shared_by(0)), (None, None));
+        close(
+            shared.first_audio[0].median(),
+            curve.first_audio[3].median(),
+        );
+        close(curve.shared_by(3, 0.0).unwrap().rates[0], curve.rates[0]);
+        let half = curve.shared_by(1, 0.5).unwrap();
+        close(
+            1.0 / half.rates[0],
+            f64::midpoint(1.0 / curve.rates[0], 2.0 / curve.rates[1]),
+        );
+        assert_eq!(curve.shared_by(4, 0.5), None);
         close(curve.gain(4).unwrap(), 30.1 / 12.77);
     }
 }

@@ -5,11 +5,15 @@
     reason = "a test's helpers may fail as the test may"
 )]
 
+use std::collections::BTreeMap;
+
+use tts_planner::profile::{Encoding, Energy};
 use tts_planner::{
-    Condition, CpuManager, Current, Decision, Measurement, Peak, Plan, Profile, Qos, Reason,
-    Request, Validity, plan,
+    AcceptedPlan, Change, Condition, CpuManager, Current, Exclusion, Measurement, Minimise, Peak,
+    Profile, Qos, Reason, Rejection, Request, StoredPlan, Unreadable, Validity, VoiceShare, plan,
+    predict,
 };
-use tts_planner_dev::samples::{PIPER, changed, decide, on_cpu, request};
+use tts_planner_dev::samples::{PIPER, Speed, changed, decide, on_cpu, request};
 
 fn only_cpu() -> Request {
     changed(&request(), |r| {
@@ -18,7 +22,7 @@ fn only_cpu() -> Request {
     })
 }
 
-fn planned(request: &Request) -> Plan {
+fn planned(request: &Request) -> AcceptedPlan {
     decide(request).plan().cloned().unwrap()
 }
 
@@ -112,15 +116,17 @@ fn nodes_that_cost_nothing_are_planned_for_too() {
             .for_each(|class| class.price_per_hour = Some(0.0));
         r.current = Some(Current {
             class: "gpu".to_owned(),
+            ..Current::default()
         });
     });
     let plan = planned(&free);
-    assert_eq!(plan.node_class, "gpu", "nothing is saved by a move");
-    let text = serde_json::to_string(&Decision::Plan(Box::new(plan.clone()))).unwrap();
     assert_eq!(
-        serde_json::from_str::<Decision>(&text).unwrap().plan(),
-        Some(&plan)
+        plan.node_class.as_deref(),
+        Some("gpu"),
+        "nothing is saved by a move"
     );
+    let text = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<AcceptedPlan>(&text).unwrap(), plan);
     assert!(
         plan.reasons
             .iter()
@@ -136,14 +142,17 @@ fn classes_without_a_price_are_weighed() {
             .for_each(|class| class.price_per_hour = None);
     });
     let plan = planned(&request);
-    assert!(plan.predicted.prices_assumed);
+    assert!(plan.predicted.unwrap().prices_assumed);
     let pod = plan.pod.resources;
     let weight = pod.cpu_request + 8.0 * f64::from(pod.gpus);
     assert!(
-        (plan.predicted.cost_per_hour - weight * f64::from(plan.replicas.at_peak)).abs() < 1e-9
+        (plan.predicted.unwrap().cost_per_hour - weight * f64::from(plan.replicas.steady)).abs()
+            < 1e-9
     );
-    let mixed = |reason: &Reason| matches!(reason, Reason::PricesAssumed { mixed: false, .. });
-    assert!(plan.reasons.iter().any(mixed));
+    assert_eq!(
+        plan.reason("PricesAssumed").unwrap().numbers["mixed"],
+        false
+    );
 }
 
 #[test]
@@ -168,7 +177,8 @@ fn sizes_between_measured_ones_are_flagged() {
         r.objectives.ttfa_p95 = 0.6;
     });
     let plan = planned(&request);
-    let sizes: Vec<f64> = plan
+    let sizes: Vec<f64> = decide(&request)
+        .alternatives
         .candidates
         .iter()
         .filter(|c| c.interpolated)
@@ -177,15 +187,12 @@ fn sizes_between_measured_ones_are_flagged() {
     assert!(sizes.contains(&6.0) && sizes.contains(&3.0), "{sizes:?}");
     assert!(!sizes.contains(&1.0) && !sizes.contains(&4.0), "{sizes:?}");
     assert!(plan.pod.interpolated);
+    assert!(plan.reason("Interpolated").is_some());
+    let measured = decide(&changed(&request, |r| r.policy.interpolate_sizes = false));
     assert!(
-        plan.reasons
-            .iter()
-            .any(|reason| matches!(reason, Reason::Interpolated { .. }))
-    );
-    let measured = planned(&changed(&request, |r| r.policy.interpolate_sizes = false));
-    assert!(
-        !measured.pod.interpolated
+        !measured.plan().unwrap().pod.interpolated
             && measured
+                .alternatives
                 .candidates
                 .iter()
                 .all(|candidate| !candidate.interpolated)
@@ -199,7 +206,8 @@ fn no_size_is_more_than_one_doubling_away() {
         r.classes[0].allocatable_cpu = 64.0;
     });
     assert!(
-        planned(&request)
+        decide(&request)
+            .alternatives
             .candidates
             .iter()
             .all(|candidate| candidate.cpu <= 4.0)
@@ -214,9 +222,12 @@ fn production_slower_than_the_profile_takes_more_pods_and_faster_no_fewer() {
                 tts_planner::validity::Standing::as_recorded(&r.measurements[0].profile);
             standing.correction = correction;
             r.measurements[0].standing = Some(standing);
+            r.load.peak = Peak::RequestsPerSecond(60.0);
         }))
     };
-    assert!(with(1.3).predicted.cost_per_hour > with(1.0).predicted.cost_per_hour);
+    assert!(
+        with(1.3).predicted.unwrap().cost_per_hour > with(1.0).predicted.unwrap().cost_per_hour
+    );
     assert_eq!(with(0.7).replicas, with(1.0).replicas);
 }
 
@@ -238,7 +249,7 @@ fn bad_requests_name_the_field() {
     assert!(
         error(|r| r.measurements[1].profile.id = "voice.cpu".to_owned()).contains("\"voice.cpu\"")
     );
-    assert!(error(|r| r.measurements[0].profile.configs[0].s1 = -1.0).contains("configs[0].s1"));
+    assert!(error(|r| r.load.base_rps = Some(10.1)).starts_with("load.baseRps: 10.1 is more"));
 }
 
 #[test]
@@ -260,6 +271,406 @@ fn the_hash_follows_the_inputs() {
             })
         ))
         .input_hash()
+    );
+    // Whatever the version that computes it, as long as the projection is the same.
+    assert_eq!(
+        same,
+        "a96a34b3b365726860ae527ddf3c342f590bdcefe4a439bf811390376c2cb85f"
+    );
+}
+
+#[test]
+fn a_stored_plan_keeps_what_a_newer_version_wrote() {
+    let plan = planned(&request());
+    let mut stored = serde_json::to_value(StoredPlan::from(plan.clone())).unwrap();
+    stored["risk"] = "low".into();
+    stored["pod"]["resources"]["hugepages"] = 2.into();
+    // A version that did not know these fields.
+    stored.as_object_mut().unwrap().remove("inputHash");
+    stored["predicted"].as_object_mut().unwrap().remove("watts");
+    let mut read: StoredPlan = serde_json::from_value(stored).unwrap();
+    assert_eq!(read.plan.input_hash, "");
+    read.plan.input_hash.clone_from(&plan.input_hash);
+    assert_eq!(read.plan, plan);
+    read.plan.pod.resources.memory += 100.0;
+    let written = serde_json::to_value(&read).unwrap();
+    assert_eq!(written["risk"], "low");
+    assert_eq!(written["pod"]["resources"]["hugepages"], 2);
+    let memory = plan.pod.resources.memory + 100.0;
+    assert_eq!(written["pod"]["resources"]["memory"], memory);
+    let mut newer = written;
+    newer["schema"] = "tts.plan/v2".into();
+    let error = serde_json::from_value::<StoredPlan>(newer).unwrap_err();
+    assert!(error.to_string().contains("tts.plan/v1"), "{error}");
+}
+
+#[test]
+fn a_bad_profile_is_rejected_and_the_others_are_used() {
+    let bad = changed(&request(), |r| {
+        r.measurements[1].profile.configs[0].s1 = -1.0;
+        r.unreadable.push(Unreadable {
+            id: "voice.other".to_owned(),
+            message: "not JSON".to_owned(),
+        });
+    });
+    let decision = decide(&bad);
+    assert_eq!(decision.plan().unwrap().node_class.as_deref(), Some("cpu"));
+    let said: Vec<String> = decision
+        .alternatives
+        .rejected
+        .iter()
+        .map(Rejection::to_string)
+        .collect();
+    assert!(
+        said.iter().any(|text| text.contains("configs[0].s1")),
+        "{said:#?}"
+    );
+    assert!(
+        said.iter()
+            .any(|text| text == "voice.other: the profile cannot be used: not JSON"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn an_excluded_class_is_rejected_with_its_reason() {
+    let excluded = changed(&request(), |r| {
+        r.classes[1].excluded = Some(Exclusion::Cordoned);
+    });
+    let decision = decide(&excluded);
+    assert_eq!(decision.plan().unwrap().node_class.as_deref(), Some("cpu"));
+    let said = decision
+        .alternatives
+        .rejected
+        .iter()
+        .map(Rejection::to_string);
+    assert!(
+        said.into_iter()
+            .any(|text| text == "gpu: its nodes are cordoned")
+    );
+    let none = changed(&excluded, |r| {
+        r.classes[0].excluded = Some(Exclusion::NotAllowed);
+    });
+    let decision = decide(&none);
+    let infeasible = decision.infeasible().unwrap();
+    assert_eq!(infeasible.condition, Condition::NoNodeClass);
+    assert_eq!(
+        infeasible.message,
+        "No node class can be used. cpu: the deployment does not list this class; gpu: its nodes are cordoned."
+    );
+}
+
+#[test]
+fn a_quota_binds_and_its_advice_helps() {
+    let bound = changed(&only_cpu(), |r| {
+        r.load.peak = Peak::RequestsPerSecond(40.0);
+        r.quota.cpu = Some(6.0);
+        r.quota.memory = Some(700.0);
+    });
+    let decision = decide(&bound);
+    let infeasible = decision.infeasible().unwrap();
+    let Reason::Capacity {
+        add_nodes: 0,
+        raise_quota: Some(quota),
+        ..
+    } = infeasible.reason
+    else {
+        panic!("{}", infeasible.message)
+    };
+    assert!(
+        infeasible.message.contains("Raise the quota to"),
+        "{}",
+        infeasible.message
+    );
+    let raised = changed(&bound, |r| {
+        r.quota.cpu = quota.cpu.or(r.quota.cpu);
+        r.quota.memory = quota.memory.or(r.quota.memory);
+    });
+    assert!(decide(&raised).plan().is_some());
+}
+
+#[test]
+fn nodes_promised_to_others_are_not_planned_for() {
+    let free = planned(&only_cpu());
+    let taken = changed(&only_cpu(), |r| {
+        // What is left holds one pod less than needed.
+        let class = &mut r.classes[0];
+        class.max_nodes = free.replicas.at_peak;
+        class.promised.cpu =
+            f64::from(class.max_nodes) * class.allocatable_cpu - free.pod.resources.cpu_request;
+    });
+    let decision = decide(&taken);
+    assert!(decision.plan().is_none_or(|plan| plan.pod != free.pod));
+}
+
+#[test]
+fn a_pod_that_was_killed_for_its_memory_gets_more_and_keeps_it() {
+    let free = planned(&only_cpu());
+    let killed_at = free.pod.resources.memory;
+    let killed = changed(&only_cpu(), |r| {
+        r.measurements[0].oom_killed_at = Some(killed_at);
+    });
+    let plan = planned(&killed);
+    assert!(plan.pod.resources.memory >= tts_planner::memory::after_oom_kill(killed_at) - 1e-9);
+    assert!(plan.reason("Memory").unwrap().text.contains("raised"));
+    // A running pod keeps what it has.
+    let running = changed(&only_cpu(), |r| r.current = Some(current(&plan)));
+    assert_eq!(planned(&running).pod, plan.pod);
+    assert_ne!(free.input_hash, plan.input_hash);
+}
+
+/// What runs where the plan was rolled out.
+fn current(plan: &AcceptedPlan) -> Current {
+    Current {
+        class: plan.node_class.clone().unwrap(),
+        cpu: Some(plan.pod.cpu),
+        threads: Some(plan.pod.threads.intra_op),
+        concurrency: Some(plan.pod.max_concurrency),
+        queue: Some(plan.pod.queue),
+        memory: Some(plan.pod.resources.memory),
+        replicas: Some(plan.replicas.at_peak),
+        variants: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn a_change_says_whether_it_needs_new_pods() {
+    let plan = planned(&only_cpu());
+    let now = current(&plan);
+    assert_eq!(Change::between(&now, &plan), Change::None);
+    let change = |change: fn(&mut Current)| {
+        let mut other = now.clone();
+        change(&mut other);
+        Change::between(&other, &plan)
+    };
+    assert_eq!(change(|c| c.replicas = Some(99)), Change::None);
+    assert_eq!(change(|c| c.memory = Some(64.0)), Change::InPlace);
+    assert_eq!(
+        change(|c| c.cpu = c.cpu.map(|cpu| cpu + 0.5)),
+        Change::InPlace
+    );
+    assert_eq!(
+        change(|c| c.cpu = c.cpu.map(|cpu| cpu + 1.0)),
+        Change::Rollout
+    );
+    assert_eq!(change(|c| c.concurrency = Some(1)), Change::Rollout);
+    assert_eq!(change(|c| c.queue = Some(1)), Change::Rollout);
+    assert_eq!(change(|c| c.class = "other".to_owned()), Change::Rollout);
+}
+
+#[test]
+fn a_prediction_is_what_the_plan_says_and_follows_the_replicas() {
+    let request = only_cpu();
+    let plan = planned(&request);
+    let mut shape = current(&plan);
+    let same = predict(&request, &shape).unwrap();
+    let planned = plan.predicted.unwrap();
+    assert!((same.late_or_rejected - planned.late_or_rejected).abs() < 1e-12);
+    assert!((same.rate - planned.rate).abs() < 1e-12);
+    shape.replicas = shape.replicas.map(|replicas| replicas * 3);
+    let more = predict(&request, &shape).unwrap();
+    assert!(more.late_or_rejected < same.late_or_rejected);
+    assert!((more.cost_per_hour - 3.0 * same.cost_per_hour).abs() < 1e-9);
+    shape.threads = Some(77);
+    let error = predict(&request, &shape).unwrap_err().to_string();
+    assert!(error.contains("measure that size"), "{error}");
+}
+
+#[test]
+fn a_gpu_holds_the_memory_of_all_pods_that_share_it() {
+    let on_gpu = |pods: u32, needed: f64| {
+        changed(&request(), |r| {
+            r.classes.remove(0);
+            r.measurements.remove(0);
+            r.classes[0].gpu_slots = pods;
+            r.classes[0].pods_per_gpu = pods;
+            for config in &mut r.measurements[0].profile.configs {
+                config.gpu_mem = Some(tts_planner::profile::Memory {
+                    base: needed,
+                    per_inflight_audio: 1.0,
+                    ..config.mem
+                });
+            }
+        })
+    };
+    // 24,000 MiB of memory, 512 of them reserved.
+    let alone = planned(&on_gpu(1, 20_000.0));
+    assert!(alone.pod.resources.gpu_memory_limit.unwrap() <= 23_488.0);
+    let too_large = decide(&on_gpu(1, 22_000.0));
+    let infeasible = too_large.infeasible().unwrap();
+    assert_eq!(infeasible.condition, Condition::PodDoesNotFit);
+    assert!(
+        infeasible.message.contains("GPU memory"),
+        "{}",
+        infeasible.message
+    );
+    let shared = planned(&on_gpu(2, 8000.0));
+    assert_eq!(shared.pod.max_concurrency, 1);
+    assert!(2.0 * shared.pod.resources.gpu_memory_limit.unwrap() <= 23_488.0);
+    assert!(
+        shared.predicted.unwrap().full_rate
+            < planned(&on_gpu(1, 8000.0)).predicted.unwrap().full_rate
+    );
+    assert!(decide(&on_gpu(2, 12_000.0)).plan().is_none());
+}
+
+#[test]
+fn encoding_takes_the_cores_that_were_measured() {
+    let encoded = |format: Option<&str>| {
+        planned(&changed(&only_cpu(), |r| {
+            r.load.format = format.map(str::to_owned);
+            r.measurements[0].profile.encoding = vec![Encoding {
+                format: "mp3".to_owned(),
+                cpu_per_audio: 0.01,
+            }];
+        }))
+    };
+    let overhead = |plan: &AcceptedPlan| plan.pod.resources.cpu_request - plan.pod.cpu;
+    assert!((overhead(&encoded(None)) - 0.1).abs() < 1e-9);
+    assert!((overhead(&encoded(Some("wav"))) - 0.1).abs() < 1e-9);
+    assert!(overhead(&encoded(Some("mp3"))) > 0.2);
+}
+
+#[test]
+fn energy_is_minimised_where_it_was_measured() {
+    let measured = |minimise| {
+        planned(&changed(&request(), |r| {
+            r.policy.minimise = minimise;
+            for (measurement, joules) in r.measurements.iter_mut().zip([2.0, 20.0]) {
+                for config in &mut measurement.profile.configs {
+                    config.energy = Some(Energy {
+                        per_audio: joules,
+                        idle_watts: 10.0,
+                    });
+                }
+            }
+            r.classes[1].price_per_hour = Some(0.01);
+        }))
+    };
+    let (cheap, thrifty) = (measured(Minimise::Cost), measured(Minimise::Energy));
+    assert_eq!(cheap.node_class.as_deref(), Some("gpu"));
+    assert_eq!(thrifty.node_class.as_deref(), Some("cpu"));
+    let watts = |plan: &AcceptedPlan| plan.predicted.unwrap().watts.unwrap();
+    assert!(watts(&thrifty) < watts(&cheap));
+    let text = &thrifty.reason("Accelerator").unwrap().text;
+    assert!(
+        text.contains(" W for ") && text.contains("thriftiest"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_newest_of_two_generations_counts() {
+    let two = |older: &str, newer: &str| {
+        changed(&only_cpu(), |r| {
+            let mut other = r.measurements[0].clone();
+            other.profile.id = "voice.cpu.again".to_owned();
+            other.profile.run.started = newer.to_owned();
+            r.measurements[0].profile.run.started = older.to_owned();
+            r.measurements.push(other);
+        })
+    };
+    // The same instant in another zone, an hour later.
+    let plan = planned(&two("2026-01-01T01:00:00+01:00", "2026-01-01T01:00:00Z"));
+    assert_eq!(plan.voices[0].profile, "voice.cpu.again");
+    assert!(
+        plan.reason("Newest")
+            .unwrap()
+            .text
+            .contains("the newest of 2 measurements")
+    );
+    let older_is_usable = changed(&two("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"), |r| {
+        r.measurements[1].profile.run.validity = Validity::Invalid;
+    });
+    assert_eq!(planned(&older_is_usable).voices[0].profile, "voice.cpu");
+}
+
+/// A fast and a slow voice, measured on the same pods.
+fn mix(weights: [f64; 2]) -> Request {
+    changed(&only_cpu(), |r| {
+        let slow = Speed { s1: 0.2, ..PIPER };
+        let mut second = on_cpu("cpu", slow, &[1, 2, 4]);
+        "slow.cpu".clone_into(&mut second.id);
+        "slow".clone_into(&mut second.voice.name);
+        r.measurements.push(Measurement::as_recorded(second));
+        r.voices = ["voice", "slow"]
+            .iter()
+            .zip(weights)
+            .map(|(name, weight)| VoiceShare {
+                name: (*name).to_owned(),
+                weight,
+            })
+            .collect();
+    })
+}
+
+#[test]
+fn voices_are_planned_together() {
+    let alone = planned(&only_cpu());
+    let (mostly_fast, mostly_slow) = (planned(&mix([9.0, 1.0])), planned(&mix([1.0, 9.0])));
+    let cost = |plan: &AcceptedPlan| plan.predicted.unwrap().cost_per_hour;
+    assert!(cost(&alone) <= cost(&mostly_fast) && cost(&mostly_fast) < cost(&mostly_slow));
+    assert_eq!(mostly_fast.voices.len(), 2);
+    assert!(mostly_fast.pod.resources.memory > alone.pod.resources.memory);
+    assert_eq!(
+        mostly_fast.reason("Voices").unwrap().text,
+        "Each pod serves slow (10 % of the requests) and voice (90 % of the requests). Each voice is in time in an idle pod."
+    );
+    // Equal shares unless said otherwise.
+    let equal = planned(&changed(&mix([1.0, 1.0]), |r| r.voices.clear()));
+    assert_eq!(equal.pod, planned(&mix([5.0, 5.0])).pod);
+    assert_eq!(equal.input_hash.len(), 64);
+}
+
+#[test]
+fn a_rare_voice_that_is_always_late_is_not_hidden_by_the_others() {
+    let decision = decide(&changed(&mix([99.0, 1.0]), |r| {
+        r.objectives.ttfa_p95 = 0.35;
+        r.policy.interpolate_sizes = false;
+        // Beyond what more threads do for the slow voice.
+        for config in &mut r.measurements[1].profile.configs {
+            config
+                .levels
+                .iter_mut()
+                .for_each(|level| level.ttfa_q.iter_mut().for_each(|time| *time *= 3.0));
+        }
+    }));
+    let infeasible = decision.infeasible().unwrap();
+    assert_eq!(infeasible.condition, Condition::SloInfeasible);
+    assert!(
+        infeasible.message.contains("voice slow"),
+        "{}",
+        infeasible.message
+    );
+}
+
+#[test]
+fn a_class_counts_only_where_every_voice_was_measured() {
+    let decision = decide(&changed(&mix([1.0, 1.0]), |r| {
+        r.measurements[1].profile.node.class = "elsewhere".to_owned();
+    }));
+    let infeasible = decision.infeasible().unwrap();
+    assert_eq!(infeasible.condition, Condition::NoProfile);
+    assert!(
+        infeasible
+            .message
+            .starts_with("Voice slow was not measured on cpu"),
+        "{}",
+        infeasible.message
+    );
+    let too_many = changed(&only_cpu(), |r| {
+        r.voices = (0..33)
+            .map(|index| VoiceShare {
+                name: index.to_string(),
+                weight: 1.0,
+            })
+            .collect();
+    });
+    assert!(
+        plan(&too_many)
+            .unwrap_err()
+            .to_string()
+            .starts_with("voices: 33 voices")
     );
 }
 
@@ -362,7 +773,7 @@ fn too_few_replicas_are_not_too_few_nodes() {
     let raised = changed(&only_cpu(), |r| r.policy.max_replicas = raise_max_replicas);
     assert!(decide(&raised).plan().is_some());
     assert!(
-        reason.to_string().contains("raise maxReplicas to"),
+        reason.to_string().contains("Raise maxReplicas to"),
         "{reason}"
     );
 }

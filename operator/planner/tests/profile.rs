@@ -112,30 +112,17 @@ fn what_is_no_number_is_named() {
 
 /// YAML reads an unquoted `6.10` as 6.1, which is another kernel.
 #[test]
-fn a_version_that_is_a_number_is_refused() {
-    let gpu = "node.fingerprint.gpu";
-    for (pointer, number, expected) in [
-        (
-            "/node/fingerprint/kernel",
-            json!(6.10),
-            "node.fingerprint.kernel: 6.1 is".to_owned(),
-        ),
-        (
-            "/node/fingerprint/gpu/driver",
-            json!(570),
-            format!("{gpu}.driver: 570 is"),
-        ),
-        (
-            "/node/fingerprint/gpu/cuda",
-            json!(-1),
-            format!("{gpu}.cuda: -1 is"),
-        ),
+fn a_version_that_is_a_number_is_not_taken_for_one() {
+    for (number, expected) in [
+        (json!(6.10), "6.1 (a number; quote versions)"),
+        (json!(570), "570.? (a number; quote versions)"),
     ] {
-        let error = with(pointer, Some(number)).to_string();
-        let expected = format!(
-            "{expected} a number; quote versions (\"6.10\"), or their last zero is lost at line "
-        );
-        assert!(error.starts_with(&expected), "{error}");
+        let mut changed: Value = serde_json::from_str(PROFILE).unwrap();
+        *changed.pointer_mut("/node/fingerprint/kernel").unwrap() = number;
+        let profile = Profile::from_json(&changed.to_string()).unwrap();
+        assert_eq!(profile.node.fingerprint.kernel, expected);
+        let again = Profile::from_json(&serde_json::to_string(&profile).unwrap()).unwrap();
+        assert_eq!(again, profile);
     }
     let error = with("/node/fingerprint/kernel", Some(json!(null)));
     assert!(
@@ -348,4 +335,23 @@ fn odd_number() -> impl Strategy<Value = Value> {
         (-12.0..12.0_f64).prop_map(|exponent| Value::from(10.0_f64.powf(exponent))),
         prop::sample::select(vec![0.0, 1e-9, 1.0, 4.0, 1e9, 5e-324, 1e308]).prop_map(Value::from),
     ]
+}
+
+#[test]
+fn a_process_is_a_part_of_the_memory_and_a_full_node_has_requests() {
+    let error = with("/configs/0/mem/process", Some(json!(211)));
+    assert!(
+        matches!(&error, ProfileError::TooLarge { field, .. } if field == "configs[0].mem.process"),
+        "{error}"
+    );
+    let error = with("/fullNode/0/workers", Some(json!(0)));
+    assert!(
+        matches!(&error, ProfileError::NotPositive { field, .. } if field == "fullNode[0].workers"),
+        "{error}"
+    );
+    let error = with("/encoding/0/format", Some(json!("")));
+    assert!(
+        matches!(&error, ProfileError::Empty { field } if field == "encoding[0].format"),
+        "{error}"
+    );
 }

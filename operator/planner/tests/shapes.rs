@@ -6,7 +6,7 @@
 )]
 
 use tts_planner::fits::Usl;
-use tts_planner::{Plan, Profile, Reason, Request, plan};
+use tts_planner::{AcceptedPlan, Profile, Request, plan};
 use tts_planner_dev::samples::{PIPER, on_cpu, request};
 
 /// A request for a voice measured on pods of the given cores, on nodes of `node` cores.
@@ -20,16 +20,12 @@ fn on(measured: &[u32], node: f64) -> Request {
     request
 }
 
-fn planned(request: &Request) -> Plan {
+fn planned(request: &Request) -> AcceptedPlan {
     plan(request).unwrap().plan().unwrap().clone()
 }
 
-fn said(plan: &Plan) -> String {
-    let reason = plan
-        .reasons
-        .iter()
-        .find(|reason| matches!(reason, Reason::Interpolated { .. }));
-    reason.unwrap().to_string()
+fn said(plan: &AcceptedPlan) -> String {
+    plan.reason("Interpolated").unwrap().to_string()
 }
 
 /// Every level n of the profile's one-thread pods, with its throughput changed by `factor`.
@@ -83,7 +79,7 @@ fn a_size_whose_levels_were_all_measured_owes_nothing_to_the_law() {
     scale(profile, 2, 0.8);
     let plan = planned(&request);
     assert_eq!(plan.pod.cpu.to_bits(), 2.0_f64.to_bits());
-    assert!((plan.predicted.derate - 0.05).abs() < 1e-12);
+    assert!((plan.predicted.unwrap().derate - 0.05).abs() < 1e-12);
     assert!(!said(&plan).contains("law"), "{}", said(&plan));
 }
 
@@ -107,9 +103,9 @@ fn a_law_that_misses_the_measurements_takes_at_least_as_much_off() {
     let plan = planned(&request);
     assert!(plan.pod.interpolated);
     assert!(
-        plan.predicted.derate >= residual - 1e-12,
+        plan.predicted.unwrap().derate >= residual - 1e-12,
         "{} < {residual}",
-        plan.predicted.derate
+        plan.predicted.unwrap().derate
     );
     let wanted = format!(
         "misses measured throughput by up to {:.0} %",
@@ -122,5 +118,5 @@ fn a_law_that_misses_the_measurements_takes_at_least_as_much_off() {
 fn a_law_that_fits_takes_no_more_off_than_the_policy() {
     let plan = planned(&on(&[1, 4], 3.2));
     assert!(plan.pod.interpolated);
-    assert!((plan.predicted.derate - 0.05).abs() < 1e-12);
+    assert!((plan.predicted.unwrap().derate - 0.05).abs() < 1e-12);
 }

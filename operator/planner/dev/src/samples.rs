@@ -10,8 +10,8 @@ use tts_planner::profile::{
     Profile, Run, SCHEMA, Server, Variant, Voice,
 };
 use tts_planner::{
-    CpuManager, Decision, Load, Measurement, NodeClass, Objectives, Peak, Policy, Presence,
-    Request, Validity, plan,
+    Decision, Load, Measurement, NodeClass, Objectives, Peak, Policy, Quota, Request, Validity,
+    plan,
 };
 
 /// A whole profile as it is written, every field in use.
@@ -99,11 +99,13 @@ fn config(cpu: f64, threads: u32, speed: Speed, levels: &[u32], memory: (f64, f6
         cpu_per_audio: s1 * f64::from(threads),
         mem: Memory {
             base,
+            process: None,
             per_inflight_audio,
             resid_sd: 8.0,
             per_queued: 0.25,
         },
         gpu_mem: None,
+        energy: None,
         levels: levels.iter().map(level).collect(),
     }
 }
@@ -177,9 +179,12 @@ fn profile(class: &str, ep: ExecutionProvider, configs: Vec<Config>) -> Profile 
         streaming: true,
         cold_start: 4.0,
         configs,
+        full_node: Vec::new(),
+        encoding: Vec::new(),
         batch: None,
         scaling: None,
         verification: None,
+        report: serde_json::Map::new(),
     }
 }
 
@@ -218,18 +223,39 @@ pub fn on_gpu(class: &str, speed: Speed) -> Profile {
     )
 }
 
+/// The same measured without streaming: first audio is the end of the whole text.
+#[must_use]
+pub fn spoken_as_a_whole(mut profile: Profile) -> Profile {
+    profile.streaming = false;
+    let audio = lengths(profile.corpus.mean_audio, profile.corpus.cv_audio);
+    for config in &mut profile.configs {
+        let service = |audio: f64| config.s0 + config.s1 * audio;
+        let alone = service(profile.corpus.mean_audio);
+        for level in &mut config.levels {
+            let slowdown = level.s_p50 / alone;
+            level.ttfa_q = audio
+                .iter()
+                .map(|&audio| service(audio) * slowdown)
+                .collect();
+            level.ttfa_p95 = level.ttfa_q[19];
+        }
+    }
+    profile
+}
+
+/// Audio-seconds per second with 1 to `most` requests of one thread in service.
+pub fn audio_rates(speed: Speed, most: u32) -> Vec<f64> {
+    (1..=most)
+        .map(|n| 6.0 * usl(f64::from(n), speed.requests) / (speed.s0 + speed.s1 * 6.0))
+        .collect()
+}
+
 /// A node class that is present, with 14,000 MiB.
 pub fn node(name: &str, cpu: f64, max_nodes: u32, price: f64, gpu_slots: u32) -> NodeClass {
     NodeClass {
-        name: name.to_owned(),
-        allocatable_cpu: cpu,
-        allocatable_memory: 14_000.0,
         gpu_slots,
-        max_nodes,
         price_per_hour: Some(price),
-        gpu_weight: 8.0,
-        presence: Presence::Present,
-        cpu_manager: CpuManager::None,
+        ..NodeClass::new(name, cpu, 14_000.0, max_nodes)
     }
 }
 
@@ -250,10 +276,12 @@ pub fn request() -> Request {
         requests: (0.285, 0.0123),
     };
     Request {
+        voices: Vec::new(),
         measurements: vec![
             Measurement::as_recorded(on_cpu("cpu", PIPER, &[1, 2, 4])),
             Measurement::as_recorded(on_gpu("gpu", gpu)),
         ],
+        unreadable: Vec::new(),
         objectives: Objectives {
             ttfa_p95: 1.0,
             rtf_p95: 0.8,
@@ -261,6 +289,7 @@ pub fn request() -> Request {
         load: Load::new(Peak::RequestsPerSecond(10.0)),
         classes: vec![node("cpu", 7.5, 40, 0.34, 0), node("gpu", 3.5, 10, 0.71, 1)],
         policy: Policy::default(),
+        quota: Quota::default(),
         current: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The closed forms against the simulator, on a grid of pods and loads.
 
 use tts_planner::profile::{PROBABILITIES, QUANTILES};
-use tts_planner::queueing::{FlowServer, Quantiles};
+use tts_planner::queueing::{FlowServer, Mixture, Quantiles};
 use tts_planner_simulator::{Balancing, Length, Pods, Work, quantile};
 
 /// Utilisation of the full pod.
@@ -166,9 +166,9 @@ impl Shape {
         let by_length = s1 * mean_audio * audio_cv / (s0 + s1 * mean_audio);
         let full_rate = rates.last().copied().unwrap_or_default();
         let rates: Vec<f64> = rates.iter().map(|rate| rate * (1.0 - derate)).collect();
-        let first_audio: Vec<Quantiles> = first_audio
+        let first_audio: Vec<Mixture> = first_audio
             .iter()
-            .map(|first| first.scaled(1.0 + derate))
+            .map(|first| first.scaled(1.0 + derate).into())
             .collect();
         let server = FlowServer::new(
             &rates,

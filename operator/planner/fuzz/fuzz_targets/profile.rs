@@ -8,8 +8,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tts_planner::{
-    CpuManager, Decision, Load, Measurement, NodeClass, Objectives, Peak, Policy, Presence,
-    Profile, Request, plan,
+    Decision, Load, Measurement, NodeClass, Objectives, Peak, Policy, Profile, Quota, Request, plan,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -22,17 +21,13 @@ fuzz_target!(|bytes: &[u8]| {
     let written = serde_json::to_string(&profile).expect("a profile can be written");
     assert_eq!(Profile::from_json(&written).as_ref(), Ok(&profile));
     let class = NodeClass {
-        name: profile.node.class.clone(),
-        allocatable_cpu: 7.5,
-        allocatable_memory: 14_000.0,
         gpu_slots: 1,
-        max_nodes: 20,
         price_per_hour: Some(0.5),
-        gpu_weight: 8.0,
-        presence: Presence::Present,
-        cpu_manager: CpuManager::None,
+        ..NodeClass::new(&profile.node.class, 7.5, 14_000.0, 20)
     };
     let request = Request {
+        voices: Vec::new(),
+        unreadable: Vec::new(),
         measurements: vec![Measurement::as_recorded(profile)],
         objectives: Objectives {
             ttfa_p95: 1.0,
@@ -41,6 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
         load: Load::new(Peak::RequestsPerSecond(5.0)),
         classes: vec![class],
         policy: Policy::default(),
+        quota: Quota::default(),
         current: None,
     };
     let decision = plan(&request).expect("a checked profile can be planned with");

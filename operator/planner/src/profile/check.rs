@@ -110,6 +110,7 @@ impl Profile {
         root.not_negative("corpus.cvAudio", self.corpus.cv_audio)?;
         root.positive("corpus.chunkAudioS", self.corpus.chunk_audio)?;
         root.not_negative("corpus.audioSPerChar", self.corpus.audio_per_char)?;
+        self.check_node_points()?;
         self.check_learnt(&root)?;
         root.counted("configs", self.configs.len(), MAX_CONFIGS)?;
         let mut seen = BTreeSet::new();
@@ -160,6 +161,21 @@ impl Profile {
         // At 1 the derated pod would do no work at all.
         root.at_most("run.throughputRelCi", self.run.throughput_rel_ci, 0.9)?;
         root.at_most("run.noiseCv", self.run.noise_cv, 10.0)
+    }
+
+    fn check_node_points(&self) -> Result<(), ProfileError> {
+        for (index, point) in self.full_node.iter().enumerate() {
+            let at = At(format!("fullNode[{index}]."));
+            at.positive("threads", f64::from(point.threads))?;
+            at.positive("workers", f64::from(point.workers))?;
+            at.positive("audioPerSec", point.audio_per_sec)?;
+        }
+        for (index, encoding) in self.encoding.iter().enumerate() {
+            let at = At(format!("encoding[{index}]."));
+            at.named("format", &encoding.format)?;
+            at.not_negative("cpuSecPerAudioS", encoding.cpu_per_audio)?;
+        }
+        Ok(())
     }
 
     /// What is there for reports or was learnt later.
@@ -230,6 +246,12 @@ impl Config {
             )?;
             at.not_negative(&format!("{name}.residSd"), memory.resid_sd)?;
             at.not_negative(&format!("{name}.perQueued"), memory.per_queued)?;
+            let process = memory.process.unwrap_or(0.0);
+            at.at_most(&format!("{name}.process"), process, memory.base)?;
+        }
+        if let Some(energy) = self.energy {
+            at.not_negative("energy.joulesPerAudioS", energy.per_audio)?;
+            at.not_negative("energy.idleWatts", energy.idle_watts)?;
         }
         at.counted("levels", self.levels.len(), MAX_CONCURRENCY as usize)?;
         let mut previous = None;

@@ -27,6 +27,7 @@ pub const QUANTILES: usize = 23;
 
 /// One measurement: times in seconds, memory in MiB, throughput in audio-seconds per second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Profile {
     /// Always [`SCHEMA`].
@@ -44,13 +45,52 @@ pub struct Profile {
     #[serde(rename = "coldStartS")]
     pub cold_start: f64,
     pub configs: Vec<Config>,
+    /// The node with all its cores busy: what pods lose to their neighbours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub full_node: Vec<FullNode>,
+    /// What the audio formats cost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encoding: Vec<Encoding>,
     pub batch: Option<Batch>,
     pub scaling: Option<Scaling>,
     pub verification: Option<Verification>,
+    /// For reports only: the planner never reads it, so it may hold anything.
+    #[cfg_attr(
+        feature = "schemars",
+        schemars(extend("x-kubernetes-preserve-unknown-fields" = true))
+    )]
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub report: serde_json::Map<String, serde_json::Value>,
+}
+
+/// All cores of a node busy with requests of `threads` each.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FullNode {
+    pub threads: u32,
+    /// Requests in service on the node, whichever pods they are in.
+    pub workers: u32,
+    pub requests: u32,
+    /// Throughput of the whole node: audio-seconds per second.
+    pub audio_per_sec: f64,
+}
+
+/// What encoding to one audio format takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Encoding {
+    /// As in a request's `response_format`, e.g. `mp3`.
+    pub format: String,
+    /// CPU-seconds per audio-second.
+    #[serde(rename = "cpuSecPerAudioS")]
+    pub cpu_per_audio: f64,
 }
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Voice {
     pub name: String,
@@ -61,6 +101,7 @@ pub struct Voice {
 
 /// Which of a voice's alternatives was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Variant {
     /// `fp32`, `fp16` or `int8`.
@@ -71,6 +112,7 @@ pub struct Variant {
 
 /// What measured it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Server {
     pub version: String,
@@ -84,6 +126,7 @@ pub struct Server {
 
 /// Where ONNX Runtime ran the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum ExecutionProvider {
@@ -95,6 +138,7 @@ pub enum ExecutionProvider {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display,
 )]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Accelerator {
@@ -104,6 +148,7 @@ pub enum Accelerator {
 
 /// Where it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Node {
     /// The node class's name.
@@ -113,6 +158,7 @@ pub struct Node {
 
 /// What makes two nodes interchangeable for a measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fingerprint {
     pub arch: String,
@@ -125,6 +171,7 @@ pub struct Fingerprint {
     /// Frequency governor; null on machines that have none.
     pub governor: Option<String>,
     #[serde(deserialize_with = "read::version")]
+    #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub kernel: String,
     pub gpu: Option<Gpu>,
     /// The built-in calibration kernel on one thread (GFLOP/s).
@@ -136,6 +183,7 @@ pub struct Fingerprint {
 
 /// A clock while busy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
     /// MHz.
@@ -145,6 +193,7 @@ pub struct Clock {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gpu {
     pub product: String,
@@ -153,8 +202,10 @@ pub struct Gpu {
     /// `none`, `time-slicing` or `mps`.
     pub sharing: String,
     #[serde(deserialize_with = "read::version")]
+    #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub driver: String,
     #[serde(deserialize_with = "read::version")]
+    #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub cuda: String,
     #[serde(rename = "vramMiB")]
     pub vram_mib: f64,
@@ -168,9 +219,10 @@ pub struct Gpu {
 
 /// How the measurement went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Run {
-    /// RFC 3339; never read by the planner, which knows no time.
+    /// RFC 3339: tells which of two measurements is the newer one.
     pub started: String,
     #[serde(rename = "durationS")]
     pub duration: f64,
@@ -191,8 +243,18 @@ pub struct Run {
     pub dropped: Vec<String>,
 }
 
+impl Run {
+    /// When it began (milliseconds since 1970); None where that cannot be read, which counts as
+    /// before everything else.
+    pub(crate) fn started_millis(&self) -> Option<i64> {
+        let started: jiff::Timestamp = self.started.parse().ok()?;
+        Some(started.as_millisecond())
+    }
+}
+
 /// Whether a measurement may be planned with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum Validity {
     Valid,
     /// Usable with a larger derate.
@@ -207,6 +269,7 @@ pub enum Validity {
 
 /// The texts the profile was measured with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Corpus {
     pub id: String,
@@ -222,6 +285,7 @@ pub struct Corpus {
 
 /// One pod shape that was measured: cores and threads per request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// Cores of the pod; below 1 it was measured under a CPU limit.
@@ -242,15 +306,34 @@ pub struct Config {
     pub mem: Memory,
     /// The same regression for GPU memory; null on CPU.
     pub gpu_mem: Option<Memory>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<Energy>,
     /// By number in service, ascending, from 1.
     pub levels: Vec<Level>,
 }
 
+/// What speech takes from the mains.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Energy {
+    /// Joules per audio-second, above the idle node's.
+    #[serde(rename = "joulesPerAudioS")]
+    pub per_audio: f64,
+    /// Power of the idle node (W).
+    pub idle_watts: f64,
+}
+
 /// Memory against the audio in flight, a regression (MiB).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Memory {
     pub base: f64,
+    /// The part of `base` that one process needs however many voices it serves; null where it was
+    /// not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<f64>,
     #[serde(rename = "perInflightAudioS")]
     pub per_inflight_audio: f64,
     /// Standard deviation of what the line leaves over.
@@ -272,6 +355,7 @@ impl Memory {
 
 /// The pod with exactly `n` requests in service, always.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Level {
     pub n: u32,
@@ -300,6 +384,7 @@ pub struct Level {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ServiceTime {
     pub mean: f64,
@@ -311,6 +396,7 @@ pub struct ServiceTime {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stages {
     pub normalise: f64,
@@ -323,6 +409,7 @@ pub struct Stages {
 
 /// A batch of `b` requests takes `alpha + beta · b` seconds per mean request length.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
     pub alpha: f64,
@@ -331,6 +418,7 @@ pub struct Batch {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BatchLevel {
     #[serde(rename = "B")]
@@ -344,6 +432,7 @@ pub struct BatchLevel {
 
 /// The fits, for reports; the planner interpolates from the levels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Scaling {
     pub threads: Option<Fit>,
@@ -351,6 +440,7 @@ pub struct Scaling {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fit {
     pub law: Law,
@@ -361,6 +451,7 @@ pub struct Fit {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Law {
     Usl,
@@ -369,6 +460,7 @@ pub enum Law {
 
 /// An open-loop run at a predicted load, after the plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Verification {
     /// Requests per second that were offered.
@@ -380,6 +472,7 @@ pub struct Verification {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Predicted {
     pub predicted: f64,

@@ -101,7 +101,8 @@ fn not_a_number(text: &str, error: &serde_json::Error) -> bool {
         .any(|name| word.starts_with(name))
 }
 
-/// A version is text, but YAML makes the number 6.1 of an unquoted `6.10`.
+/// A version is text, but YAML makes the number 6.1 of an unquoted `6.10`. Which it was cannot be
+/// known, so a number is marked as one: what was measured counts as outdated, whatever runs now.
 pub(super) fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     deserializer.deserialize_any(Text)
 }
@@ -109,10 +110,10 @@ pub(super) fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stri
 struct Text;
 
 impl Text {
-    fn number<E: de::Error>(number: impl fmt::Display) -> Result<String, E> {
-        Err(E::custom(format_args!(
-            "{number} is a number; quote versions (\"6.10\"), or their last zero is lost"
-        )))
+    fn number(number: impl fmt::Display) -> String {
+        let number = number.to_string();
+        let minor = if number.contains('.') { "" } else { ".?" };
+        format!("{number}{minor} (a number; quote versions)")
     }
 }
 
@@ -128,14 +129,14 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
-        Self::number(number)
+        Ok(Self::number(number))
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
-        Self::number(number)
+        Ok(Self::number(number))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
-        Self::number(number)
+        Ok(Self::number(number))
     }
 }

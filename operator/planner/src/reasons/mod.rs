@@ -3,25 +3,55 @@
 mod text;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::plan::Condition;
 use crate::profile::{Accelerator, Validity};
-use crate::request::{LoadBalancing, Peak, Qos};
+use crate::request::{Exclusion, Minimise, Peak, Qos, Quota};
+use crate::shapes::Position;
+
+/// Why there is no plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+pub enum Condition {
+    /// Nothing measured answers fast enough, even idle.
+    SloInfeasible,
+    /// Something would, but not with as many pods as are possible.
+    CapacityInsufficient,
+    /// Nothing speaks fast enough.
+    RtfInfeasible,
+    /// The nodes are too small, or pods may not be large enough.
+    PodDoesNotFit,
+    /// No usable measurement for any class: see [`defaults`](crate::defaults()).
+    NoProfile,
+    /// Every class is excluded.
+    NoNodeClass,
+}
 
 /// One decision. Times in seconds, rates in requests per second, memory in MiB, shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "code", rename_all_fields = "camelCase")]
 pub enum Reason {
+    /// Where the pods run.
     Accelerator {
         class: String,
         accelerator: Accelerator,
-        cost_per_audio_hour: f64,
+        minimise: Minimise,
+        /// Of the steady number of pods; None where the class has no price.
+        cost_per_hour: Option<f64>,
+        currency: Option<String>,
+        watts: Option<f64>,
+        pods: u32,
+        peak: f64,
+        ttfa_objective: f64,
         next: Option<NextClass>,
+    },
+    /// Several voices are served together.
+    Voices {
+        /// Names and shares of the requests.
+        voices: Vec<(String, f64)>,
     },
     PodShape {
         cpu: f64,
         threads: u32,
-        precision: String,
         rate: f64,
         ttfa_objective: f64,
         utilisation: f64,
@@ -29,34 +59,49 @@ pub enum Reason {
         ttfa_p95_idle: f64,
         derate: f64,
     },
+    /// Few threads or many: the smallest count that keeps the promise wastes least.
+    Threads {
+        threads: u32,
+        /// p95 of the first audio of an idle pod with one thread.
+        idle_with_one: f64,
+        ttfa_objective: f64,
+    },
     Concurrency {
         max_concurrency: u32,
-        rtf_p95: f64,
-        rtf_objective: f64,
         queue: u32,
-        full_rate: f64,
-        /// Of the promise, after a typical first chunk.
-        slack: f64,
-        typical_first_audio: f64,
+        /// Whether a request that finds the queue full would be late; else nothing waits so long.
+        full_is_late: bool,
         late_or_rejected: f64,
     },
     Replicas {
         peak: f64,
-        rate: f64,
+        ttfa_objective: f64,
         at_peak: u32,
-        ttfa_p95: f64,
+        /// None when they cannot keep up.
+        ttfa_p95: Option<f64>,
+        steady: u32,
+        /// The steady number and the maximum, were there room.
+        steady_wanted: u32,
+        max_wanted: u32,
         min: u32,
         max: u32,
         limit: u32,
     },
     Autoscaling {
         in_flight: f64,
-        target_rate: f64,
-        rate: f64,
-        tolerance: f64,
-        headroom: f64,
         ramp_per_minute: f64,
         reaction: f64,
+        /// How much the metric varies by chance at the peak, where that is more than the
+        /// autoscaler tolerates: `1 / sqrt(requests in the metric's window)`.
+        noise: Option<f64>,
+    },
+    Neighbours {
+        pods: u32,
+        /// Of the speed alone.
+        speed: f64,
+        measured: bool,
+        /// The least that is taken off where it was not measured.
+        unmeasured: f64,
     },
     Memory {
         memory: f64,
@@ -64,21 +109,13 @@ pub enum Reason {
         concurrency: u32,
         max_chunk_audio: f64,
         margin: f64,
+        /// More than was computed: a pod was killed for its memory, or more is running.
+        raised: bool,
     },
     Cpu {
         request: f64,
         limit: Option<f64>,
         qos: Qos,
-    },
-    /// Few threads or many: the smallest count that keeps the promise wastes least.
-    Threads {
-        threads: u32,
-        /// T over the idle p95 of one thread; None when one thread was not measured.
-        idle_ratio: Option<f64>,
-        /// `(T - F95) / E[S]`: how many services fit in what is left of the promise.
-        slack_services: f64,
-        /// Speed-up over one thread, by thread.
-        efficiency: Option<f64>,
     },
     /// Demand was given in listeners.
     Listeners {
@@ -93,7 +130,7 @@ pub enum Reason {
     Bursty {
         burstiness: f64,
     },
-    /// Classes whose price is not known count cores + 8 per GPU.
+    /// Classes whose price is not known count cores + a weight per GPU.
     PricesAssumed {
         classes: Vec<String>,
         mixed: bool,
@@ -105,9 +142,17 @@ pub enum Reason {
         pods: u32,
         rate: f64,
     },
+    /// The class that runs now stays.
     Kept {
         class: String,
-        cheaper: String,
+        better: String,
+        saving: f64,
+        threshold: f64,
+    },
+    /// The pods that run now stay.
+    KeptShape {
+        cpu: f64,
+        threads: u32,
         saving: f64,
         threshold: f64,
     },
@@ -117,12 +162,10 @@ pub enum Reason {
         saving: Option<f64>,
         threshold: f64,
     },
-    LoadBalancing {
-        policy: LoadBalancing,
-        arrival_cv2: f64,
-        /// Pods at the peak behind a least-request proxy.
-        at_peak_least_request: u32,
-        at_peak: u32,
+    /// What a proxy in front of the pods would save.
+    LeastRequest {
+        pods: u32,
+        with_proxy: u32,
     },
     /// The pod's size was not measured.
     Interpolated {
@@ -135,11 +178,17 @@ pub enum Reason {
     },
     Declared {
         class: String,
+        provisioning: f64,
     },
     Measurement {
         profile: String,
         validity: Validity,
         correction: f64,
+    },
+    /// Of several measurements of the same, the newest counts.
+    Newest {
+        profile: String,
+        older: u32,
     },
     /// The peak does not fit: what comes nearest and what would help.
     Capacity {
@@ -147,14 +196,16 @@ pub enum Reason {
         cpu: f64,
         threads: u32,
         needed: u32,
-        /// Pods that the nodes and the user allow.
+        /// Pods that the nodes, the quota and the user allow.
         limit: u32,
         nodes: u32,
         pods_per_node: u32,
-        /// 0 where the nodes suffice and the user's maximum does not.
+        /// 0 where the nodes suffice.
         add_nodes: u32,
         /// What `maxReplicas` has to be, where it is too low.
         raise_max_replicas: Option<u32>,
+        /// What the quota has to be, where it is too low.
+        raise_quota: Option<Quota>,
         /// The largest peak that can be served as things are (requests per second); 0: none.
         affordable_peak: f64,
         /// The smallest time to first audio that can be promised as things are (s).
@@ -164,6 +215,7 @@ pub enum Reason {
         class: String,
         cpu: f64,
         threads: u32,
+        voice: Option<String>,
         idle_p95: f64,
         objective: f64,
         possible_objective: f64,
@@ -198,13 +250,29 @@ pub enum Reason {
     NoGpu {
         class: String,
     },
+    GpuMemory {
+        class: String,
+        needed: f64,
+        pods: u32,
+        vram: f64,
+    },
     Unmeasured {
         classes: Vec<String>,
+    },
+    /// Some voices of the mix were not measured where others were, or never on pods of one size.
+    NotTogether {
+        class: String,
+        voice: Option<String>,
+    },
+    Excluded {
+        classes: Vec<(String, Exclusion)>,
     },
     BestEffort {
         condition: Condition,
         replicas: u32,
         needed: u32,
+        /// Of the objectives that cannot be kept.
+        late_or_rejected: f64,
         /// None when the pods cannot keep up.
         ttfa_p95: Option<f64>,
     },
@@ -214,84 +282,48 @@ pub enum Reason {
     },
 }
 
-/// The cheapest class but the chosen one.
+/// The best class but the chosen one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NextClass {
     pub class: String,
-    /// Over the chosen one's cost; None when that is nothing.
-    pub cost_ratio: Option<f64>,
+    /// Its cost over the chosen one's, or its power where that is minimised; None when that is
+    /// nothing or not known.
+    pub ratio: Option<f64>,
 }
 
-/// Where a size that was not measured lies among those of as many threads that were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Position {
-    Between,
-    /// More cores than any that was measured, or more requests side by side; at most twice as many
-    /// requests.
-    Above,
-    /// Fewer cores than any that was measured.
-    Below,
-}
-
-/// A shape that is out.
+/// A reason as it is stored: whoever reads it need not know its code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Rejection {
-    pub class: String,
-    pub profile: Option<String>,
-    /// Cores and threads; None when no shape was looked at.
-    pub shape: Option<(f64, u32)>,
-    pub because: Because,
+pub struct Written {
+    pub code: String,
+    pub text: String,
+    #[serde(flatten)]
+    pub numbers: Map<String, Value>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
-#[serde(tag = "code", rename_all_fields = "camelCase")]
-pub enum Because {
-    FirstAudio {
-        idle_p95: f64,
-        objective: f64,
-    },
-    RealTimeFactor {
-        concurrency: u32,
-        rtf_p95: f64,
-        objective: f64,
-    },
-    Fit {
-        cpu: f64,
-        memory: f64,
-    },
-    PartOfACore {
-        cpu: f64,
-    },
-    AboveLimit {
-        cpu: f64,
-        limit: f64,
-    },
-    AboveMemoryLimit {
-        memory: f64,
-        limit: f64,
-    },
-    NoGpu,
-    Capacity {
-        needed: u32,
-        limit: u32,
-        nodes: u32,
-        pods_per_node: u32,
-    },
-    Invalid,
-    Unmeasured,
-}
-
-impl Reason {
-    /// The code alone, as in the data.
-    pub fn code(&self) -> &'static str {
-        self.into()
+impl From<Reason> for Written {
+    fn from(reason: Reason) -> Self {
+        // An enum of structs with named fields is always a map.
+        let mut numbers = match serde_json::to_value(&reason) {
+            Ok(Value::Object(numbers)) => numbers,
+            _ => Map::new(),
+        };
+        numbers.remove("code");
+        Self {
+            code: reason.code().to_owned(),
+            text: reason.to_string(),
+            numbers,
+        }
     }
 }
 
-impl Because {
+impl std::fmt::Display for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Reason {
     /// The code alone, as in the data.
     pub fn code(&self) -> &'static str {
         self.into()

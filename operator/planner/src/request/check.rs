@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Peak, Request};
-use crate::profile::ProfileError;
+
+/// The most voices that one deployment serves.
+const MAX_VOICES: usize = 32;
 
 /// What is wrong with a request. Every variant names the field.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -29,8 +31,12 @@ pub enum RequestError {
     DuplicateClass { name: String },
     #[error("measurements: two profiles have the id {id:?}; give each measurement its own")]
     DuplicateProfile { id: String },
-    #[error("profile {id:?}: {source}")]
-    Profile { id: String, source: ProfileError },
+    #[error(
+        "voices: {count} voices, at most {limit} are served together; make several deployments"
+    )]
+    TooManyVoices { count: usize, limit: usize },
+    #[error("voices: two are named {name:?}; add their weights")]
+    DuplicateVoice { name: String },
 }
 
 impl Request {
@@ -38,6 +44,7 @@ impl Request {
     pub fn check(&self) -> Result<(), RequestError> {
         self.check_objectives()?;
         self.check_policy()?;
+        self.check_voices()?;
         let mut names = BTreeSet::new();
         for class in &self.classes {
             let field = |name: &str| format!("classes[{:?}].{name}", class.name);
@@ -49,6 +56,10 @@ impl Request {
                 1e12,
             )?;
             within(&field("gpuWeight"), class.gpu_weight, 0.0, 1e6)?;
+            within(&field("provisioning"), class.provisioning, 0.0, 1e6)?;
+            within(&field("podsPerGpu"), class.pods_per_gpu.into(), 1.0, 1e3)?;
+            within(&field("promised.cpu"), class.promised.cpu, 0.0, 1e12)?;
+            within(&field("promised.memory"), class.promised.memory, 0.0, 1e15)?;
             within(
                 &field("pricePerHour"),
                 class.price_per_hour.unwrap_or(0.0),
@@ -64,11 +75,17 @@ impl Request {
         let mut ids = BTreeSet::new();
         for measurement in &self.measurements {
             let profile = &measurement.profile;
-            profile.check().map_err(|source| RequestError::Profile {
-                id: profile.id.clone(),
-                source,
-            })?;
+            // A profile that breaks a rule is rejected, the others count.
+            if profile.check().is_err() {
+                continue;
+            }
             let standing = measurement.standing();
+            within(
+                &format!("measurements[{:?}].oomKilledAt", profile.id),
+                measurement.oom_killed_at.unwrap_or(0.0),
+                0.0,
+                1e12,
+            )?;
             within(
                 &format!("measurements[{:?}].standing.derate", profile.id),
                 standing.derate,
@@ -86,6 +103,30 @@ impl Request {
                     id: profile.id.clone(),
                 });
             }
+        }
+        Ok(())
+    }
+
+    fn check_voices(&self) -> Result<(), RequestError> {
+        let mut names = BTreeSet::new();
+        for voice in &self.voices {
+            let field = format!("voices[{:?}].weight", voice.name);
+            within(&field, voice.weight, 1e-6, 1e6)?;
+            if !names.insert(voice.name.as_str()) {
+                return Err(RequestError::DuplicateVoice {
+                    name: voice.name.clone(),
+                });
+            }
+        }
+        if names.is_empty() {
+            let measured = self.measurements.iter();
+            names.extend(measured.map(|measurement| measurement.profile.voice.name.as_str()));
+        }
+        if names.len() > MAX_VOICES {
+            return Err(RequestError::TooManyVoices {
+                count: names.len(),
+                limit: MAX_VOICES,
+            });
         }
         Ok(())
     }
@@ -110,7 +151,17 @@ impl Request {
                 within("load.peak.listeners.duty", duty, 1e-9, 1.0)?;
             }
         }
-        Ok(())
+        let peak = load.peak_rps();
+        match load.base_rps {
+            Some(base) if base > peak => Err(RequestError::Above {
+                field: "load.baseRps",
+                value: base,
+                other: "load.peak",
+                limit: peak,
+                help: "the peak is the most that is asked for",
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn check_policy(&self) -> Result<(), RequestError> {
@@ -137,6 +188,15 @@ impl Request {
             0.0,
             1e12,
         )?;
+        within("policy.minCpuPerPod", policy.min_cpu_per_pod, 0.0, 1e6)?;
+        within(
+            "policy.minMemoryPerPod",
+            policy.min_memory_per_pod,
+            0.0,
+            1e12,
+        )?;
+        within("quota.cpu", self.quota.cpu.unwrap_or(0.0), 0.0, 1e12)?;
+        within("quota.memory", self.quota.memory.unwrap_or(0.0), 0.0, 1e15)?;
         match policy.max_replicas {
             Some(most) if policy.min_replicas > most => Err(RequestError::Above {
                 field: "policy.minReplicas",

@@ -1,36 +1,81 @@
 //! What a plan is computed from, and the rules those inputs keep.
 
 mod check;
+mod hash;
+mod nodes;
+mod policy;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::RequestError;
+pub use nodes::{CpuManager, Exclusion, NodeClass, Presence, Promised};
+pub use policy::{LoadBalancing, Minimise, Policy, Qos};
 
-use crate::profile::Profile;
+use crate::profile::{Profile, Variant};
 use crate::validity::Standing;
 
 /// Everything [`plan`](crate::plan) looks at. The order of the lists does not matter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
-    /// Of one voice: its variants compete with each other.
+    /// The voices that are served together; empty: every voice that was measured, in equal shares.
+    #[serde(default)]
+    pub voices: Vec<VoiceShare>,
+    /// Profiles of these voices. Variants of one voice compete with each other.
     pub measurements: Vec<Measurement>,
+    /// Profiles that could not be read: they are reported as rejected.
+    #[serde(default)]
+    pub unreadable: Vec<Unreadable>,
     pub objectives: Objectives,
     pub load: Load,
     pub classes: Vec<NodeClass>,
     #[serde(default)]
     pub policy: Policy,
-    /// What runs now, for hysteresis.
+    /// What the namespace still has for this deployment, its running pods included.
+    #[serde(default)]
+    pub quota: Quota,
+    /// What runs now, for hysteresis. Not part of the input hash.
     #[serde(default)]
     pub current: Option<Current>,
 }
 
-/// What every shape is judged by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    pub objectives: Objectives,
-    pub load: Load,
-    pub policy: Policy,
+/// A voice and how often it is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VoiceShare {
+    pub name: String,
+    /// Requests for this voice, relative to the other voices' weights.
+    #[serde(default = "VoiceShare::default_weight")]
+    pub weight: f64,
+}
+
+impl VoiceShare {
+    const fn default_weight() -> f64 {
+        1.0
+    }
+}
+
+/// A profile that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Unreadable {
+    /// The profile's id or the name of its object.
+    pub id: String,
+    pub message: String,
+}
+
+/// What a `ResourceQuota` leaves; None: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Quota {
+    /// Cores that pods may request.
+    pub cpu: Option<f64>,
+    /// MiB that pods may request.
+    pub memory: Option<f64>,
+    pub gpus: Option<u32>,
+    pub pods: Option<u32>,
 }
 
 /// A profile and what has been learnt about it since.
@@ -41,6 +86,10 @@ pub struct Measurement {
     /// None: as the profile itself says.
     #[serde(default)]
     pub standing: Option<Standing>,
+    /// The memory limit at which a pod that served this voice was killed for its memory, the
+    /// largest there was (MiB).
+    #[serde(default)]
+    pub oom_killed_at: Option<f64>,
 }
 
 impl Measurement {
@@ -49,6 +98,7 @@ impl Measurement {
         Self {
             profile,
             standing: None,
+            oom_killed_at: None,
         }
     }
 
@@ -78,7 +128,7 @@ impl Objectives {
 }
 
 /// How much speech is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Load {
     pub peak: Peak,
@@ -101,6 +151,10 @@ pub struct Load {
     /// ca², the squared coefficient of variation between arrivals: 1 is Poisson, bursts are above.
     #[serde(default = "Load::default_burstiness")]
     pub burstiness: f64,
+    /// The audio format that is asked for, as profiles name it; None: encoding takes the policy's
+    /// overhead.
+    #[serde(default)]
+    pub format: Option<String>,
 }
 
 impl Load {
@@ -134,6 +188,7 @@ impl Load {
             base_rps: None,
             ramp_per_minute: Self::default_ramp(),
             burstiness: Self::default_burstiness(),
+            format: None,
         }
     }
 
@@ -159,159 +214,53 @@ pub enum Peak {
     },
 }
 
-/// Interchangeable nodes: what one of them offers to pods, and how many there may be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NodeClass {
-    pub name: String,
-    /// Cores and MiB left for pods on each node, after what runs on every node.
-    pub allocatable_cpu: f64,
-    pub allocatable_memory: f64,
-    #[serde(default)]
-    pub gpu_slots: u32,
-    /// The most nodes of this class that pods may use.
-    pub max_nodes: u32,
-    /// Price of a node per hour, in any one currency; None when it is not known.
-    #[serde(default)]
-    pub price_per_hour: Option<f64>,
-    /// What a GPU weighs in cores when there is no price.
-    #[serde(default = "NodeClass::default_gpu_weight")]
-    pub gpu_weight: f64,
-    #[serde(default)]
-    pub presence: Presence,
-    #[serde(default)]
-    pub cpu_manager: CpuManager,
-}
-
-impl NodeClass {
-    const fn default_gpu_weight() -> f64 {
-        8.0
-    }
-}
-
-/// Whether a class has nodes now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Presence {
-    #[default]
-    Present,
-    /// An autoscaler would create them.
-    Declared,
-}
-
-/// The kubelet's CPU manager policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum CpuManager {
-    #[default]
-    None,
-    /// A Guaranteed pod with whole cores gets them for itself.
-    Static,
-}
-
-/// What the user or the installation has decided.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Policy {
-    /// ρmax: no pod is planned above this share of X(C), whatever the tail says.
-    pub max_utilisation: f64,
-    /// The least derate of every measurement. Without it the closed forms are 4 % optimistic in the
-    /// worst case.
-    pub min_derate: f64,
-    /// The autoscaler does nothing until the metric exceeds the target by this share.
-    pub hpa_tolerance: f64,
-    /// Age of the metric that the autoscaler sees: window and scrape (s).
-    pub metric_lag: f64,
-    /// Base load as a share of the peak when the user gives none.
-    pub base_share: f64,
-    pub min_replicas: u32,
-    /// What `min_replicas` is raised to, so that losing a pod is not losing the service; only where
-    /// the peak needs more than one pod.
-    pub min_replicas_for_availability: u32,
-    pub max_replicas: Option<u32>,
-    /// Room above the replicas needed at the peak.
-    pub surge: f64,
-    /// Safety margin on memory.
-    pub memory_margin: f64,
-    /// Memory is rounded up to this (MiB).
-    pub memory_step: f64,
-    /// A class is left only for one that is cheaper by this share.
-    pub switch_gain: f64,
-    pub qos: Qos,
-    /// A limit range or resource quota demands CPU limits.
-    pub cpu_limit_required: bool,
-    /// Cores for HTTP and encoding, beside the workers'.
-    pub cpu_overhead: f64,
-    /// Cores that a pod may request and be limited to, what it needs beside its workers included.
-    pub max_cpu_per_pod: Option<f64>,
-    /// MiB that a pod may request.
-    pub max_memory_per_pod: Option<f64>,
-    pub load_balancing: LoadBalancing,
-    /// Also consider pod sizes that were not measured, between those that were.
-    pub interpolate_sizes: bool,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            max_utilisation: 0.80,
-            min_derate: 0.05,
-            hpa_tolerance: 0.10,
-            metric_lag: 45.0,
-            base_share: 0.20,
-            min_replicas: 1,
-            min_replicas_for_availability: 2,
-            max_replicas: None,
-            surge: 1.25,
-            memory_margin: 0.15,
-            memory_step: 64.0,
-            switch_gain: 0.15,
-            qos: Qos::Burstable,
-            cpu_limit_required: false,
-            cpu_overhead: 0.10,
-            max_cpu_per_pod: None,
-            max_memory_per_pod: None,
-            load_balancing: LoadBalancing::Random,
-            interpolate_sizes: true,
-        }
-    }
-}
-
-/// Kubernetes' quality of service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
-pub enum Qos {
-    /// CPU requested, not limited.
-    #[default]
-    Burstable,
-    /// Whole cores, requested and limited.
-    Guaranteed,
-}
-
-/// What spreads requests over pods.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
-pub enum LoadBalancing {
-    /// A plain Service: connections at random.
-    #[default]
-    Random,
-    /// Each request in turn.
-    RoundRobin,
-    /// To the pod with the fewest in flight.
-    LeastRequest,
-}
-
-/// What runs now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The pods that run now. What is None is not compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Current {
     pub class: String,
+    /// Cores of the workers, or the cores that the pod requests.
+    #[serde(default)]
+    pub cpu: Option<f64>,
+    /// Threads per request.
+    #[serde(default)]
+    pub threads: Option<u32>,
+    /// The admission limit.
+    #[serde(default, alias = "maxConcurrency")]
+    pub concurrency: Option<u32>,
+    #[serde(default)]
+    pub queue: Option<u32>,
+    /// MiB, as limited.
+    #[serde(default)]
+    pub memory: Option<f64>,
+    #[serde(default)]
+    pub replicas: Option<u32>,
+    /// Variants that are served, by voice.
+    #[serde(default)]
+    pub variants: BTreeMap<String, Variant>,
 }
 
 impl Request {
-    pub(crate) fn terms(&self) -> Terms {
+    pub(crate) fn terms(&self) -> Terms<'_> {
         Terms {
             objectives: self.objectives,
-            load: self.load,
-            policy: self.policy,
+            load: &self.load,
+            peak: self.load.peak_rps(),
+            policy: &self.policy,
+            balancing: self.policy.load_balancing,
+            quota: self.quota,
         }
     }
+}
+
+/// What every shape is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub objectives: Objectives,
+    pub load: &'a Load,
+    /// Requests per second.
+    pub peak: f64,
+    pub policy: &'a Policy,
+    pub balancing: LoadBalancing,
+    pub quota: Quota,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use findings::Finding;
 
-pub(crate) use sampling::used;
+pub(crate) use sampling::{enough, used};
 
 use crate::profile::{Accelerator, ExecutionProvider, Level, Profile, Validity};
 

@@ -13,7 +13,12 @@ const QUANTILE: f64 = 0.95;
 
 /// Whether a level has enough requests to be planned with.
 pub(crate) const fn used(level: &Level) -> bool {
-    level.requests >= FEWEST
+    enough(level.requests)
+}
+
+/// Whether so many requests are enough to be planned with.
+pub(crate) const fn enough(requests: u32) -> bool {
+    requests >= FEWEST
 }
 
 /// What few requests take off: the standard error of the 95th percentile of the time to first

@@ -23,8 +23,7 @@ use tts_planner::profile::{
     SCHEMA, Server, Variant, Voice,
 };
 use tts_planner::{
-    CpuManager, Current, Load, LoadBalancing, Measurement, NodeClass, Objectives, Peak, Policy,
-    Presence, Qos, Request, Validity,
+    Current, Load, Measurement, NodeClass, Objectives, Peak, Policy, Qos, Quota, Request, Validity,
 };
 
 /// A file of golden cases.
@@ -214,7 +213,6 @@ impl Goldens {
             base_share: number(|p| p.base_fraction, defaults.base_share),
             min_replicas: whole(number(|p| p.min_replicas, 1.0), "min_replicas")?,
             min_replicas_for_availability: whole(number(|p| p.ha_min, 2.0), "ha_min")?,
-            max_replicas: None,
             surge: number(|p| p.surge, defaults.surge),
             memory_margin: number(|p| p.mem_margin, defaults.memory_margin),
             memory_step: number(|p| p.mem_round, defaults.memory_step),
@@ -224,16 +222,15 @@ impl Goldens {
             } else {
                 Qos::Burstable
             },
-            cpu_limit_required: false,
             cpu_overhead: number(|p| p.cpu_overhead, defaults.cpu_overhead),
-            max_cpu_per_pod: None,
-            load_balancing: LoadBalancing::Random,
             // The prototype takes the measured shapes only.
             interpolate_sizes: false,
-            max_memory_per_pod: None,
+            ..defaults
         };
         Ok(Request {
+            voices: Vec::new(),
             measurements,
+            unreadable: Vec::new(),
             objectives: Objectives {
                 ttfa_p95: case.slo.ttfa_p95,
                 rtf_p95: case.slo.rtf_p95,
@@ -245,8 +242,10 @@ impl Goldens {
                 .map(ShortNode::class)
                 .collect::<Result<_, _>>()?,
             policy,
+            quota: Quota::default(),
             current: case.current.as_ref().map(|current| Current {
                 class: current.cls.clone(),
+                ..Current::default()
             }),
         })
     }
@@ -275,16 +274,12 @@ impl Demand {
 
 impl ShortNode {
     fn class(&self) -> Result<NodeClass, String> {
+        let nodes = whole(self.count, "count")?;
         Ok(NodeClass {
-            name: self.name.clone(),
-            allocatable_cpu: self.alloc_cpu,
-            allocatable_memory: self.alloc_mem,
             gpu_slots: whole(self.gpu_slots.floor(), "gpuSlots")?,
-            max_nodes: whole(self.count, "count")?,
             price_per_hour: self.price,
             gpu_weight: self.gpu_weight.unwrap_or(8.0),
-            presence: Presence::Present,
-            cpu_manager: CpuManager::None,
+            ..NodeClass::new(&self.name, self.alloc_cpu, self.alloc_mem, nodes)
         })
     }
 }
@@ -369,9 +364,12 @@ impl ShortProfile {
             streaming: self.streaming,
             cold_start: self.cold_start,
             configs,
+            full_node: Vec::new(),
+            encoding: Vec::new(),
             batch: None,
             scaling: None,
             verification: None,
+            report: Map::new(),
         }
     }
 }
@@ -395,6 +393,7 @@ impl ShortConfig {
             cpu_per_audio: self.cpu_per_audio,
             mem: self.mem,
             gpu_mem: None,
+            energy: None,
             levels,
         })
     }
