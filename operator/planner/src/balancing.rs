@@ -27,6 +27,8 @@ pub(crate) struct Carried {
     pub replicas: u32,
     /// S, the fewest of which each has its share at the autoscaler's target.
     pub steady: u32,
+    /// The most of that share, requests per second.
+    pub steady_rate: f64,
     /// The pod among neighbours that are as busy as it is.
     pub surrounded: Rc<Surrounded>,
 }
@@ -181,14 +183,15 @@ impl Packed<'_> {
         let replicas = fewest(&|rate| rate)?;
         let target = |rate| self.pod.reaction.target_rate(rate, terms.policy);
         let steady = fewest(&target)?.max(replicas);
-        let arrival_cv2 = cv2(replicas);
-        let (rate, level) = if arrival_cv2 >= one {
-            alone?
-        } else {
-            self.max_rate(terms, arrival_cv2)?
+        let of = |pods| match alone {
+            Some(alone) if cv2(pods) >= one => Some(alone),
+            _ => self.max_rate(terms, cv2(pods)),
         };
+        let arrival_cv2 = cv2(replicas);
+        let (rate, level) = of(replicas)?;
         Some(Carried {
             rate,
+            steady_rate: target(of(steady)?.0),
             arrival_cv2,
             replicas,
             steady,

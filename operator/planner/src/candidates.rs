@@ -39,6 +39,8 @@ pub(crate) struct Candidate<'c> {
     pub target_rate: f64,
     /// S: pods at which the autoscaler settles at a steady peak, were there room.
     pub steady: u32,
+    /// The most that one of them has at that target, requests per second.
+    pub steady_rate: f64,
     pub rtf_p95: f64,
     pub memory_needed: f64,
     pub ask: Ask,
@@ -191,6 +193,7 @@ impl<'c> Candidate<'c> {
             rate: carried.rate,
             replicas: carried.replicas,
             steady,
+            steady_rate: carried.steady_rate,
             rtf_p95,
             memory_needed,
             ask,
@@ -259,6 +262,18 @@ impl Candidate<'_> {
         match minimise {
             Minimise::Cost => (self.cost, 0.0),
             Minimise::Energy => (self.watts.unwrap_or(f64::INFINITY), self.cost),
+        }
+    }
+
+    /// What the policy wants least of, were a pod to carry `faster` times as much.
+    pub fn score_if(&self, terms: &Terms<'_>, faster: f64) -> f64 {
+        let steady = ceil_above_noise(terms.peak / (self.steady_rate * faster)).max(1);
+        match terms.policy.minimise {
+            Minimise::Cost => f64::from(steady) * self.pod_price,
+            Minimise::Energy => {
+                let watts = self.of.watts(terms, steady, self.pods_per_node);
+                watts.unwrap_or(f64::INFINITY)
+            }
         }
     }
 

@@ -5,6 +5,9 @@ use crate::contenders::Contender;
 use crate::field::{Contenders, Field, place};
 use crate::request::{Current, Request, Terms};
 
+/// What measurements may be wrong by without a move: one pod more or less through rounding must not
+/// restart all.
+const DOUBT: f64 = 0.05;
 /// What a running queue may differ by from the wanted one and still be kept.
 const QUEUE_KEPT: f64 = 0.25;
 
@@ -21,22 +24,31 @@ pub(crate) fn choose<'c>(
         return Some(best.clone());
     };
     let minimise = request.policy.minimise;
-    let near = |candidate: &Candidate<'_>| {
-        let (score, best) = (candidate.score(minimise).0, best.score(minimise).0);
-        score <= best / (1.0 - request.policy.switch_gain) || score.total_cmp(&best).is_eq()
-    };
-    if let Some(running) = running(terms, contenders, current).filter(&near) {
-        return Some(running);
+    let near = |score: f64, best: f64| score <= best / (1.0 - request.policy.switch_gain);
+    let running = running(terms, contenders, current);
+    if let Some(running) = running {
+        let (score, best) = doubtful_scores(terms, &running, best);
+        if near(score, best) {
+            return Some(running);
+        }
     }
-    let of_class = field
-        .feasible
-        .iter()
-        .find(|candidate| candidate.of.class.name == current.class);
-    Some(
-        of_class
-            .filter(|&of_class| near(of_class))
-            .unwrap_or(best)
-            .clone(),
+    let of_class = field.feasible.iter().find(|candidate| {
+        candidate.of.class.name == current.class
+            && near(candidate.score(minimise).0, best.score(minimise).0)
+    });
+    Some(of_class.unwrap_or(best).clone())
+}
+
+/// What is minimised, of the running pods and of the best, were the one measured too low and the
+/// other too high.
+pub(crate) fn doubtful_scores(
+    terms: &Terms<'_>,
+    running: &Candidate<'_>,
+    best: &Candidate<'_>,
+) -> (f64, f64) {
+    (
+        running.score_if(terms, 1.0 + DOUBT),
+        best.score_if(terms, 1.0 - DOUBT),
     )
 }
 

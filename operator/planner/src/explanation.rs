@@ -2,7 +2,7 @@
 
 use crate::autoscaling::{base_rps, max_wanted};
 use crate::candidates::Candidate;
-use crate::choice::running;
+use crate::choice::{doubtful_scores, running};
 use crate::field::{Contenders, Field};
 use crate::neighbours::UNMEASURED;
 use crate::plan::{AcceptedPlan, Prediction};
@@ -332,7 +332,13 @@ fn moves(
             threshold,
         });
     }
-    let saving = saving(score(chosen), score(best));
+    let runs = running(terms, contenders, current).is_some();
+    let saving = if runs {
+        let (score, least) = doubtful_scores(terms, chosen, best);
+        saving(score, least)
+    } else {
+        saving(score(chosen), score(best))
+    };
     if best.of.class.name != *class {
         return Some(Reason::Kept {
             class: class.clone(),
@@ -344,7 +350,7 @@ fn moves(
     let same = best.of.shape.cpu.total_cmp(&chosen.of.shape.cpu).is_eq()
         && best.of.shape.threads == chosen.of.shape.threads
         && best.concurrency == chosen.concurrency;
-    (!same && running(terms, contenders, current).is_some()).then_some(Reason::KeptShape {
+    (!same && runs).then_some(Reason::KeptShape {
         cpu: chosen.of.shape.cpu,
         threads: chosen.of.shape.threads,
         saving,

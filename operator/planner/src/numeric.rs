@@ -35,7 +35,7 @@ pub(crate) fn floor(value: f64) -> u32 {
 }
 
 /// What a quantity in whole units may be off by and still count as whole.
-const NOISE_UNITS: f64 = 1e-6;
+pub(crate) const NOISE_UNITS: f64 = 1e-6;
 /// Parts of a core and of a MiB that Kubernetes counts: thousandths, and bytes.
 pub(crate) const CPU_UNITS: f64 = 1000.0;
 pub(crate) const MEMORY_UNITS: f64 = 1_048_576.0;

