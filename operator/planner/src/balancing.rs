@@ -1,6 +1,8 @@
 //! The most that one pod carries beside its neighbours, and how many pods it takes when a balancer
 //! spreads the requests.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::contenders::{Contender, LEVELS, Surrounded};
@@ -114,16 +116,21 @@ impl Packed<'_> {
         if self.others == 0 {
             return found(self.rate_beside(terms, arrival_cv2, LEVELS), LEVELS);
         }
-        let high = Self::first_level(|level| {
-            let rate = self.rate_beside(terms, arrival_cv2, level);
-            self.is_within(rate, arrival_cv2, level)
-        });
-        let at = self.rate_beside(terms, arrival_cv2, high);
+        let known: RefCell<BTreeMap<u32, f64>> = RefCell::default();
+        let rate_beside = |level: u32| {
+            *known
+                .borrow_mut()
+                .entry(level)
+                .or_insert_with(|| self.rate_beside(terms, arrival_cv2, level))
+        };
+        let high =
+            Self::first_level(|level| self.is_within(rate_beside(level), arrival_cv2, level));
+        let at = rate_beside(high);
         if high == 1 {
             return found(at, high);
         }
         let before = high - 1;
-        let above = self.rate_beside(terms, arrival_cv2, before);
+        let above = rate_beside(before);
         let surrounded = self.beside(before);
         let reached = self
             .server(&surrounded, arrival_cv2)
