@@ -7,9 +7,10 @@ use crate::field::{Contenders, Field};
 use crate::fill::fill;
 use crate::numeric::ceil;
 use crate::plan::{AcceptedPlan, Infeasible};
-use crate::reasons::{Condition, Reason};
+use crate::reasons::Reason;
 use crate::rejection::{Because, Rejection};
 use crate::request::{Exclusion, Objectives, Request, Terms};
+use crate::shortage::{Condition, Shortage};
 
 /// An objective to suggest is 10 % above what an idle pod does, in steps of 50 ms.
 const POSSIBLE: f64 = 1.1;
@@ -68,10 +69,10 @@ fn capacity(
     request: &Request,
     search: &Search<'_, '_>,
     field: &Field<'_>,
-) -> Option<(Condition, Reason)> {
+) -> Option<(Condition, Shortage)> {
     let closest = closest(field)?;
     let (class, needed) = (closest.of.class, closest.replicas);
-    let reason = Reason::Capacity {
+    let reason = Shortage::Capacity {
         class: class.name.clone(),
         cpu: closest.of.shape.cpu,
         threads: closest.of.shape.threads,
@@ -196,13 +197,13 @@ fn possible(idle: f64) -> f64 {
     f64::from(ceil(idle * POSSIBLE / POSSIBLE_STEP)) * POSSIBLE_STEP
 }
 
-fn too_late(search: &Search<'_, '_>, field: &Field<'_>) -> Option<(Condition, Reason)> {
+fn too_late(search: &Search<'_, '_>, field: &Field<'_>) -> Option<(Condition, Shortage)> {
     let (rejection, (cpu, threads), idle_p95) = least(field, lateness)?;
     let voice = match &rejection.because {
         Because::FirstAudio { voice, .. } => voice.clone(),
         _ => None,
     };
-    let reason = Reason::TooLate {
+    let reason = Shortage::TooLate {
         class: rejection.class.clone(),
         cpu,
         threads,
@@ -217,9 +218,9 @@ fn too_late(search: &Search<'_, '_>, field: &Field<'_>) -> Option<(Condition, Re
     Some((Condition::SloInfeasible, reason))
 }
 
-fn too_slow(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
+fn too_slow(request: &Request, field: &Field<'_>) -> Option<(Condition, Shortage)> {
     let (rejection, (cpu, threads), rtf_p95) = least(field, slowness)?;
-    let reason = Reason::TooSlow {
+    let reason = Shortage::TooSlow {
         class: rejection.class.clone(),
         cpu,
         threads,
@@ -231,7 +232,7 @@ fn too_slow(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)>
 }
 
 /// What the smallest pod that was rejected for its size, or for what it is made of, would need.
-fn too_large(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)> {
+fn too_large(request: &Request, field: &Field<'_>) -> Option<(Condition, Shortage)> {
     let size = |because: &Because| match because {
         Because::Fit { cpu, .. }
         | Because::PartOfACore { cpu }
@@ -251,32 +252,17 @@ fn too_large(request: &Request, field: &Field<'_>) -> Option<(Condition, Reason)
         .classes
         .iter()
         .find(|class| class.name == rejection.class)?;
-    let name = || class.name.clone();
-    let reason = match rejection.because {
-        Because::AboveLimit { cpu, limit } => Reason::AboveLimit { cpu, limit },
-        Because::AboveMemoryLimit { memory, limit } => Reason::AboveMemoryLimit { memory, limit },
-        Because::PartOfACore { cpu } => Reason::PartOfACore { cpu },
-        Because::NoGpu => Reason::NoGpu { class: name() },
-        Because::GpuMemory { needed, pods, vram } => Reason::GpuMemory {
-            class: name(),
-            needed,
-            pods,
-            vram,
-        },
-        Because::Fit { cpu, memory } => Reason::TooLarge {
-            class: name(),
-            cpu,
-            memory,
-            allocatable_cpu: class.allocatable_cpu,
-            allocatable_memory: class.allocatable_memory,
-        },
-        _ => return None,
+    let reason = Shortage::Unfit {
+        class: class.name.clone(),
+        because: rejection.because.clone(),
+        allocatable_cpu: class.allocatable_cpu,
+        allocatable_memory: class.allocatable_memory,
     };
     Some((Condition::PodDoesNotFit, reason))
 }
 
 /// Nothing was looked at: no class may be used, voices were not measured together, or not at all.
-fn unusable(request: &Request, field: &Field<'_>) -> (Condition, Reason) {
+fn unusable(request: &Request, field: &Field<'_>) -> (Condition, Shortage) {
     let mut classes: Vec<(String, Option<Exclusion>)> = request
         .classes
         .iter()
@@ -288,7 +274,7 @@ fn unusable(request: &Request, field: &Field<'_>) -> (Condition, Reason) {
         .map(|(name, excluded)| Some((name.clone(), (*excluded)?)))
         .collect();
     if let Some(classes) = excluded.filter(|classes| !classes.is_empty()) {
-        return (Condition::NoNodeClass, Reason::Excluded { classes });
+        return (Condition::NoNodeClass, Shortage::Excluded { classes });
     }
     let apart = field.out.iter().find_map(|rejection| {
         let voice = match &rejection.because {
@@ -297,13 +283,13 @@ fn unusable(request: &Request, field: &Field<'_>) -> (Condition, Reason) {
             _ => return None,
         };
         let class = rejection.class.clone();
-        Some(Reason::NotTogether { class, voice })
+        Some(Shortage::NotTogether { class, voice })
     });
     let usable = classes
         .into_iter()
         .filter(|(_, excluded)| excluded.is_none())
         .map(|(name, _)| name);
-    let reason = apart.unwrap_or_else(|| Reason::Unmeasured {
+    let reason = apart.unwrap_or_else(|| Shortage::Unmeasured {
         classes: usable.collect(),
     });
     (Condition::NoProfile, reason)

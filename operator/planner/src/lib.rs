@@ -18,14 +18,14 @@
 //! | `shapes`, [`fits`] | the pod sizes to consider, and the scaling laws between measured ones |
 //! | [`workload`] | from measured levels to rates and times for this load, for one voice and for a mix |
 //! | `neighbours` | what pods lose to others on the same node |
-//! | [`queueing`] | one pod as a queue: waiting, first audio, the most it carries |
+//! | [`first_audio`], [`queueing`] | the times to first audio; one pod as a queue, and the most it carries |
 //! | [`memory`], `resources`, `capacity` | what a pod asks for, and how many of it there can be |
 //! | `contenders` | one shape on one class, whatever is promised and asked for |
 //! | `candidates`, `balancing` | its best admission limit, and what spreading over pods does |
 //! | `field`, `choice` | all shapes on all classes, and the one that is chosen |
 //! | `reaction`, `autoscaling` | how fast a new pod helps, replicas and the autoscaler's target |
 //! | `decision`, `acceptance`, `plan` | from a request to a decision, and what that is |
-//! | `infeasible`, `fill` | what is missing, and several classes together |
+//! | `infeasible`, `shortage`, `fill` | what is missing, and several classes together |
 //! | `rejection`, [`reasons`], `explanation`, `words` | why, as data and as text |
 //! | [`predict()`], `change` | what given pods do, and what it takes to get to a plan |
 //! | [`defaults()`] | what runs before anything was measured |
@@ -45,6 +45,7 @@ mod defaults;
 mod explanation;
 mod field;
 mod fill;
+pub mod first_audio;
 pub mod fits;
 mod infeasible;
 pub mod memory;
@@ -61,6 +62,7 @@ mod rejection;
 mod request;
 mod resources;
 mod shapes;
+mod shortage;
 pub mod validity;
 mod words;
 pub mod workload;
@@ -77,7 +79,7 @@ pub use plan::{
 };
 pub use predict::{PredictError, predict};
 pub use profile::{Accelerator, Profile, ProfileError, Validity};
-pub use reasons::{Condition, Reason, Written};
+pub use reasons::{Reason, Written};
 pub use rejection::{Because, Rejection};
 pub use request::{
     CpuManager, Current, Exclusion, Load, LoadBalancing, Measurement, Minimise, NodeClass,
@@ -86,6 +88,7 @@ pub use request::{
 };
 pub use resources::{Resources, Threads};
 pub use shapes::Position;
+pub use shortage::{Condition, Shortage};
 
 /// The README's example is compiled with the tests.
 #[cfg(doctest)]

@@ -10,9 +10,11 @@ use serde_json::Value;
 use crate::autoscaling::{Autoscaling, Replicas};
 use crate::candidates::Candidate;
 use crate::profile::{Accelerator, Variant};
-use crate::reasons::{Condition, Reason, Written};
+use crate::reasons::Written;
 use crate::rejection::Rejection;
+use crate::request::Current;
 use crate::resources::{Resources, Threads};
+use crate::shortage::{Condition, Shortage};
 use crate::words::{Count, Number, Percent, Price};
 
 /// The format of a stored plan. Within it fields are only added: an older version keeps those that
@@ -83,6 +85,24 @@ impl AcceptedPlan {
     /// The reason with this code.
     pub fn reason(&self, code: &str) -> Option<&Written> {
         self.reasons.iter().find(|reason| reason.code == code)
+    }
+
+    /// What runs once the plan is rolled out, with R pods: the next request's
+    /// [`current`](crate::Request::current). None where the plan names no class.
+    pub fn as_current(&self) -> Option<Current> {
+        let voices = self.voices.iter();
+        Some(Current {
+            class: self.node_class.clone()?,
+            cpu: Some(self.pod.cpu),
+            threads: Some(self.pod.threads.intra_op),
+            concurrency: Some(self.pod.max_concurrency),
+            queue: Some(self.pod.queue),
+            memory: Some(self.pod.resources.memory),
+            replicas: Some(self.replicas.at_peak),
+            variants: voices
+                .map(|voice| (voice.name.clone(), voice.variant.clone()))
+                .collect(),
+        })
     }
 }
 
@@ -290,7 +310,7 @@ impl fmt::Display for Alternative {
 pub struct Infeasible {
     pub condition: Condition,
     /// What is missing, with numbers, and what would help.
-    pub reason: Reason,
+    pub reason: Shortage,
     /// The same as a sentence.
     pub message: String,
     /// What comes nearest, at the size that the inventory allows; the objectives are not kept.

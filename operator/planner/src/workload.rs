@@ -1,9 +1,9 @@
 //! From the levels of a measured pod shape to X(n), F(n) and RTF(n) for the texts of this load; and
 //! from several voices to one pod that serves them all.
 
+use crate::first_audio::{Mixture, Quantiles};
 use crate::neighbours::{Beside, UNMEASURED};
 use crate::profile::{Config, Level, Profile, QUANTILES};
-use crate::queueing::{Mixture, Quantiles};
 use crate::request::Load;
 
 /// How one pod shape serves one voice, by number in service from 1.

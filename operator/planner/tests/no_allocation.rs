@@ -1,7 +1,8 @@
 //! The innermost evaluation runs some hundred thousand times a plan: it must not touch the heap.
 
 use allocation_counter::measure;
-use tts_planner::queueing::{FlowServer, Mixture, Quantiles};
+use tts_planner::first_audio::{Mixture, Quantiles};
+use tts_planner::queueing::FlowServer;
 
 #[test]
 fn the_queue_is_evaluated_without_allocating() {

@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use tts_planner::first_audio::{Mixture, Quantiles};
 use tts_planner::profile::{Memory, QUANTILES};
-use tts_planner::queueing::{FlowServer, Mixture, Quantiles};
+use tts_planner::queueing::FlowServer;
 use tts_planner::{Policy, memory};
 
 fn config(cases: u32) -> ProptestConfig {

@@ -7,7 +7,7 @@
 
 use tts_planner::fits::Usl;
 use tts_planner::{AcceptedPlan, Profile, Request, plan};
-use tts_planner_dev::samples::{PIPER, on_cpu, request};
+use tts_planner_dev::samples::{PIPER, changed, decide, on_cpu, request};
 
 /// A request for a voice measured on pods of the given cores, on nodes of `node` cores.
 fn on(measured: &[u32], node: f64) -> Request {
@@ -119,4 +119,40 @@ fn a_law_that_fits_takes_no_more_off_than_the_policy() {
     let plan = planned(&on(&[1, 4], 3.2));
     assert!(plan.pod.interpolated);
     assert!((plan.predicted.unwrap().derate - 0.05).abs() < 1e-12);
+}
+
+#[test]
+fn sizes_between_measured_ones_are_flagged() {
+    let request = on(&[1, 4], 6.4);
+    let plan = planned(&request);
+    let sizes: Vec<f64> = decide(&request)
+        .alternatives
+        .candidates
+        .iter()
+        .filter(|c| c.interpolated)
+        .map(|c| c.cpu)
+        .collect();
+    assert!(sizes.contains(&6.0) && sizes.contains(&3.0), "{sizes:?}");
+    assert!(!sizes.contains(&1.0) && !sizes.contains(&4.0), "{sizes:?}");
+    assert!(plan.pod.interpolated);
+    assert!(plan.reason("Interpolated").is_some());
+    let measured = decide(&changed(&request, |r| r.policy.interpolate_sizes = false));
+    assert!(
+        !measured.plan().unwrap().pod.interpolated
+            && measured
+                .alternatives
+                .candidates
+                .iter()
+                .all(|candidate| !candidate.interpolated)
+    );
+}
+
+#[test]
+fn no_size_is_more_than_one_doubling_away() {
+    let candidates = decide(&on(&[2], 64.0)).alternatives.candidates;
+    let largest = candidates.iter().map(|candidate| candidate.cpu);
+    assert!(
+        (largest.fold(0.0, f64::max) - 4.0).abs() < 1e-9,
+        "{candidates:?}"
+    );
 }

@@ -110,7 +110,8 @@ fn config(cpu: f64, threads: u32, speed: Speed, levels: &[u32], memory: (f64, f6
     }
 }
 
-fn profile(class: &str, ep: ExecutionProvider, configs: Vec<Config>) -> Profile {
+/// A profile in good order, of these shapes.
+pub fn profile(class: &str, ep: ExecutionProvider, configs: Vec<Config>) -> Profile {
     let gpu = (ep == ExecutionProvider::Cuda).then(|| Gpu {
         product: "example".to_owned(),
         mig: None,

@@ -1,7 +1,8 @@
 //! The closed forms against the simulator, on a grid of pods and loads.
 
+use tts_planner::first_audio::{Mixture, Quantiles};
 use tts_planner::profile::{PROBABILITIES, QUANTILES};
-use tts_planner::queueing::{FlowServer, Mixture, Quantiles};
+use tts_planner::queueing::FlowServer;
 use tts_planner_simulator::{Balancing, Length, Pods, Work, quantile};
 
 /// Utilisation of the full pod.

@@ -1,4 +1,4 @@
-//! Why: a code and its numbers, from which the text is made.
+//! Why a plan is as it is: a code and its numbers, from which the text is made.
 
 mod text;
 
@@ -6,25 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::profile::{Accelerator, Validity};
-use crate::request::{Exclusion, Minimise, Peak, Qos, Quota};
+use crate::request::{Minimise, Peak, Qos};
 use crate::shapes::Position;
-
-/// Why there is no plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
-pub enum Condition {
-    /// Nothing measured answers fast enough, even idle.
-    SloInfeasible,
-    /// Something would, but not with as many pods as are possible.
-    CapacityInsufficient,
-    /// Nothing speaks fast enough.
-    RtfInfeasible,
-    /// The nodes are too small, or pods may not be large enough.
-    PodDoesNotFit,
-    /// No usable measurement for any class: see [`defaults`](crate::defaults()).
-    NoProfile,
-    /// Every class is excluded.
-    NoNodeClass,
-}
+use crate::shortage::Condition;
 
 /// One decision. Times in seconds, rates in requests per second, memory in MiB, shares of 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
@@ -189,83 +173,6 @@ pub enum Reason {
     Newest {
         profile: String,
         older: u32,
-    },
-    /// The peak does not fit: what comes nearest and what would help.
-    Capacity {
-        class: String,
-        cpu: f64,
-        threads: u32,
-        needed: u32,
-        /// Pods that the nodes, the quota and the user allow.
-        limit: u32,
-        nodes: u32,
-        pods_per_node: u32,
-        /// 0 where the nodes suffice.
-        add_nodes: u32,
-        /// What `maxReplicas` has to be, where it is too low.
-        raise_max_replicas: Option<u32>,
-        /// What the quota has to be, where it is too low.
-        raise_quota: Option<Quota>,
-        /// The largest peak that can be served as things are (requests per second); 0: none.
-        affordable_peak: f64,
-        /// The smallest time to first audio that can be promised as things are (s).
-        possible_objective: Option<f64>,
-    },
-    TooLate {
-        class: String,
-        cpu: f64,
-        threads: u32,
-        voice: Option<String>,
-        idle_p95: f64,
-        objective: f64,
-        possible_objective: f64,
-    },
-    TooSlow {
-        class: String,
-        cpu: f64,
-        threads: u32,
-        rtf_p95: f64,
-        objective: f64,
-        possible_objective: f64,
-    },
-    TooLarge {
-        class: String,
-        cpu: f64,
-        memory: f64,
-        allocatable_cpu: f64,
-        allocatable_memory: f64,
-    },
-    /// The smallest pod is larger than what one may have.
-    AboveLimit {
-        cpu: f64,
-        limit: f64,
-    },
-    AboveMemoryLimit {
-        memory: f64,
-        limit: f64,
-    },
-    PartOfACore {
-        cpu: f64,
-    },
-    NoGpu {
-        class: String,
-    },
-    GpuMemory {
-        class: String,
-        needed: f64,
-        pods: u32,
-        vram: f64,
-    },
-    Unmeasured {
-        classes: Vec<String>,
-    },
-    /// Some voices of the mix were not measured where others were, or never on pods of one size.
-    NotTogether {
-        class: String,
-        voice: Option<String>,
-    },
-    Excluded {
-        classes: Vec<(String, Exclusion)>,
     },
     BestEffort {
         condition: Condition,

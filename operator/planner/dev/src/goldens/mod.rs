@@ -18,15 +18,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tts_planner::profile::{
-    Clock, Config, Corpus, ExecutionProvider, Fingerprint, Gpu, Level, Memory, Node, Profile, Run,
-    SCHEMA, Server, Variant, Voice,
-};
+use tts_planner::profile::{Config, ExecutionProvider, Level, Memory, Profile};
 use tts_planner::{
     Current, Load, Measurement, NodeClass, Objectives, Peak, Policy, Qos, Quota, Request, Validity,
 };
 
 /// A file of golden cases.
+use crate::samples;
+
 #[derive(Deserialize)]
 pub struct Goldens {
     profiles: BTreeMap<String, ShortProfile>,
@@ -309,68 +308,25 @@ impl ShortProfile {
     }
 
     fn profile(&self, id: String, precision: String, configs: Vec<Config>) -> Profile {
-        let gpu = self.accel == "gpu";
-        Profile {
-            schema: SCHEMA.to_owned(),
-            id,
-            voice: Voice {
-                name: "voice".to_owned(),
-                model_digest: "sha256:0".to_owned(),
-                config_digest: "sha256:0".to_owned(),
-                variant: Variant {
-                    precision,
-                    nfe: None,
-                },
-            },
-            server: Server {
-                version: "0.1.0".to_owned(),
-                image: "sha256:0".to_owned(),
-                ort: "1.31.1".to_owned(),
-                ep: if gpu {
-                    ExecutionProvider::Cuda
-                } else {
-                    ExecutionProvider::Cpu
-                },
-                allow_spinning: false,
-                arena: true,
-            },
-            node: Node {
-                class: self.class.clone(),
-                fingerprint: fingerprint(gpu),
-            },
-            run: Run {
-                started: "2026-01-01T00:00:00Z".to_owned(),
-                duration: 1200.0,
-                passes: 3,
-                anchor_drift: 0.0,
-                psi_cpu_some: 0.0,
-                steal: 0.0,
-                validity: if self.degraded {
-                    Validity::Degraded
-                } else {
-                    Validity::Valid
-                },
-                throughput_rel_ci: self.throughput_rel_ci,
-                noise_cv: self.noise_cv,
-                dropped: Vec::new(),
-            },
-            corpus: Corpus {
-                id: "std-12/v1".to_owned(),
-                mean_audio: self.corpus.mean,
-                cv_audio: self.corpus.cv,
-                chunk_audio: self.corpus.chunk,
-                audio_per_char: 0.066,
-            },
-            streaming: self.streaming,
-            cold_start: self.cold_start,
-            configs,
-            full_node: Vec::new(),
-            encoding: Vec::new(),
-            batch: None,
-            scaling: None,
-            verification: None,
-            report: Map::new(),
+        let ep = if self.accel == "gpu" {
+            ExecutionProvider::Cuda
+        } else {
+            ExecutionProvider::Cpu
+        };
+        let mut profile = samples::profile(&self.class, ep, configs);
+        profile.id = id;
+        profile.voice.variant.precision = precision;
+        if self.degraded {
+            profile.run.validity = Validity::Degraded;
         }
+        profile.run.throughput_rel_ci = self.throughput_rel_ci;
+        profile.run.noise_cv = self.noise_cv;
+        profile.corpus.mean_audio = self.corpus.mean;
+        profile.corpus.cv_audio = self.corpus.cv;
+        profile.corpus.chunk_audio = self.corpus.chunk;
+        profile.streaming = self.streaming;
+        profile.cold_start = self.cold_start;
+        profile
     }
 }
 
@@ -416,34 +372,6 @@ impl ShortLevel {
             stages: None,
             gpu_utilisation: None,
         })
-    }
-}
-
-fn fingerprint(gpu: bool) -> Fingerprint {
-    Fingerprint {
-        arch: "amd64".to_owned(),
-        cpu_model: "example".to_owned(),
-        flags: Vec::new(),
-        smt: 2,
-        mhz_busy: Some(Clock {
-            median: 3000.0,
-            cv: 0.004,
-        }),
-        governor: None,
-        kernel: "6.1".to_owned(),
-        gpu: gpu.then(|| Gpu {
-            product: "example".to_owned(),
-            mig: None,
-            sharing: "none".to_owned(),
-            driver: "570.86".to_owned(),
-            cuda: "12.8".to_owned(),
-            vram_mib: 24_000.0,
-            sm_mhz: None,
-            power_limit: None,
-            throttle_reasons: 0,
-        }),
-        gemm_gflops1t: None,
-        mem_bw_gbs1t: None,
     }
 }
 
