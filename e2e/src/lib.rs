@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod digest;
 pub mod eventually;
 pub mod fileserver;
+pub mod kube_score;
 pub mod load;
 pub mod namespace;
 pub mod operator;
@@ -18,5 +19,6 @@ pub mod yaml;
 
 pub use cluster::Cluster;
 pub use eventually::eventually;
+pub use kube_score::kube_score;
 pub use namespace::{Namespace, with_namespace};
 pub use operator::Operator;
