@@ -2,8 +2,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
-    NamespaceResourceScope,
-    api::core::v1::ObjectReference,
+    NamespaceResourceScope, api::core::v1::ObjectReference,
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::{
@@ -126,7 +125,9 @@ impl Children<'_> {
         }
         let additions = differences(&*now, &desired);
         if additions.iter().any(Difference::is_addition) {
-            now = self.remove_additions(cache, manager, &*now, &additions).await?;
+            now = self
+                .remove_additions(cache, manager, &*now, &additions)
+                .await?;
         }
         self.record(&*now, &text, &differences(&*now, &desired));
         Ok(now)
@@ -179,7 +180,9 @@ impl Children<'_> {
         let corrected = serde_json::to_value(live)
             .map(|live| drift::without_additions(live, differences))
             .and_then(serde_json::from_value::<K>)
-            .map_err(|source| failed::<K>("correct", name.clone(), kube::Error::SerdeError(source)))?;
+            .map_err(|source| {
+                failed::<K>("correct", name.clone(), kube::Error::SerdeError(source))
+            })?;
         self.metrics.count_write(&K::kind(&()), "update");
         let params = PostParams {
             field_manager: Some(manager.to_owned()),

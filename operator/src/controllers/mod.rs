@@ -35,8 +35,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::watch;
 
-use self::scope::{Guarded, Scope};
 pub use self::driver::run;
+use self::scope::{Guarded, Scope};
 use crate::{
     FIELD_MANAGER,
     cache::Cache,

@@ -77,7 +77,11 @@ pub async fn apply(
         .ensure(&scope.services, FIELD_MANAGER, service)
         .await?;
     children
-        .ensure(&scope.disruption_budgets, FIELD_MANAGER, pod_disruption_budget)
+        .ensure(
+            &scope.disruption_budgets,
+            FIELD_MANAGER,
+            pod_disruption_budget,
+        )
         .await?;
     if let Some(workload) = workload {
         let Workload {

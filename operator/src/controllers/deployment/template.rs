@@ -119,12 +119,7 @@ fn pod(tts: &ValidatedDeployment, served: &Served, size: &PodSize, image: &str) 
     }
 }
 
-fn server(
-    tts: &ValidatedDeployment,
-    served: &Served,
-    size: &PodSize,
-    image: &str,
-) -> Container {
+fn server(tts: &ValidatedDeployment, served: &Served, size: &PodSize, image: &str) -> Container {
     let mut args = vec![
         "serve".to_owned(),
         format!("--listen=:{CONTAINER_PORT}"),
@@ -145,7 +140,8 @@ fn server(
                 None => format!("--voice={0}={VOICES_DIR}/{0}", voice.name),
             }),
     );
-    let mut container = server_image::container(&tts.settings.server, image, SERVER_CONTAINER, args);
+    let mut container =
+        server_image::container(&tts.settings.server, image, SERVER_CONTAINER, args);
     container.ports = Some(vec![ContainerPort {
         name: Some(PORT_NAME.to_owned()),
         container_port: CONTAINER_PORT,

@@ -150,7 +150,10 @@ fn is_overtaken(job: &Job, references: &References, settings: &Settings) -> bool
     let Progress::Running { waiting: Some(_) } = progress else {
         return false;
     };
-    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let pod = job
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
     let has = |name: &String| {
         pod.and_then(|pod| pod.image_pull_secrets.as_ref())
             .is_some_and(|secrets| secrets.iter().any(|secret| secret.name == *name))
