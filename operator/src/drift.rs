@@ -308,6 +308,8 @@ fn same(path: &str, live: &Value, desired: &Value) -> bool {
         (Value::String(live), Value::String(desired)) => {
             live == desired || (is_quantity(path) && quantity::same(live, desired))
         }
+        // It also returns 160 for 160.0.
+        (Value::Number(live), Value::Number(desired)) => live.as_f64() == desired.as_f64(),
         (live, desired) => live == desired,
     }
 }
@@ -474,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_are_compared_by_value_everywhere() {
+    fn quantities_and_numbers_are_compared_by_value_everywhere() {
         let metric = |value: &str| json!({"spec": {"metrics": [{"resource": {"target": {"averageValue": value}}}]}});
         assert!(holds(
             "HorizontalPodAutoscaler",
@@ -485,6 +487,17 @@ mod tests {
             "HorizontalPodAutoscaler",
             &metric("501m"),
             &metric("0.5")
+        ));
+        let revision = |number: Value| json!({"data": {"memory": number}});
+        assert!(holds(
+            "ControllerRevision",
+            &revision(json!(160)),
+            &revision(json!(160.0))
+        ));
+        assert!(!holds(
+            "ControllerRevision",
+            &revision(json!(161)),
+            &revision(json!(160.0))
         ));
         let volume = |size: &str| json!({"spec": {"template": {"spec": {"volumes": [{"name": "v", "emptyDir": {"sizeLimit": size}}]}}}});
         assert!(holds("Deployment", &volume("1Gi"), &volume("1024Mi")));

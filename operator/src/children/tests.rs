@@ -275,7 +275,17 @@ async fn an_object_without_a_controller_is_adopted_and_a_foreign_one_is_not() {
         object
     };
     let mut foreign = stored(&world.desired(), "7");
-    foreign.metadata.owner_references.as_mut().unwrap()[0].uid = "another".to_owned();
+    let owner = &mut foreign.metadata.owner_references.as_mut().unwrap()[0];
+    owner.uid = "another".to_owned();
+    let predecessors = {
+        let cache = Cache::default();
+        cache.wrote(foreign.clone());
+        children.ensure(&cache, "manager", world.desired()).await
+    };
+    let error = predecessors.unwrap_err();
+    assert!(matches!(error, Error::NotCollected { .. }), "{error}");
+    let owner = &mut foreign.metadata.owner_references.as_mut().unwrap()[0];
+    owner.name = "other".to_owned();
     for object in [unlabelled, foreign] {
         let cache = Cache::default();
         cache.wrote(object);

@@ -234,10 +234,13 @@ fn failure_verdicts(
     match cause {
         // A user must rename or delete one of the two: the operator never takes over foreign objects.
         children::Error::NameTaken { .. } => vec![failed.as_type(STALLED, True), failed],
-        children::Error::Request { .. } if conditions::is_true(previous, READY) => {
-            vec![failed.as_type(RECONCILING, True)]
+        children::Error::Request { .. } | children::Error::NotCollected { .. } => {
+            let ready = (!conditions::is_true(previous, READY)).then(|| failed.clone());
+            ready
+                .into_iter()
+                .chain([failed.as_type(RECONCILING, True)])
+                .collect()
         }
-        children::Error::Request { .. } => vec![failed.as_type(RECONCILING, True), failed],
     }
 }
 

@@ -147,6 +147,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Child(children::Error::NameTaken { .. }) => "NameTaken",
+            Self::Child(children::Error::NotCollected { .. }) => "NotCollected",
             Self::Child(children::Error::Request { .. }) => "ApplyFailed",
             other => other.into(),
         }

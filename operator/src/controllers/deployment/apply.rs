@@ -14,7 +14,7 @@ use super::{
 use crate::{
     FIELD_MANAGER,
     cache::{Cache, Watched},
-    children::{Children, Error, Ownership},
+    children::{Children, Error},
     controllers::scope::Scope,
 };
 
@@ -128,5 +128,5 @@ fn own<K: Watched>(
 ) -> Option<Arc<K>> {
     cache
         .get(&tts.namespace, &tts.name)
-        .filter(|live| children.ownership(&**live) != Ownership::Foreign)
+        .filter(|live| children.ownership(&**live).is_ours())
 }

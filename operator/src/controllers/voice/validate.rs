@@ -15,7 +15,7 @@ use super::{
     report::{self, Facts, Failure},
 };
 use crate::{
-    children::{self, Ownership, hex},
+    children::{self, hex},
     controllers::{
         labels::{self, INSPECTION},
         pods::Trouble,
@@ -104,8 +104,7 @@ pub fn validate(
 
     let ours = labels::selector(INSPECTION, &name);
     let current = references.jobs.iter().filter(|job| {
-        children::ownership(*job, &owner, &ours) != Ownership::Foreign
-            && jobs::is_about(job, &subject)
+        children::ownership(*job, &owner, &ours).is_ours() && jobs::is_about(job, &subject)
     });
     let latest = current.max_by_key(|job| jobs::attempt(job));
     let first = Inspection::Start {
