@@ -135,6 +135,10 @@ async fn kubectl_shows_waits_and_scales() -> Result<()> {
         })
         .await?;
         namespace.wait_ready("ttsd/greeter").await?;
+        let (reason, _) = namespace
+            .wait_condition::<TtsDeployment>("greeter", "Ready", "True")
+            .await?;
+        ensure!(reason == "ScaledToZero", "{reason}");
 
         // Events reach `kubectl describe`.
         eventually("an event", SOON, async || {
@@ -142,6 +146,33 @@ async fn kubectl_shows_waits_and_scales() -> Result<()> {
             contains_all(&described, &["Events:", "tts-operator", "Serving"])
         })
         .await
+    })
+    .await
+}
+
+/// The shortest deployment has no `scaling`; an autoscaler finds a number all the same and can change it.
+#[tokio::test]
+async fn an_autoscaler_can_scale_the_shortest_deployment() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "autoscaled", async |namespace| {
+        greeter(namespace).await?;
+        // It has no metrics here, but sees the number of pods and keeps it within its bounds.
+        let autoscaler = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: greeter}\nspec:\n  scaleTargetRef: {apiVersion: tts-operator.dev/v1alpha1, kind: TtsDeployment, name: greeter}\n  minReplicas: 2\n  maxReplicas: 3\n  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]\n";
+        namespace.apply(autoscaler).await?;
+        namespace
+            .kubectl("wait hpa/greeter --for=condition=AbleToScale --timeout=120s")
+            .await?
+            .ok()?;
+        namespace
+            .kubectl("wait ttsd/greeter --for=jsonpath={.status.readyReplicas}=2 --timeout=180s")
+            .await?
+            .ok()?;
+        // Applying the manifest again, as GitOps tools do, keeps what the autoscaler wrote.
+        namespace.apply(&deployment("greeter", "rms")).await?;
+        let replicas = field(namespace, "ttsd/greeter", ".spec.scaling.replicas").await?;
+        ensure!(replicas == "2", "{replicas}");
+        Ok(())
     })
     .await
 }
@@ -259,6 +290,11 @@ async fn what_keeps_pods_from_starting_is_in_the_status() -> Result<()> {
                 contains_all(&object.expect("Ready", "False")?.message, &[words])
             })
             .await?;
+            // After a while it is told to tools that know kstatus, too, long before the progress deadline.
+            let (_, message) = namespace
+                .wait_condition::<TtsDeployment>(name, "Stalled", "True")
+                .await?;
+            contains_all(&message, &[words])?;
         }
         // The way out is an edit, as always.
         namespace.apply(&deployment("large", "rms")).await?;
