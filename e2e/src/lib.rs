@@ -12,6 +12,8 @@ pub mod fileserver;
 pub mod load;
 pub mod namespace;
 pub mod operator;
+pub mod process;
+pub mod proxy;
 pub mod recognise;
 pub mod speech;
 pub mod yaml;
