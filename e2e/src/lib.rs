@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod digest;
 pub mod eventually;
 pub mod fileserver;
+pub mod host_operator;
 pub mod load;
 pub mod namespace;
 pub mod operator;
