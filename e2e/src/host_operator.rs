@@ -97,22 +97,24 @@ impl HostOperator {
         self.child.id().context("the operator has ended")
     }
 
-    /// Waits until it ends.
-    pub async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
-        let status = timeout(within, self.child.wait())
-            .await
-            .with_context(|| format!("the operator has not ended within {within:?}"))?;
-        Ok(status?)
+    /// Waits until it ends by itself or by a signal, however long that takes.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait().await?)
     }
 
-    /// Whether it has ended by itself or by a signal.
-    pub fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
+    pub async fn ended_within(&mut self, within: Duration) -> Result<ExitStatus> {
+        timeout(within, self.ended())
+            .await
+            .with_context(|| format!("the operator has not ended within {within:?}"))?
+    }
+
+    fn status(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
     /// Fails if it has ended.
     pub fn ensure_alive(&mut self) -> Result<()> {
-        let status = self.has_ended()?;
+        let status = self.status()?;
         ensure!(status.is_none(), "the operator has ended with {status:?}");
         Ok(())
     }
@@ -120,7 +122,7 @@ impl HostOperator {
     /// Starts it again after it has ended, with the same arguments.
     pub fn restart(&mut self) -> Result<()> {
         ensure!(
-            self.has_ended()?.is_some(),
+            self.status()?.is_some(),
             "the operator has not ended, so it is not started again"
         );
         self.child = spawn(&mut self.command)?;
