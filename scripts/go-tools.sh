@@ -3,7 +3,7 @@
 # pinned and every source is checked against its hash. A tool is built once per content key and machine.
 
 # shellcheck disable=SC2034 # for the scripts that source this
-GO_TOOLS=(kubeone containerd coredns helm kwok registry)
+GO_TOOLS=(kubeone containerd coredns helm kube-score kwok registry)
 
 # go_tool_module NAME: the folder of its go.mod
 go_tool_module() {
@@ -20,6 +20,7 @@ go_tool_about() {
     containerd) printf 'containerd 2.3.7 (1 to 2 minutes, once)\n' ;;
     coredns) printf 'CoreDNS 1.15.0 (about 1 minute, once)\n' ;;
     helm) printf 'helm 4.2.4 (1 to 2 minutes, once)\n' ;;
+    kube-score) printf 'kube-score 1.20.0 (about 1 minute, once)\n' ;;
     kwok) printf 'kwok 0.8.0 (about 1 minute, once)\n' ;;
     registry) printf 'the registry distribution 3.1.2 (about 1 minute, once)\n' ;;
     esac
@@ -39,6 +40,7 @@ go_tool_flags() {
             -ldflags "-s -w -X github.com/containerd/containerd/v2/version.Version=v2.3.7"
         ;;
     helm) printf '%s\n' -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=v4.2.4" ;;
+    kube-score) printf '%s\n' -ldflags "-s -w -X main.version=1.20.0" ;;
     kwok) printf '%s\n' -ldflags "-s -w -X sigs.k8s.io/kwok/pkg/consts.Version=v0.8.0" ;;
     *) printf '%s\n' -ldflags "-s -w" ;;
     esac

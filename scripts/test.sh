@@ -83,7 +83,7 @@ image_contents() {
 }
 
 set_environment() {
-    PATH=$REPO/bin:$(go_tool_dir helm):$(go_tool_dir kwok):$(dirname "$(promtool_path)"):$PATH
+    PATH=$REPO/bin:$(go_tool_dir helm):$(go_tool_dir kube-score):$(go_tool_dir kwok):$(dirname "$(promtool_path)"):$PATH
     PATH=$(cargo_tool_dir cargo-nextest "$CARGO_NEXTEST_VERSION")/bin:$PATH
     PATH=$(cargo_tool_dir cargo-deny "$CARGO_DENY_VERSION")/bin:$(cargo_tool_dir cargo-fuzz "$CARGO_FUZZ_VERSION")/bin:$PATH
     ORT_DYLIB_PATH=$(onnxruntime_dir "$(machine_arch)")/libonnxruntime.so.$ONNXRUNTIME_VERSION

@@ -153,12 +153,18 @@ impl JsonSchema for Quantity {
         true
     }
 
-    /// `cpu: 2` and `cpu: "2"` are both written, so an integer is accepted beside a string.
+    /// `cpu: 2` and `cpu: "2"` are both written, so an integer is accepted beside a string. Admission
+    /// refuses what [`Quantity::parse`] would refuse, so that every stored object can be decoded.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "maxLength": 32,
             "pattern": r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
+            // The pattern does not apply to integers, and does not bound exponents.
+            "x-kubernetes-validations": [{
+                "rule": "isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0')) && quantity(string(self)).isLessThan(quantity('8Ei'))",
+                "message": "must be a quantity that is not negative and below 8Ei, such as 500m, 2 or 512Mi",
+            }],
         })
     }
 }

@@ -148,22 +148,32 @@ fn kubeconfig() -> Result<PathBuf> {
 
 /// Helm without a cluster: lint and template.
 pub fn helm() -> Result<Program> {
+    tool("helm")
+}
+
+/// A program that `scripts/go-tools.sh` builds into the cache folder, or else the one in `PATH`.
+pub(crate) fn tool(name: &str) -> Result<Program> {
     let tools = tts_tests::cache().join("tools");
     let mut built: Vec<PathBuf> = std::fs::read_dir(&tools)
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("helm-"))
-        .map(|entry| entry.path().join("helm"))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(&format!("{name}-"))
+        })
+        .map(|entry| entry.path().join(name))
         .filter(|path| path.is_file())
         .collect();
     // More than one version may lie there; the newest build is the one in use.
     built.sort_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
     built
         .pop()
-        .or_else(|| in_path("helm"))
+        .or_else(|| in_path(name))
         .map(Program::new)
-        .with_context(|| format!("no helm in {} or PATH: run `make setup`", tools.display()))
+        .with_context(|| format!("no {name} in {} or PATH: run `make setup`", tools.display()))
 }
 
 /// The folder of this clone's throwaway clusters, named by the first eight hexadecimal digits of the SHA-256 of the

@@ -11,6 +11,7 @@ pub mod end_state;
 pub mod eventually;
 pub mod fileserver;
 pub mod host_operator;
+pub mod kube_score;
 pub mod load;
 pub mod namespace;
 pub mod operator;
@@ -23,5 +24,6 @@ pub mod yaml;
 
 pub use cluster::Cluster;
 pub use eventually::eventually;
+pub use kube_score::kube_score;
 pub use namespace::{Namespace, with_namespace};
 pub use operator::Operator;

@@ -18,7 +18,8 @@ pub const RELEASE: &str = "tts-operator-e2e";
 pub const CRDS_RELEASE: &str = "tts-operator-e2e-crds";
 /// The user that the API server knows the operator as.
 pub const USER: &str = "system:serviceaccount:tts-operator-e2e:tts-operator-e2e";
-const LEASE: &str = "tts-operator";
+/// The chart names the lease as the release.
+const LEASE: &str = RELEASE;
 /// A killed leader's lease has to expire first.
 pub const TAKE_OVER: Duration = Duration::from_mins(1);
 
@@ -223,6 +224,9 @@ async fn install(cluster: &Cluster, more: &[&str]) -> Result<()> {
     install_kinds(cluster).await?;
     let mut arguments = upgrade(RELEASE);
     arguments.extend(settings(cluster)?);
+    // A running operator reads new settings when the kubelet has brought them, a new pod starts with them.
+    let applied = &sha256(more.join("\n").as_bytes())[..16];
+    arguments.push(format!("--set-string=podAnnotations.settings={applied}"));
     for setting in more {
         arguments.extend(["--set".to_owned(), (*setting).to_owned()]);
     }

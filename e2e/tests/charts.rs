@@ -1,9 +1,11 @@
 //! The charts as text: no cluster is needed, only helm.
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tts_e2e::{
     cluster::{helm, repository},
     command::{Output, Program},
+    kube_score,
+    kube_score::{kube_score_with, nothing_critical},
     namespace::contains_all,
 };
 
@@ -35,9 +37,22 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
         .collect()
 }
 
+fn pod_of_operator(objects: &[Value]) -> &Value {
+    &of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]
+}
+
+/// What the operator reads from its file.
+fn settings(objects: &[Value]) -> Result<Value> {
+    let map = of_kind(objects, "ConfigMap")
+        .into_iter()
+        .find(|map| map["metadata"]["name"] == "speech-tts-operator-settings")
+        .context("no settings")?;
+    let text = map["data"]["settings.yaml"].as_str().context("no file")?;
+    serde_saphyr::from_str(text).with_context(|| format!("the settings are no YAML: {text}"))
+}
+
 fn arguments(objects: &[Value]) -> Result<Vec<&str>> {
-    let deployment = of_kind(objects, "Deployment")[0];
-    deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    pod_of_operator(objects)["containers"][0]["args"]
         .as_array()
         .context("no args")?
         .iter()
@@ -100,6 +115,22 @@ async fn mistakes_in_the_values_are_refused() -> Result<()> {
         ),
         ("ca.pem=hello", "/ca/pem"),
         ("log.format=xml", "/log/format"),
+        ("rollouts.maxConcurrent=0", "/rollouts/maxConcurrent"),
+        ("rollouts.maxConcurrent=null", "'maxConcurrent'"),
+        (
+            "inspections.maxConcurrent=1001",
+            "/inspections/maxConcurrent",
+        ),
+        ("stalledAfter=2 minutes", "/stalledAfter"),
+        (
+            "podSecurityContext.runAsUser=0",
+            "/podSecurityContext/runAsUser",
+        ),
+        ("podSecurityContext.fsGroup=1", "'fsGroup' not allowed"),
+        (
+            "networkPolicy.apiServerPorts={0}",
+            "/networkPolicy/apiServerPorts/0",
+        ),
     ] {
         let error = template(&["image.registry=r", setting]).await?.refused()?;
         contains_all(&error, &[message]).with_context(|| setting.to_owned())?;
@@ -129,12 +160,11 @@ async fn one_setting_moves_every_image() -> Result<()> {
         "operator, server and test pod are three images: {text}"
     );
     let server = format!("registry.example.com/speech/tts-server:v9@{digest}");
-    ensure!(arguments(&objects)?.contains(&format!("--server-image={server}").as_str()));
+    ensure!(settings(&objects)?["server"]["image"] == server.as_str());
     let pod = of_kind(&objects, "Pod")[0];
     ensure!(pod["spec"]["containers"][0]["image"] == server.as_str());
-    let operator = of_kind(&objects, "Deployment")[0];
     ensure!(
-        operator["spec"]["template"]["spec"]["containers"][0]["image"]
+        pod_of_operator(&objects)["containers"][0]["image"]
             == "registry.example.com/speech/tts-operator:v9"
     );
     Ok(())
@@ -143,50 +173,140 @@ async fn one_setting_moves_every_image() -> Result<()> {
 #[tokio::test]
 async fn settings_reach_the_operator() -> Result<()> {
     let plain = objects(&[]).await?;
+    ensure!(
+        settings(&plain)?
+            == json!({
+                "server": {
+                    "image": "registry.example.com/speech/tts-server:0.1.0",
+                    "imagePullPolicy": "IfNotPresent",
+                    "imagePullSecrets": [],
+                },
+                "downloads": {"allowHttp": false},
+                "rollouts": {"maxConcurrent": 3},
+                "inspections": {"maxConcurrent": 8},
+                "stalledAfter": "2m",
+            }),
+        "{}",
+        settings(&plain)?
+    );
     let plain = arguments(&plain)?;
     ensure!(plain.contains(&"--leader-elect"));
-    for absent in [
-        "--allow-http",
-        "--ca-file",
-        "--https-proxy",
-        "--watch-namespaces",
-        "--server-image-pull-secrets",
-    ] {
-        ensure!(
-            !plain.iter().any(|argument| argument.starts_with(absent)),
-            "{absent}"
-        );
-    }
+    ensure!(plain.contains(&"--settings=/etc/tts-operator/settings/settings.yaml"));
+    ensure!(
+        !plain
+            .iter()
+            .any(|argument| argument.starts_with("--watch-namespaces")),
+        "{plain:?}"
+    );
 
     let objects = objects(&[
         "allowHttp=true",
+        "image.pullPolicy=Always",
         "image.pullSecrets={first,second}",
         "proxy.httpsProxy=http://proxy.example.com:3128",
+        "proxy.httpProxy=http://other.example.com:3128",
         "proxy.noProxy=localhost\\,10.0.0.0/8",
         "ca.configMap.name=corporate",
         "ca.configMap.key=bundle.pem",
+        "rollouts.maxConcurrent=1000",
+        "inspections.maxConcurrent=1",
+        "stalledAfter=30s",
         "watchNamespaces={here,there}",
         "log.format=text",
     ])
     .await?;
+    ensure!(
+        settings(&objects)?
+            == json!({
+                "server": {
+                    "image": "registry.example.com/speech/tts-server:0.1.0",
+                    "imagePullPolicy": "Always",
+                    "imagePullSecrets": ["first", "second"],
+                },
+                "downloads": {
+                    "allowHttp": true,
+                    "caFile": "/etc/tts-operator/ca/bundle.pem",
+                    "httpsProxy": "http://proxy.example.com:3128",
+                    "httpProxy": "http://other.example.com:3128",
+                    "noProxy": "localhost,10.0.0.0/8",
+                },
+                "rollouts": {"maxConcurrent": 1000},
+                "inspections": {"maxConcurrent": 1},
+                "stalledAfter": "30s",
+            }),
+        "{}",
+        settings(&objects)?
+    );
     let arguments = arguments(&objects)?;
-    for expected in [
-        "--allow-http",
-        "--server-image-pull-secrets=first,second",
-        "--https-proxy=http://proxy.example.com:3128",
-        "--no-proxy=localhost,10.0.0.0/8",
-        "--ca-file=/etc/tts-operator/ca/bundle.pem",
-        "--watch-namespaces=here,there",
-        "--log-format=text",
-    ] {
+    for expected in ["--watch-namespaces=here,there", "--log-format=text"] {
         ensure!(
             arguments.contains(&expected),
             "{expected} is not in {arguments:?}"
         );
     }
-    let pod = &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"];
-    ensure!(pod["volumes"][0]["configMap"]["name"] == "corporate");
-    ensure!(pod["imagePullSecrets"][1]["name"] == "second");
+    ensure!(pod_of_operator(&objects)["imagePullSecrets"][1]["name"] == "second");
+    Ok(())
+}
+
+/// Each `ConfigMap` is mounted as a folder: the kubelet does not update a file that is mounted by its path.
+#[tokio::test]
+async fn the_files_of_the_operator_are_mounted_so_that_they_change() -> Result<()> {
+    let objects = objects(&["ca.configMap.name=corporate"]).await?;
+    let pod = pod_of_operator(&objects);
+    ensure!(
+        pod["volumes"]
+            == json!([
+                {"name": "settings", "configMap": {"name": "speech-tts-operator-settings"}},
+                {"name": "ca", "configMap": {"name": "corporate"}},
+            ])
+    );
+    ensure!(
+        pod["containers"][0]["volumeMounts"]
+            == json!([
+                {"name": "settings", "mountPath": "/etc/tts-operator/settings", "readOnly": true},
+                {"name": "ca", "mountPath": "/etc/tts-operator/ca", "readOnly": true},
+            ])
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn new_settings_do_not_replace_the_operator() -> Result<()> {
+    let certificate = |text: &str| {
+        format!("ca.pem=-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----")
+    };
+    let before = objects(&[&certificate("old")]).await?;
+    let digest = format!("image.server.digest=sha256:{}", "a".repeat(64));
+    let after = objects(&[
+        &certificate("new"),
+        &digest,
+        "allowHttp=true",
+        "proxy.httpsProxy=http://proxy.example.com:3128",
+        "rollouts.maxConcurrent=1",
+        "inspections.maxConcurrent=1",
+        "stalledAfter=30s",
+    ])
+    .await?;
+    ensure!(settings(&before)? != settings(&after)?);
+    ensure!(of_kind(&before, "Deployment") == of_kind(&after, "Deployment"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_release_has_a_lease_of_its_own() -> Result<()> {
+    let objects = objects(&[]).await?;
+    ensure!(arguments(&objects)?.contains(&"--lease-name=speech-tts-operator"));
+    let leader = of_kind(&objects, "Role")[0];
+    ensure!(leader["rules"][0]["resources"] == json!(["leases"]));
+    ensure!(leader["rules"][0]["resourceNames"] == json!(["speech-tts-operator"]));
+
+    let single = self::objects(&["leaderElection=false"]).await?;
+    ensure!(of_kind(&single, "Role").is_empty());
+    ensure!(
+        !arguments(&single)?
+            .iter()
+            .any(|argument| argument.starts_with("--lea"))
+    );
     Ok(())
 }
 
@@ -240,26 +360,149 @@ async fn the_rules_are_narrow() -> Result<()> {
     Ok(())
 }
 
+/// What the operator may do, without more: a right that is added is added here too.
+#[tokio::test]
+async fn the_operator_has_these_rights() -> Result<()> {
+    let objects = objects(&["rbac.aggregatedRoles=false"]).await?;
+    let role = of_kind(&objects, "ClusterRole")[0];
+    let mut rights = Vec::new();
+    for rule in role["rules"].as_array().context("no rules")? {
+        ensure!(
+            rule.as_object().context("no rule")?.len() == 3,
+            "more than groups, resources and verbs: {rule}"
+        );
+        let list = |field: &str| -> Result<Vec<&str>> {
+            rule[field]
+                .as_array()
+                .with_context(|| format!("no {field}"))?
+                .iter()
+                .map(|value| value.as_str().context("no string"))
+                .collect()
+        };
+        for group in list("apiGroups")? {
+            for resource in list("resources")? {
+                rights.push(format!("{group}/{resource} {}", list("verbs")?.join(" ")));
+            }
+        }
+    }
+    rights.sort();
+    let expected = [
+        "/events list",
+        "/pods list watch",
+        "/serviceaccounts get list watch create update patch",
+        "/services get list watch create update patch",
+        "apps/controllerrevisions get list watch create patch delete",
+        "apps/deployments get list watch create update patch",
+        "batch/jobs get list watch create delete",
+        "events.k8s.io/events create patch",
+        "networking.k8s.io/networkpolicies get list watch create update patch",
+        "policy/poddisruptionbudgets get list watch create update patch",
+        "tts-operator.dev/ttsdeployments get list watch",
+        "tts-operator.dev/ttsdeployments/status patch",
+        "tts-operator.dev/ttsvoices get list watch",
+        "tts-operator.dev/ttsvoices/status patch",
+    ];
+    ensure!(rights == expected, "{rights:#?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn every_pod_is_restricted() -> Result<()> {
-    let objects = objects(&["replicas=2", "networkPolicy.enabled=true"]).await?;
-    let pods = [
-        &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"],
+    let objects = objects(&["replicas=2"]).await?;
+    for pod in [
+        pod_of_operator(&objects),
         &of_kind(&objects, "Pod")[0]["spec"],
-    ];
-    for pod in pods {
-        ensure!(pod["securityContext"]["runAsNonRoot"] == true);
-        ensure!(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault");
+    ] {
+        ensure!(
+            pod["securityContext"]
+                == json!({
+                    "runAsNonRoot": true,
+                    "runAsUser": 65532,
+                    "runAsGroup": 65532,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                })
+        );
         for container in pod["containers"].as_array().context("no containers")? {
             let security = &container["securityContext"];
             ensure!(security["allowPrivilegeEscalation"] == false);
             ensure!(security["readOnlyRootFilesystem"] == true);
-            ensure!(security["capabilities"]["drop"] == serde_json::json!(["ALL"]));
+            ensure!(security["capabilities"]["drop"] == json!(["ALL"]));
             ensure!(container["resources"]["requests"]["cpu"].is_string());
         }
     }
     ensure!(of_kind(&objects, "PodDisruptionBudget").len() == 1);
-    ensure!(of_kind(&objects, "NetworkPolicy").len() == 1);
+    ensure!(of_kind(&objects, "NetworkPolicy").len() == 2);
+    Ok(())
+}
+
+/// Some platforms assign a user to each namespace and refuse pods that name another.
+#[tokio::test]
+async fn the_platform_may_choose_the_user() -> Result<()> {
+    let objects = objects(&[
+        "podSecurityContext.runAsUser=null",
+        "podSecurityContext.runAsGroup=null",
+    ])
+    .await?;
+    for pod in [
+        pod_of_operator(&objects),
+        &of_kind(&objects, "Pod")[0]["spec"],
+    ] {
+        ensure!(
+            pod["securityContext"]
+                == json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})
+        );
+    }
+    let large = self::objects(&["podSecurityContext.runAsUser=1000680000"]).await?;
+    ensure!(pod_of_operator(&large)["securityContext"]["runAsUser"] == 1_000_680_000);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_network_is_limited_as_far_as_it_is_known() -> Result<()> {
+    let policy = |objects: &[Value]| of_kind(objects, "NetworkPolicy")[0]["spec"].clone();
+    let plain = policy(&objects(&[]).await?);
+    ensure!(plain["ingress"] == json!([{"ports": [{"port": "http", "protocol": "TCP"}]}]));
+    ensure!(plain["egress"] == json!([{}]));
+    let listed = policy(&objects(&["networkPolicy.apiServerPorts={443,6443}"]).await?);
+    ensure!(
+        listed["egress"][0]["ports"]
+            == json!([{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}])
+    );
+    ensure!(listed["egress"][1]["ports"][0] == json!({"port": 53, "protocol": "UDP"}));
+    let none = objects(&["networkPolicy.enabled=false"]).await?;
+    ensure!(of_kind(&none, "NetworkPolicy").is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn kube_score_finds_nothing_critical() -> Result<()> {
+    for setting in [
+        "replicas=1",
+        "watchNamespaces={here,there}",
+        "replicas=2",
+        "networkPolicy.apiServerPorts={6443}",
+        "test.enabled=false",
+    ] {
+        let rendered = template(&["image.registry=registry.example.com/speech", setting])
+            .await?
+            .ok()?;
+        let findings = kube_score(&rendered).await?;
+        nothing_critical(&findings).with_context(|| setting.to_owned())?;
+        ensure!(
+            findings
+                .iter()
+                .any(|finding| finding.check == "pod-networkpolicy"),
+            "no pod was looked at: {findings:?}"
+        );
+        // The annotations hide the two reasons that they give, and nothing else.
+        let all = [
+            "--disable-ignore-checks-annotations",
+            "--ignore-container-cpu-limit",
+            "--ignore-test=container-image-pull-policy",
+        ];
+        nothing_critical(&kube_score_with(&rendered, &all).await?)
+            .with_context(|| setting.to_owned())?;
+    }
     Ok(())
 }
 

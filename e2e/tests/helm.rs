@@ -2,6 +2,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use tts_e2e::{
     Cluster, Namespace, Operator,
     cluster::repository,
@@ -94,8 +95,13 @@ async fn install_test_upgrade_uninstall() -> Result<()> {
         namespace.apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat()).await?;
         namespace.wait_ready("ttsd/greeter").await?;
 
-        let upgraded = helm.operator(&["replicas=2", "log.format=text", "networkPolicy.enabled=true"]).await?;
+        let upgraded = helm.operator(&["replicas=2", "log.format=text"]).await?;
         contains_all(&upgraded, &["REVISION: "])?;
+        // Settings reach the pods that are there.
+        let before = generation(&cluster).await?;
+        helm.operator(&["replicas=2", "log.format=text", "rollouts.maxConcurrent=5"]).await?;
+        ensure!(generation(&cluster).await? == before, "new settings changed the Deployment");
+        settings_are_in_the_config_map(&cluster).await?;
         helm_test(&cluster).await?;
 
         // What people wrote, and what it runs, outlives the operator.
@@ -125,6 +131,37 @@ async fn install_test_upgrade_uninstall() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Changes with every change of the operator's Deployment.
+async fn generation(cluster: &Cluster) -> Result<String> {
+    let deployment = format!("deployment/{RELEASE}");
+    let path = "--output=jsonpath={.metadata.generation}";
+    cluster
+        .kubectl
+        .run(["get", &deployment, "--namespace", NAMESPACE, path])
+        .await?
+        .ok()
+}
+
+async fn settings_are_in_the_config_map(cluster: &Cluster) -> Result<()> {
+    let yaml = cluster
+        .kubectl
+        .run([
+            "get",
+            "configmap",
+            &format!("{RELEASE}-settings"),
+            "--namespace",
+            NAMESPACE,
+            "--output=jsonpath={.data.settings\\.yaml}",
+        ])
+        .await?
+        .ok()?;
+    let settings: Value = serde_saphyr::from_str(&yaml).with_context(|| yaml.clone())?;
+    ensure!(settings["rollouts"]["maxConcurrent"] == 5, "{yaml}");
+    let image = format!("{}/tts-server:{}", cluster.registry, cluster.tag);
+    ensure!(settings["server"]["image"] == image.as_str(), "{yaml}");
+    Ok(())
 }
 
 async fn helm_test(cluster: &Cluster) -> Result<()> {

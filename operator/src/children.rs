@@ -1,15 +1,26 @@
-//! Reads and server-side applies child objects: only drifted objects are written.
-use std::{collections::BTreeMap, fmt::Debug};
+//! Keeps child objects as they are desired: only what differs is written.
+use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    runtime::events::{Event, EventType, Recorder},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::{FIELD_MANAGER, drift, metrics::Metrics};
+use crate::{
+    cache::{Cache, Watched},
+    conditions,
+    corrections::{Corrections, Verdict},
+    drift::{self, Difference},
+    metrics::Metrics,
+};
 
 /// Hash of the object as last applied: detects fields that are no longer desired.
 pub const APPLIED_HASH: &str = "tts-operator.dev/applied-hash";
@@ -17,7 +28,7 @@ pub const APPLIED_HASH: &str = "tts-operator.dev/applied-hash";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "{kind} {name} already exists and is not owned by this object: delete it, or rename this object"
+        "{kind} {name} already exists and belongs to something else: delete it, or rename this object"
     )]
     NameTaken { kind: String, name: String },
     #[error("failed to {verb} {kind} {name}")]
@@ -31,121 +42,240 @@ pub enum Error {
 }
 
 /// A namespaced kind of k8s-openapi.
-pub trait Child:
-    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-    + Clone
-    + Debug
-    + Serialize
-    + DeserializeOwned
-{
-}
+pub trait Child: Watched + Resource<Scope = NamespaceResourceScope> + Serialize {}
 
-impl<K> Child for K where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned
-{
-}
+impl<K> Child for K where K: Watched + Resource<Scope = NamespaceResourceScope> + Serialize {}
 
 /// The children of one object.
 pub struct Children<'a> {
     pub client: &'a Client,
     pub metrics: &'a Metrics,
+    pub recorder: &'a Recorder,
+    pub corrections: &'a Corrections,
     pub namespace: &'a str,
     pub owner: &'a OwnerReference,
+    /// The owner, for events.
+    pub about: &'a ObjectReference,
+    /// Labels that every child carries. An object that carries them and has no controller is adopted: it
+    /// was restored from a backup, or somebody removed its owner.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+/// To whom an object belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    Ours,
+    /// It has our labels and no controller.
+    Orphan,
+    Foreign,
 }
 
 impl Children<'_> {
-    /// Makes the live object match `desired`, writing only if it does not, and returns it as stored
-    /// by the API server.
+    /// Makes the live object match `desired`, writing only if it does not, and returns it as stored by the
+    /// API server. `manager` is the field manager of what is written.
+    ///
+    /// Where others make the same change again and again, it is left as it is after a few corrections, and
+    /// an event says so.
     ///
     /// # Errors
-    /// [`Error::NameTaken`] if an object of that name has another owner; it is not changed.
-    pub async fn ensure<K: Child>(&self, mut desired: K) -> Result<K, Error> {
+    /// [`Error::NameTaken`] if an object of that name belongs to somebody else; it is not changed.
+    pub async fn ensure<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        manager: &str,
+        mut desired: K,
+    ) -> Result<Arc<K>, Error> {
         let name = desired.name_any();
         let hash = hash(&desired);
         desired
             .meta_mut()
             .annotations
-            .get_or_insert_with(BTreeMap::new)
+            .get_or_insert_default()
             .insert(APPLIED_HASH.to_owned(), hash);
-        if let Some(live) = self.get::<K>(&name).await?
-            && holds(&live, &desired)
-        {
+        let Some(live) = self.live(cache, &name).await? else {
+            let created = self.apply(cache, manager, &desired).await?;
+            self.record(&*created, "", &differences(&*created, &desired));
+            return Ok(created);
+        };
+        if self.ownership(&*live) == Ownership::Foreign {
+            return Err(Error::NameTaken {
+                kind: K::kind(&()).into_owned(),
+                name,
+            });
+        }
+        let found = differences(&*live, &desired);
+        if found.is_empty() {
             return Ok(live);
         }
-        self.metrics.count_write(&K::kind(&()), "apply");
-        self.api::<K>()
-            .patch(
-                &name,
-                &PatchParams::apply(FIELD_MANAGER).force(),
-                &Patch::Apply(&desired),
-            )
-            .await
-            .map_err(|source| failed::<K>("apply", name, source))
+        let uid = live.uid().unwrap_or_default();
+        let text = text(&found);
+        match self.corrections.verdict(&uid, &text) {
+            Verdict::Correct => {}
+            Verdict::Leave { tell } => {
+                if tell {
+                    self.tell(&*live, &text).await;
+                }
+                return Ok(live);
+            }
+        }
+        // The write is for this object, not for one of its name that somebody creates meanwhile.
+        desired.meta_mut().uid = Some(uid);
+        let mut now = live;
+        if !found.iter().all(Difference::is_addition) {
+            now = self.apply(cache, manager, &desired).await?;
+        }
+        let additions = differences(&*now, &desired);
+        if additions.iter().any(Difference::is_addition) {
+            now = self.remove_additions(cache, manager, &*now, &additions).await?;
+        }
+        self.record(&*now, &text, &differences(&*now, &desired));
+        Ok(now)
     }
 
-    /// The live object of that name, if there is one.
-    ///
-    /// # Errors
-    /// [`Error::NameTaken`] if it has another owner.
-    pub async fn get<K: Child>(&self, name: &str) -> Result<Option<K>, Error> {
+    /// The live object: from the watch, and where that has none from the API server, since an object without
+    /// our labels is not watched.
+    async fn live<K: Child>(&self, cache: &Cache<K>, name: &str) -> Result<Option<Arc<K>>, Error> {
+        if let Some(live) = cache.get(self.namespace, name) {
+            return Ok(Some(live));
+        }
         let live = self
             .api::<K>()
             .get_opt(name)
             .await
             .map_err(|source| failed::<K>("read", name.to_owned(), source))?;
-        match live {
-            Some(live) if !self.owns(&live) => Err(Error::NameTaken {
-                kind: K::kind(&()).into_owned(),
-                name: name.to_owned(),
-            }),
-            live => Ok(live),
+        Ok(live.map(Arc::new))
+    }
+
+    async fn apply<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        manager: &str,
+        desired: &K,
+    ) -> Result<Arc<K>, Error> {
+        self.metrics.count_write(&K::kind(&()), "apply");
+        let name = desired.name_any();
+        let applied = self
+            .api::<K>()
+            .patch(
+                &name,
+                &PatchParams::apply(manager).force(),
+                &Patch::Apply(desired),
+            )
+            .await
+            .map_err(|source| failed::<K>("apply", name, source))?;
+        Ok(remember(cache, applied))
+    }
+
+    /// Server-side apply never removes what another field manager owns, so this is an update of exactly the
+    /// version that was read.
+    async fn remove_additions<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        manager: &str,
+        live: &K,
+        differences: &[Difference],
+    ) -> Result<Arc<K>, Error> {
+        let name = live.name_any();
+        let corrected = serde_json::to_value(live)
+            .map(|live| drift::without_additions(live, differences))
+            .and_then(serde_json::from_value::<K>)
+            .map_err(|source| failed::<K>("correct", name.clone(), kube::Error::SerdeError(source)))?;
+        self.metrics.count_write(&K::kind(&()), "update");
+        let params = PostParams {
+            field_manager: Some(manager.to_owned()),
+            ..PostParams::default()
+        };
+        let updated = self
+            .api::<K>()
+            .replace(&name, &params, &corrected)
+            .await
+            .map_err(|source| failed::<K>("update", name, source))?;
+        Ok(remember(cache, updated))
+    }
+
+    fn record<K: Child>(&self, written: &K, corrected: &str, left: &[Difference]) {
+        if corrected.is_empty() && left.is_empty() {
+            return;
+        }
+        self.corrections
+            .wrote(&written.uid().unwrap_or_default(), corrected, &text(left));
+    }
+
+    /// Tells the user that something is not as desired and stays so.
+    async fn tell<K: Child>(&self, live: &K, difference: &str) {
+        let note = format!(
+            "{} {} is changed by others after each correction, and is left so until the next resync: {difference}",
+            K::kind(&()),
+            live.name_any()
+        );
+        tracing::warn!("{note}");
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "ChangedByOthers".to_owned(),
+            note: Some(conditions::note(note)),
+            action: "Correct".to_owned(),
+            secondary: Some(live.object_ref(&())),
+        };
+        if let Err(error) = self.recorder.publish(&event, self.about).await {
+            tracing::debug!(%error, "failed to publish an event");
         }
     }
 
-    /// The objects that match a label selector (`key=value,…`), whatever their owner.
-    pub async fn list<K: Child>(&self, selector: &str) -> Result<Vec<K>, Error> {
-        let list = self
-            .api::<K>()
-            .list(&ListParams::default().labels(selector))
-            .await
-            .map_err(|source| failed::<K>("list", selector.to_owned(), source))?;
-        Ok(list.items)
-    }
-
     /// Creates `object` unless an object of that name exists.
-    pub async fn create<K: Child>(&self, object: &K) -> Result<(), Error> {
+    pub async fn create<K: Child>(&self, cache: &Cache<K>, object: &K) -> Result<(), Error> {
         self.metrics.count_write(&K::kind(&()), "create");
         match self.api::<K>().create(&PostParams::default(), object).await {
-            Ok(_) => Ok(()),
+            Ok(created) => {
+                remember(cache, created);
+                Ok(())
+            }
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
             Err(source) => Err(failed::<K>("create", object.name_any(), source)),
         }
     }
 
-    /// Deletes the object of that name and its dependents; it is no error if it does not exist.
-    pub async fn delete<K: Child>(&self, name: &str) -> Result<(), Error> {
+    /// Deletes this object and its dependents; it is no error if it is gone or was replaced.
+    pub async fn delete<K: Child>(&self, cache: &Cache<K>, object: &K) -> Result<(), Error> {
+        let name = object.name_any();
         self.metrics.count_write(&K::kind(&()), "delete");
-        match self
-            .api::<K>()
-            .delete(name, &DeleteParams::background())
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(source) => Err(failed::<K>("delete", name.to_owned(), source)),
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: object.uid(),
+            resource_version: None,
+        });
+        match self.api::<K>().delete(&name, &params).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+            Err(source) => return Err(failed::<K>("delete", name, source)),
         }
+        cache.deleted(object);
+        Ok(())
     }
 
-    /// Whether the object's controller is our owner.
-    pub fn owns<K: Child>(&self, object: &K) -> bool {
-        object
-            .owner_references()
-            .iter()
-            .any(|owner| owner.uid == self.owner.uid && owner.controller == Some(true))
+    /// Deletes the children of this kind that are not in `keep`: what was desired once and is no more.
+    pub async fn delete_others<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        keep: &[&str],
+    ) -> Result<(), Error> {
+        let obsolete = cache.filter(|object| {
+            object.namespace().as_deref() == Some(self.namespace)
+                && object.metadata_is_live()
+                && !keep.contains(&object.name_any().as_str())
+                && self.carries_labels(object)
+                && self.ownership(object) != Ownership::Foreign
+        });
+        for object in obsolete {
+            self.delete(cache, &*object).await?;
+        }
+        Ok(())
+    }
+
+    pub fn ownership<K: Watched>(&self, object: &K) -> Ownership {
+        ownership(object, self.owner, self.labels)
+    }
+
+    fn carries_labels<K: Watched>(&self, object: &K) -> bool {
+        carries(object, self.labels)
     }
 
     fn api<K: Child>(&self) -> Api<K> {
@@ -153,12 +283,56 @@ impl Children<'_> {
     }
 }
 
-fn holds<K: Child>(live: &K, desired: &K) -> bool {
-    match (serde_json::to_value(live), serde_json::to_value(desired)) {
-        (Ok(live), Ok(desired)) => drift::holds(&live, &desired),
-        // Both were deserialized before, so this cannot fail; writing again would be safe.
-        _ => false,
+trait Live {
+    /// Not on its way out.
+    fn metadata_is_live(&self) -> bool;
+}
+
+impl<K: Watched> Live for K {
+    fn metadata_is_live(&self) -> bool {
+        self.meta().deletion_timestamp.is_none()
     }
+}
+
+/// To whom `object` belongs, seen from `owner`, whose children carry `labels`.
+pub fn ownership<K: Watched>(
+    object: &K,
+    owner: &OwnerReference,
+    labels: &BTreeMap<String, String>,
+) -> Ownership {
+    let controller = object
+        .owner_references()
+        .iter()
+        .find(|reference| reference.controller == Some(true));
+    match controller {
+        Some(controller) if controller.uid == owner.uid => Ownership::Ours,
+        None if carries(object, labels) => Ownership::Orphan,
+        _ => Ownership::Foreign,
+    }
+}
+
+fn carries<K: Watched>(object: &K, labels: &BTreeMap<String, String>) -> bool {
+    labels
+        .iter()
+        .all(|(key, value)| object.labels().get(key) == Some(value))
+}
+
+fn remember<K: Child>(cache: &Cache<K>, mut object: K) -> Arc<K> {
+    // As the watch has it.
+    object.managed_fields_mut().clear();
+    cache.wrote(object.clone());
+    Arc::new(object)
+}
+
+fn differences<K: Child>(live: &K, desired: &K) -> Vec<Difference> {
+    // Kinds of k8s-openapi are always serializable.
+    let value = |object| serde_json::to_value(object).unwrap_or_default();
+    drift::differences(&K::kind(&()), &value(live), &value(desired))
+}
+
+fn text(differences: &[Difference]) -> String {
+    let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    texts.join("; ")
 }
 
 fn hash<K: Child>(object: &K) -> String {
@@ -190,3 +364,6 @@ fn failed<K: Resource<DynamicType = ()>>(
         source: Box::new(source),
     }
 }
+
+#[cfg(test)]
+mod tests;

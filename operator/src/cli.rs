@@ -1,12 +1,9 @@
 //! The command line.
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{
-    settings::{DownloadSettings, ServerSettings},
-    telemetry::LogFormat,
-};
+use crate::telemetry::LogFormat;
 
 /// Kubernetes operator for text-to-speech deployments.
 #[derive(Debug, Parser)]
@@ -31,19 +28,10 @@ pub enum Command {
 /// Options of `run`; each can also be set by the environment variable named with it.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Image of the inference server.
-    #[arg(long, env = "TTS_SERVER_IMAGE")]
-    server_image: String,
-
-    /// Pull policy of the inference server's image.
-    #[arg(long, env = "TTS_SERVER_IMAGE_PULL_POLICY", default_value = "IfNotPresent",
-          value_parser = ["Always", "IfNotPresent", "Never"])]
-    server_image_pull_policy: String,
-
-    /// Pull secrets of the inference server's image, comma-separated; they must exist in the
-    /// namespaces of the voices and deployments.
-    #[arg(long, env = "TTS_SERVER_IMAGE_PULL_SECRETS", value_delimiter = ',')]
-    server_image_pull_secrets: Vec<String>,
+    /// Settings file (YAML): the image of the inference server, downloads, budgets. It is read again
+    /// when it changes.
+    #[arg(long, env = "TTS_SETTINGS")]
+    pub settings: PathBuf,
 
     /// Namespaces to watch, comma-separated; empty means all.
     #[arg(long, env = "TTS_WATCH_NAMESPACES", value_delimiter = ',')]
@@ -53,9 +41,18 @@ pub struct RunArgs {
     #[arg(long, env = "TTS_LISTEN", default_value = ":8080", value_parser = listen_address)]
     pub listen: SocketAddr,
 
-    /// Run the controllers only while holding the lease `tts-operator`; required for several replicas.
+    /// Run the controllers only while holding the lease; required for several replicas.
     #[arg(long, env = "TTS_LEADER_ELECT")]
     pub leader_elect: bool,
+
+    /// Name of the lease. Operators that watch different namespaces must not share one.
+    #[arg(long, env = "TTS_LEASE_NAME", default_value = "tts-operator")]
+    pub lease_name: String,
+
+    /// How long the lease lasts without being renewed, in whole seconds, 3s to 300s: the longest time
+    /// without a leader after one was killed.
+    #[arg(long, env = "TTS_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
+    pub lease_duration: Duration,
 
     /// Namespace of the lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
@@ -64,26 +61,6 @@ pub struct RunArgs {
     /// Identity in the lease and in events.
     #[arg(long, env = "POD_NAME", default_value = "tts-operator")]
     pub pod_name: String,
-
-    /// Allow voices to be downloaded from http:// URLs.
-    #[arg(long, env = "TTS_ALLOW_HTTP")]
-    allow_http: bool,
-
-    /// PEM file with CA certificates to trust for voice downloads, in addition to the system's.
-    #[arg(long, env = "TTS_CA_FILE")]
-    ca_file: Option<PathBuf>,
-
-    /// Proxy for voice downloads from https:// URLs.
-    #[arg(long, env = "TTS_HTTPS_PROXY")]
-    https_proxy: Option<String>,
-
-    /// Proxy for voice downloads from http:// URLs.
-    #[arg(long, env = "TTS_HTTP_PROXY")]
-    http_proxy: Option<String>,
-
-    /// Hosts to connect to without the proxy, comma-separated.
-    #[arg(long, env = "TTS_NO_PROXY")]
-    no_proxy: Option<String>,
 
     /// Format of the log on standard error.
     #[arg(long, env = "TTS_LOG_FORMAT", value_enum, default_value_t)]
@@ -94,85 +71,32 @@ pub struct RunArgs {
     pub log_filter: String,
 }
 
-/// Why the value of an option is invalid.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("--server-image is empty; set it to the image of the inference server")]
-    NoServerImage,
-    #[error("--ca-file {path}: {source}")]
-    CaFile {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("--ca-file {0} contains no PEM certificate (no line `-----BEGIN CERTIFICATE-----`)")]
-    NoCertificate(PathBuf),
-    #[error(
-        "--ca-file {path} has {size} bytes, the limit is {MAX_CA_BYTES}; keep only the CAs that voice downloads need"
-    )]
-    CaTooLarge { path: PathBuf, size: usize },
-}
-
-/// The certificates are passed to pods in an environment variable, which can hold at most 128 KiB.
-const MAX_CA_BYTES: usize = 64 * 1024;
-
 impl RunArgs {
-    /// The namespaces to watch; empty for all.
-    pub fn namespaces(&self) -> Vec<String> {
-        non_empty(&self.watch_namespaces)
-    }
-
-    /// The settings of the pods that the operator creates.
-    ///
-    /// # Errors
-    /// If an option's value cannot be used; the message names the option.
-    pub fn server_settings(&self) -> Result<ServerSettings, Error> {
-        if self.server_image.trim().is_empty() {
-            return Err(Error::NoServerImage);
+    /// The namespaces to watch, each once; a single `None` for all.
+    pub fn namespaces(&self) -> Vec<Option<String>> {
+        let names: BTreeSet<&str> = self
+            .watch_namespaces
+            .iter()
+            .map(|name| name.trim())
+            .filter(|name| !name.is_empty())
+            .collect();
+        if names.is_empty() {
+            return vec![None];
         }
-        Ok(ServerSettings {
-            image: self.server_image.clone(),
-            image_pull_policy: self.server_image_pull_policy.clone(),
-            image_pull_secrets: non_empty(&self.server_image_pull_secrets),
-            download: DownloadSettings {
-                allow_http: self.allow_http,
-                ca_pem: self.ca_file.as_ref().map(read_ca).transpose()?,
-                https_proxy: set(self.https_proxy.as_ref()),
-                http_proxy: set(self.http_proxy.as_ref()),
-                no_proxy: set(self.no_proxy.as_ref()),
-            },
-        })
+        names
+            .into_iter()
+            .map(|name| Some(name.to_owned()))
+            .collect()
     }
 }
 
-fn read_ca(path: &PathBuf) -> Result<String, Error> {
-    let pem = fs::read_to_string(path).map_err(|source| Error::CaFile {
-        path: path.clone(),
-        source,
-    })?;
-    if !pem.contains("-----BEGIN CERTIFICATE-----") {
-        return Err(Error::NoCertificate(path.clone()));
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration.subsec_nanos() == 0 && (3..=300).contains(&duration.as_secs()) {
+        Ok(duration)
+    } else {
+        Err("use whole seconds from 3s to 300s".into())
     }
-    if pem.len() > MAX_CA_BYTES {
-        return Err(Error::CaTooLarge {
-            path: path.clone(),
-            size: pem.len(),
-        });
-    }
-    Ok(pem)
-}
-
-/// An environment variable that is set but empty counts as not set.
-fn set(value: Option<&String>) -> Option<String> {
-    value.filter(|value| !value.is_empty()).cloned()
-}
-
-fn non_empty(values: &[String]) -> Vec<String> {
-    values
-        .iter()
-        .map(|value| value.trim().to_owned())
-        .filter(|value| !value.is_empty())
-        .collect()
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
@@ -189,41 +113,43 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 mod tests {
     use super::*;
 
-    fn run(args: &[&str]) -> RunArgs {
-        let args = [
-            "tts-operator",
-            "run",
-            "--server-image=example.test/tts-server:1",
-        ]
-        .iter()
-        .chain(args);
-        match Cli::try_parse_from(args).unwrap().command {
+    fn parse(args: &[&str]) -> Result<RunArgs, clap::Error> {
+        let args = ["tts-operator", "run", "--settings=settings.yaml"]
+            .iter()
+            .chain(args);
+        Cli::try_parse_from(args).map(|cli| match cli.command {
             Command::Run(run) => *run,
             Command::Crds { .. } => unreachable!("run was asked for"),
-        }
+        })
     }
 
     #[test]
-    fn lists_are_comma_separated_and_empty_entries_do_not_count() {
-        assert_eq!(run(&["--watch-namespaces=a,b,"]).namespaces(), ["a", "b"]);
-        assert!(run(&["--watch-namespaces="]).namespaces().is_empty());
+    fn namespaces_are_comma_separated_and_counted_once() {
+        let namespaces = |list| {
+            parse(&[&format!("--watch-namespaces={list}")])
+                .unwrap()
+                .namespaces()
+        };
+        let (a, b) = (Some("a".to_owned()), Some("b".to_owned()));
+        assert_eq!(namespaces("b, a,,b"), [a, b]);
+        assert_eq!(namespaces(""), [None], "all of them");
     }
 
     #[test]
     fn a_port_alone_is_all_addresses() {
-        assert_eq!(run(&["--listen=:9"]).listen.to_string(), "[::]:9");
-        let error = Cli::try_parse_from(["tts-operator", "run", "--server-image=x", "--listen=9"])
-            .unwrap_err();
+        let listen = parse(&["--listen=:9"]).unwrap().listen;
+        assert_eq!(listen.to_string(), "[::]:9");
+        let error = parse(&["--listen=9"]).unwrap_err();
         assert!(error.to_string().contains("address:port"), "{error}");
     }
 
     #[test]
-    fn a_ca_file_without_a_certificate_is_refused() {
-        let error = run(&["--ca-file=/dev/null"]).server_settings().unwrap_err();
-        assert!(matches!(error, Error::NoCertificate(_)), "{error}");
-        let error = run(&["--ca-file=/nowhere/ca.pem"])
-            .server_settings()
-            .unwrap_err();
-        assert!(error.to_string().contains("/nowhere/ca.pem"), "{error}");
+    fn a_lease_lasts_3_to_300_whole_seconds() {
+        let lasts = |text: &str| parse(&[&format!("--lease-duration={text}")]);
+        assert_eq!(lasts("3s").unwrap().lease_duration.as_secs(), 3);
+        assert_eq!(lasts("5m").unwrap().lease_duration.as_secs(), 300);
+        for text in ["2s", "301s", "3500ms", "soon"] {
+            assert!(lasts(text).is_err(), "{text}");
+        }
     }
 }

@@ -9,8 +9,13 @@ pub const RECONCILING: &str = "Reconciling";
 /// Present only while true: it does not change until a user changes the object or what it refers to.
 pub const STALLED: &str = "Stalled";
 
-/// Reasons of a `Ready` condition that is not true because work is in progress.
-const STEPS: [&str; 4] = ["Inspecting", "Paused", "RollingOut", "VoiceNotReady"];
+/// Of a voice: whether it passed its inspection with the current server image.
+pub const INSPECTED: &str = "Inspected";
+/// Of a deployment: whether its pods have the template of the current spec, voices and server image.
+pub const UP_TO_DATE: &str = "UpToDate";
+
+/// Conditions whose failure is worth an event although the object stays ready.
+const ANNOUNCED: [&str; 2] = [INSPECTED, UP_TO_DATE];
 
 /// Maximum length of a message; the API server accepts four times as much.
 const MAX_MESSAGE: usize = 8 * 1024;
@@ -33,6 +38,8 @@ pub struct Verdict {
     pub reason: String,
     /// For users: the state, and what to do about it.
     pub message: String,
+    /// Whether it is a step of normal operation, which needs no attention even if it is not true.
+    pub step: bool,
 }
 
 impl Verdict {
@@ -47,7 +54,30 @@ impl Verdict {
             status,
             reason: reason.into(),
             message: message.into(),
+            step: false,
         }
+    }
+
+    /// As a step of normal operation.
+    #[must_use]
+    pub fn as_step(self) -> Self {
+        Self { step: true, ..self }
+    }
+
+    /// The verdict that `condition` was made of, if it is one of `ours`.
+    pub fn repeat(condition: &Condition, ours: &[&'static str]) -> Option<Self> {
+        let type_ = ours.iter().find(|type_| **type_ == condition.type_)?;
+        let status = match condition.status.as_str() {
+            "True" => Status::True,
+            "False" => Status::False,
+            _ => Status::Unknown,
+        };
+        Some(Self::new(
+            type_,
+            status,
+            &condition.reason,
+            &condition.message,
+        ))
     }
 
     /// The same reason and message with another type and status.
@@ -61,14 +91,19 @@ impl Verdict {
     }
 }
 
-/// The conditions after `verdicts`, sorted by type: types without a verdict are dropped, and a
-/// transition time changes only with the status.
+/// The conditions after `verdicts`, sorted by type. Of the types in `ours`, those without a verdict are
+/// dropped; others belong to somebody else and stay. A transition time changes only with the status.
 pub fn merge(
     previous: &[Condition],
+    ours: &[&str],
     verdicts: Vec<Verdict>,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
+    let foreign = previous
+        .iter()
+        .filter(|condition| !ours.contains(&condition.type_.as_str()))
+        .cloned();
     let mut conditions: Vec<Condition> = verdicts
         .into_iter()
         .map(|verdict| {
@@ -86,28 +121,21 @@ pub fn merge(
                     .map_or(Time(now), |c| c.last_transition_time.clone()),
             }
         })
+        .chain(foreign)
         .collect();
     conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     conditions
 }
 
-/// The conditions with `Ready`, `Reconciling` and `Stalled` replaced by `verdicts` and the others
-/// unchanged.
+/// The conditions with these verdicts, and all others unchanged.
 pub fn replace(
     previous: &[Condition],
     verdicts: Vec<Verdict>,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let mut conditions = merge(previous, verdicts, generation, now);
-    conditions.extend(
-        previous
-            .iter()
-            .filter(|c| ![READY, RECONCILING, STALLED].contains(&c.type_.as_str()))
-            .cloned(),
-    );
-    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-    conditions
+    let types: Vec<&str> = verdicts.iter().map(|verdict| verdict.type_).collect();
+    merge(previous, &types, verdicts, generation, now)
 }
 
 /// Whether the condition of `type_` is present and true.
@@ -117,28 +145,46 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
         .any(|c| c.type_ == type_ && c.status == "True")
 }
 
-/// The event for a change of `Ready`, if it changed.
+/// The events for what `verdicts` change: `Ready`, and other conditions whose failure leaves the object ready.
 ///
 /// Steps of normal operation are `Normal`; what may need attention is a `Warning`.
-pub fn event(previous: &[Condition], current: &[Condition]) -> Option<Event> {
-    let find = |conditions: &[Condition]| conditions.iter().find(|c| c.type_ == READY).cloned();
-    let now = find(current)?;
-    let same = |before: &Condition| before.status == now.status && before.reason == now.reason;
-    if find(previous).as_ref().is_some_and(same) {
-        return None;
-    }
-    let normal = now.status == "True" || STEPS.contains(&now.reason.as_str());
-    Some(Event {
-        type_: if normal {
-            EventType::Normal
-        } else {
-            EventType::Warning
-        },
-        reason: now.reason,
-        note: Some(truncate(now.message, MAX_NOTE)),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    })
+pub fn events(previous: &[Condition], verdicts: &[Verdict]) -> Vec<Event> {
+    let is_known = |verdict: &Verdict| {
+        let status: &str = verdict.status.into();
+        previous
+            .iter()
+            .any(|c| c.type_ == verdict.type_ && c.status == status && c.reason == verdict.reason)
+    };
+    let is_ready = verdicts
+        .iter()
+        .any(|verdict| verdict.type_ == READY && verdict.status == Status::True);
+    let is_worth_telling = |verdict: &Verdict| {
+        let announced = ANNOUNCED.contains(&verdict.type_) && verdict.status == Status::False;
+        verdict.type_ == READY || announced && is_ready && !verdict.step
+    };
+    verdicts
+        .iter()
+        .filter(|verdict| is_worth_telling(verdict) && !is_known(verdict))
+        .map(|verdict| {
+            let normal = verdict.status == Status::True || verdict.step;
+            Event {
+                type_: if normal {
+                    EventType::Normal
+                } else {
+                    EventType::Warning
+                },
+                reason: verdict.reason.clone(),
+                note: Some(note(verdict.message.clone())),
+                action: "Reconcile".to_owned(),
+                secondary: None,
+            }
+        })
+        .collect()
+}
+
+/// Text for an event, cut to what the API server accepts.
+pub fn note(text: String) -> String {
+    truncate(text, MAX_NOTE)
 }
 
 /// The event for a failed reconciliation.
@@ -146,7 +192,7 @@ pub fn failure_event(reason: &str, message: String) -> Event {
     Event {
         type_: EventType::Warning,
         reason: reason.to_owned(),
-        note: Some(truncate(message, MAX_NOTE)),
+        note: Some(note(message)),
         action: "Reconcile".to_owned(),
         secondary: None,
     }
@@ -168,54 +214,87 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
+    const OURS: [&str; 4] = [READY, RECONCILING, STALLED, INSPECTED];
+
+    fn merged(previous: &[Condition], verdicts: Vec<Verdict>, seconds: i64) -> Vec<Condition> {
+        merge(previous, &OURS, verdicts, Some(seconds), at(seconds))
+    }
+
     fn ready(status: Status, reason: &str) -> Vec<Verdict> {
         vec![Verdict::new(READY, status, reason, "1 of 2")]
     }
 
     #[test]
     fn transition_time_moves_only_when_the_status_flips() {
-        let first = merge(&[], ready(Status::False, "RollingOut"), Some(1), at(10));
-        let second = merge(&first, ready(Status::False, "Waiting"), Some(2), at(20));
+        let first = merged(&[], ready(Status::False, "RollingOut"), 10);
+        let second = merged(&first, ready(Status::False, "Waiting"), 20);
         assert_eq!(second[0].last_transition_time, Time(at(10)));
-        assert_eq!(second[0].observed_generation, Some(2));
-        let third = merge(&second, ready(Status::True, "Available"), Some(2), at(30));
+        assert_eq!(second[0].observed_generation, Some(20));
+        let third = merged(&second, ready(Status::True, "Available"), 30);
         assert_eq!(third[0].last_transition_time, Time(at(30)));
     }
 
     #[test]
-    fn a_type_without_a_verdict_goes_away() {
+    fn a_type_without_a_verdict_goes_away_and_a_foreign_one_stays() {
+        let foreign = Verdict::new("Approved", Status::True, "ByHand", "");
+        let before = merge(&[], &["Approved"], vec![foreign], Some(1), at(5));
         let stalled = Verdict::new(STALLED, Status::True, "Broken", "");
-        let first = merge(&[], vec![stalled], Some(1), at(10));
-        assert!(merge(&first, vec![], Some(1), at(20)).is_empty());
+        let first = merged(&before, vec![stalled], 10);
+        assert_eq!(first.len(), 2);
+        assert_eq!(merged(&first, vec![], 20), before);
     }
 
     #[test]
-    fn a_failure_replaces_the_outlook_and_keeps_what_was_found() {
-        let sized = Verdict::new("Sized", Status::True, "Default", "");
-        let work = Verdict::new(RECONCILING, Status::True, "RollingOut", "");
-        let before = merge(&[], vec![sized, work], Some(1), at(10));
-        let after = replace(&before, ready(Status::False, "NameTaken"), Some(2), at(20));
+    fn a_failure_says_what_is_awaited_and_leaves_the_rest() {
+        let inspected = Verdict::new(INSPECTED, Status::True, "Spoke", "");
+        let before = [vec![inspected], ready(Status::True, "Serving")].concat();
+        let before = merged(&[], before, 10);
+        let failed = Verdict::new(RECONCILING, Status::True, "ApplyFailed", "quota");
+        let after = replace(&before, vec![failed], Some(2), at(20));
         let types: Vec<_> = after.iter().map(|c| c.type_.as_str()).collect();
-        assert_eq!(types, ["Ready", "Sized"]);
+        assert_eq!(types, ["Inspected", "Ready", "Reconciling"]);
+        assert_eq!(after[1], before[1], "as it was, with its generation");
     }
 
     #[test]
     fn an_event_is_made_once_for_a_change_of_ready() {
-        let before = merge(&[], ready(Status::False, "RollingOut"), Some(1), at(10));
-        let after = merge(&before, ready(Status::True, "Available"), Some(1), at(20));
-        assert_eq!(event(&before, &after).unwrap().reason, "Available");
-        assert!(event(&after, &after).is_none());
+        let before = merged(&[], ready(Status::False, "RollingOut"), 10);
+        let verdicts = ready(Status::True, "Available");
+        assert_eq!(events(&before, &verdicts)[0].reason, "Available");
+        let after = merged(&before, verdicts.clone(), 20);
+        assert!(events(&after, &verdicts).is_empty());
     }
 
     #[test]
     fn only_what_may_need_a_person_is_a_warning() {
-        let event_of = |status, reason| {
-            let conditions = merge(&[], ready(status, reason), Some(1), at(10));
-            event(&[], &conditions).unwrap().type_
+        let type_of = |verdict| events(&[], &[verdict])[0].type_;
+        let unready = || Verdict::new(READY, Status::False, "Unreachable", "no route");
+        assert_eq!(type_of(unready()), EventType::Warning);
+        assert_eq!(type_of(unready().as_step()), EventType::Normal);
+        let serving = ready(Status::True, "Serving").remove(0);
+        assert_eq!(type_of(serving), EventType::Normal);
+    }
+
+    #[test]
+    fn a_failed_inspection_of_a_ready_voice_is_announced() {
+        let failed = Verdict::new(INSPECTED, Status::False, "UnsupportedVoice", "");
+        let verdicts = |ready_status, inspected: &Verdict| {
+            [ready(ready_status, "Inspected"), vec![inspected.clone()]].concat()
         };
-        assert_eq!(event_of(Status::False, "RollingOut"), EventType::Normal);
-        assert_eq!(event_of(Status::True, "Serving"), EventType::Normal);
-        assert_eq!(event_of(Status::False, "Unreachable"), EventType::Warning);
+        let before = merged(&[], ready(Status::True, "Inspected"), 10);
+        let made = events(&before, &verdicts(Status::True, &failed));
+        assert_eq!(made.len(), 1);
+        assert_eq!(made[0].type_, EventType::Warning);
+        assert_eq!(made[0].reason, "UnsupportedVoice");
+        assert!(events(&before, &verdicts(Status::True, &failed.as_step())).is_empty());
+    }
+
+    #[test]
+    fn a_verdict_is_repeated_from_its_condition() {
+        let verdict = Verdict::new(READY, Status::False, "TooLarge", "9 GiB");
+        let conditions = merged(&[], vec![verdict.clone()], 10);
+        assert_eq!(Verdict::repeat(&conditions[0], &OURS), Some(verdict));
+        assert_eq!(Verdict::repeat(&conditions[0], &[STALLED]), None);
     }
 
     #[test]

@@ -1,15 +1,22 @@
 //! The operator: `controllers` has one module per kind, the other modules are shared by them.
 //!
-//! A reconciliation is `dereference -> validate -> build -> apply -> status`. Only the first and
-//! the last two call the API server; the steps between are pure functions.
+//! A reconciliation is `dereference -> validate -> plan -> build -> apply -> status`. It reads what is
+//! watched from memory ([`cache`]), so that an unchanged object costs no request. Only `apply` and the
+//! status write call the API server; the steps between are pure functions.
 pub mod backoff;
+pub mod cache;
 pub mod children;
 pub mod cli;
 pub mod conditions;
 pub mod controllers;
+mod corrections;
 mod drift;
+pub mod fence;
+pub mod health;
+mod jobs;
 pub mod leader;
 pub mod metrics;
+mod schema;
 pub mod settings;
 pub mod startup;
 pub mod telemetry;

@@ -4,20 +4,21 @@ use std::{
 };
 
 use clap::Parser as _;
-use futures::future;
 use kube::{
     Client, Config,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::signal::unix;
+use tokio::{signal::unix, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tts_operator::{
     cli::{Cli, Command, RunArgs},
     controllers::{self, Context},
-    leader,
+    fence::Fence,
+    health::Health,
+    leader::{Elector, Terms},
     metrics::Metrics,
-    startup, telemetry,
-    webserver::{self, Readiness},
+    settings::{self, Settings},
+    startup, telemetry, webserver,
 };
 
 #[tokio::main]
@@ -53,97 +54,129 @@ async fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| "a rustls crypto provider is already installed")?;
-    let settings = Arc::new(args.server_settings()?);
-    let namespaces = args.namespaces();
-
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone())?);
-
-    let metrics = Arc::new(Metrics::new()?);
-    let readiness = Readiness::awaiting("the API server");
-    let listener = webserver::bind(args.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    // Probes outlive the controllers, so that a draining replica still answers its liveness probe.
-    let webserver_shutdown = CancellationToken::new();
-    let webserver = tokio::spawn(webserver::serve(
-        listener,
-        readiness.clone(),
-        metrics.clone(),
-        webserver_shutdown.clone(),
-    ));
-
-    let client = Client::try_from(Config::infer().await?)?;
+    let services = Services::start(&args).await?;
+    let fence = Fence::default();
+    let client = fence.client(Config::infer().await?)?;
     tokio::select! {
-        () = startup::wait_for_crds(&client, &namespaces, &readiness) => {}
+        () = startup::wait_for_crds(&client, &services.health) => {}
         () = shutdown.cancelled() => return Ok(()),
     }
     // A standby replica is ready too: it takes over as soon as it acquires the lease.
-    readiness.ready();
+    services.health.ready();
+    lead(&args, &services, client, fence, &shutdown).await?;
+    services.stop().await
+}
+
+/// What every replica does, whether it leads or not: probes, metrics, settings.
+struct Services {
+    health: Health,
+    metrics: Arc<Metrics>,
+    settings: watch::Receiver<Arc<Settings>>,
+    webserver: JoinHandle<std::io::Result<()>>,
+    reload: JoinHandle<()>,
+    /// Probes outlive the controllers, so that a draining replica still answers its liveness probe.
+    webserver_shutdown: CancellationToken,
+}
+
+impl Services {
+    async fn start(args: &RunArgs) -> Result<Self, Box<dyn Error>> {
+        let (sender, settings) = watch::channel(Arc::new(Settings::read(&args.settings)?));
+        let metrics = Arc::new(Metrics::new()?);
+        let health = Health::awaiting("the API server");
+        let listener = webserver::bind(args.listen)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+        let webserver_shutdown = CancellationToken::new();
+        Ok(Self {
+            webserver: tokio::spawn(webserver::serve(
+                listener,
+                health.clone(),
+                metrics.clone(),
+                webserver_shutdown.clone(),
+            )),
+            reload: tokio::spawn(settings::reload(
+                args.settings.clone(),
+                sender,
+                health.clone(),
+                metrics.clone(),
+            )),
+            health,
+            metrics,
+            settings,
+            webserver_shutdown,
+        })
+    }
+
+    async fn stop(self) -> Result<(), Box<dyn Error>> {
+        self.reload.abort();
+        self.webserver_shutdown.cancel();
+        Ok(self.webserver.await??)
+    }
+}
+
+/// Runs the controllers, as long as this replica holds the lease if there is one.
+async fn lead(
+    args: &RunArgs,
+    services: &Services,
+    client: Client,
+    fence: Fence,
+    shutdown: &CancellationToken,
+) -> Result<(), Box<dyn Error>> {
     let reporter = Reporter {
         controller: "tts-operator".into(),
         instance: Some(args.pod_name.clone()),
     };
-    let ctx = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        client: client.clone(),
-        metrics: metrics.clone(),
-        settings,
-    });
-    if args.leader_elect {
-        let mut elector = leader::Elector::new(client, &args.pod_namespace, args.pod_name);
-        tokio::select! {
-            () = elector.acquire() => {}
-            () = shutdown.cancelled() => return Ok(()),
-        }
-        tracing::info!("holding the lease");
-        metrics.leader.set(1);
-        tokio::select! {
-            () = run_until(&ctx, &namespaces, &shutdown) => {}
-            () = elector.hold() => return Err("lost the leader lease".into()),
-        }
-        elector.release().await?;
-    } else {
-        metrics.leader.set(1);
-        run_until(&ctx, &namespaces, &shutdown).await;
+    let ctx = Arc::new(Context::new(
+        client.clone(),
+        Recorder::new(client.clone(), reporter),
+        services.metrics.clone(),
+        services.health.clone(),
+        services.settings.clone(),
+        args.namespaces(),
+    ));
+    if !args.leader_elect {
+        fence.open_forever();
+        services.metrics.leader.set(1);
+        run_until(&ctx, shutdown).await;
+        return Ok(());
     }
-
-    webserver_shutdown.cancel();
-    webserver.await??;
-    Ok(())
+    let terms = Terms {
+        namespace: args.pod_namespace.clone(),
+        name: args.lease_name.clone(),
+        duration: args.lease_duration,
+        identity: args.pod_name.clone(),
+    };
+    let mut elector = Elector::new(client, terms, fence);
+    tokio::select! {
+        () = elector.acquire() => {}
+        () = shutdown.cancelled() => return Ok(()),
+    }
+    tracing::info!("holding the lease");
+    services.metrics.leader.set(1);
+    tokio::select! {
+        () = run_until(&ctx, shutdown) => {}
+        () = elector.hold() => return Err("lost the leader lease".into()),
+    }
+    Ok(elector.release().await?)
 }
 
 /// Maximum time for reconciliations in flight to finish; below the default grace period of a pod.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs all controllers until `shutdown`, then waits up to [`SHUTDOWN_TIMEOUT`] for reconciliations in flight.
-async fn run_until(ctx: &Arc<Context>, namespaces: &[String], shutdown: &CancellationToken) {
+async fn run_until(ctx: &Arc<Context>, shutdown: &CancellationToken) {
     let overdue = async {
         shutdown.cancelled().await;
         tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
     };
     tokio::select! {
-        () = run_controllers(ctx, namespaces, shutdown) => {}
+        () = controllers::run(ctx.clone(), shutdown) => {}
         () = overdue => {
             tracing::warn!("reconciliations did not finish within {SHUTDOWN_TIMEOUT:?}; the next start repeats them");
         }
     }
-}
-
-/// Runs every controller, once per namespace or once for all namespaces.
-async fn run_controllers(ctx: &Arc<Context>, namespaces: &[String], shutdown: &CancellationToken) {
-    let scopes: Vec<Option<&str>> = if namespaces.is_empty() {
-        vec![None]
-    } else {
-        namespaces.iter().map(|name| Some(name.as_str())).collect()
-    };
-    future::join_all(scopes.into_iter().map(|namespace| {
-        future::join(
-            controllers::voice::run(ctx.clone(), namespace, shutdown.clone()),
-            controllers::deployment::run(ctx.clone(), namespace, shutdown.clone()),
-        )
-    }))
-    .await;
 }
 
 fn cancel_on_signal(

@@ -12,10 +12,14 @@ pub struct Metrics {
     pub reconcile_seconds: HistogramVec,
     /// By controller and error reason.
     pub reconcile_errors: IntCounterVec,
-    /// Writes to the API server, by kind and operation (`apply`, `create`, `delete`, `status`).
+    /// Writes to the API server, by kind and operation (`apply`, `update`, `create`, `delete`, `status`).
     pub writes: IntCounterVec,
     /// 1 while this replica holds the lease.
     pub leader: IntGauge,
+    /// 1 while the settings file is valid; else the previous settings are in use.
+    pub settings_valid: IntGauge,
+    /// 1 while the watch fails, by namespace (empty for all) and kind.
+    pub watch_failing: IntGaugeVec,
 }
 
 impl Metrics {
@@ -46,6 +50,18 @@ impl Metrics {
             &["kind", "operation"],
         )?;
         let leader = IntGauge::new("leader", "1 while this replica holds the lease")?;
+        let settings_valid = IntGauge::new(
+            "settings_valid",
+            "1 while the settings file is valid; else the previous settings are in use",
+        )?;
+        settings_valid.set(1);
+        let watch_failing = IntGaugeVec::new(
+            opts!(
+                "watch_failing",
+                "1 while the watch fails, by namespace (empty for all) and kind"
+            ),
+            &["namespace", "kind"],
+        )?;
         let build_info = IntGaugeVec::new(
             opts!("build_info", "1, with the version of the operator"),
             &["version"],
@@ -58,6 +74,8 @@ impl Metrics {
         registry.register(Box::new(reconcile_errors.clone()))?;
         registry.register(Box::new(writes.clone()))?;
         registry.register(Box::new(leader.clone()))?;
+        registry.register(Box::new(settings_valid.clone()))?;
+        registry.register(Box::new(watch_failing.clone()))?;
         registry.register(Box::new(build_info))?;
         Ok(Self {
             registry,
@@ -65,6 +83,8 @@ impl Metrics {
             reconcile_errors,
             writes,
             leader,
+            settings_valid,
+            watch_failing,
         })
     }
 

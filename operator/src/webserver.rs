@@ -1,63 +1,38 @@
 //! Probes and metrics over HTTP.
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
-
-/// What startup is waiting for; `None` once the operator is ready.
-#[derive(Clone)]
-pub struct Readiness(Arc<Mutex<Option<String>>>);
-
-impl Readiness {
-    pub fn awaiting(what: &str) -> Self {
-        Self(Arc::new(Mutex::new(Some(what.to_owned()))))
-    }
-
-    pub fn await_now(&self, what: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
-    }
-
-    pub fn ready(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn awaited(&self) -> Option<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
+use crate::{health::Health, metrics::Metrics};
 
 #[derive(Clone)]
 struct Shared {
-    readiness: Readiness,
+    health: Health,
     metrics: Arc<Metrics>,
 }
 
-fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
+fn router(health: Health, metrics: Arc<Metrics>) -> Router {
     Router::new()
         // Reports only that the process responds: a restart does not fix an unreachable API server.
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
-        .with_state(Shared { readiness, metrics })
+        .with_state(Shared { health, metrics })
 }
 
 async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
-    match shared.readiness.awaited() {
-        None => (StatusCode::OK, "ok".to_owned()),
-        Some(what) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("waiting for {what}"),
-        ),
-    }
+    let report = shared.health.report();
+    let status = if report.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, report.text)
 }
 
 async fn scrape(State(shared): State<Shared>) -> impl IntoResponse {
@@ -84,11 +59,11 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Serves until `shutdown`.
 pub async fn serve(
     listener: TcpListener,
-    readiness: Readiness,
+    health: Health,
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(readiness, metrics))
+    axum::serve(listener, router(health, metrics))
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # operator-on-host.sh PROGRAM: the operator as a process of this machine, on a throwaway cluster of its own. It waits for
-# the CRDs, serves a voice, reverts drift, scales, reports bad objects, deletes, exports metrics, and releases its lease
-# when it stops. The end-to-end tests run the operator in pods; scripts/test/coverage.sh runs an instrumented one here.
+# the CRDs, serves a voice, reverts drift, scales, reports bad objects, reads its settings again, deletes, exports metrics,
+# and releases its lease when it stops. The end-to-end tests run the operator in pods; scripts/test/coverage.sh runs an
+# instrumented one here.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../lib.sh"
@@ -10,6 +11,7 @@ source "$here/expect.sh"
 PROGRAM=${1:?the program to test is missing}
 NAME=onhost
 FOLDER=$(mktemp -d)
+SETTINGS=$FOLDER/settings.yaml
 OPERATOR=
 
 main() {
@@ -30,6 +32,7 @@ main() {
     it_reverts_drift
     it_scales
     it_reports_bad_objects
+    it_reads_its_settings_again "$registry/tts-server:$tag"
     it_leaves_nothing_behind
     it_exports_metrics
     it_stops_and_releases_the_lease
@@ -68,10 +71,23 @@ answer_has() { grep -q -- "$2" <<<"$(answer "$1")"; }
 log_has() { grep -q -- "$1" "$FOLDER/operator.log"; }
 absent() { [[ -z $(kubectl get "$@" --ignore-not-found --output name) ]]; }
 
+# settings IMAGE [DOWNLOADS]: what the operator reads, replaced in one step
+settings() {
+    printf 'server: {image: "%s"}\ndownloads: {%s}\n' "$1" "${2:-}" >"$SETTINGS.new"
+    mv "$SETTINGS.new" "$SETTINGS"
+}
+
 bad_options_are_refused() {
-    expect_refusal "--server-image is empty" "$PROGRAM" run --server-image ''
-    expect_refusal "use address:port" "$PROGRAM" run --server-image x --listen nowhere
-    expect_refusal "contains no PEM certificate" "$PROGRAM" run --server-image x --ca-file "$REPO/README.md"
+    local run=("$PROGRAM" run --settings "$SETTINGS")
+    expect_refusal "$SETTINGS" "${run[@]}"
+    settings ''
+    expect_refusal "server.image" "${run[@]}"
+    settings x 'allowHttps: true'
+    expect_refusal "unknown field" "${run[@]}"
+    settings x "caFile: $REPO/README.md"
+    expect_refusal "contains no PEM certificate" "${run[@]}"
+    settings x
+    expect_refusal "use address:port" "${run[@]}" --listen nowhere
     expect "crds prints both kinds" test "$("$PROGRAM" crds | grep -c '^kind: CustomResourceDefinition')" = 2
 }
 
@@ -79,7 +95,8 @@ start_operator() {
     local port
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     ADDRESS=127.0.0.1:$port
-    "$PROGRAM" run --server-image "$1" --listen "$ADDRESS" --leader-elect --pod-name on-host >"$FOLDER/operator.log" 2>&1 &
+    settings "$1"
+    "$PROGRAM" run --settings "$SETTINGS" --listen "$ADDRESS" --leader-elect --pod-name on-host >"$FOLDER/operator.log" 2>&1 &
     OPERATOR=$!
 }
 
@@ -140,6 +157,14 @@ OBJECTS
     expect "a deployment of an absent voice says which" soon condition_says ttsdeployment/hopeful nobody
     expect "a voice from http:// is refused with the reason" soon condition_says ttsvoice/insecure "plain http is disabled"
     expect "a voice whose server does not answer says so" soon condition_says ttsvoice/unreachable 127.0.0.1:9
+}
+
+it_reads_its_settings_again() {
+    settings "$1" 'allowHttps: true'
+    expect "settings that it cannot use are reported" soon answer_has /readyz allowHttps
+    settings "$1" 'allowHttp: true'
+    expect "the next ones that it can use end that" soon answer_has /readyz ok
+    expect "a voice from http:// is downloaded now" soon condition_says ttsvoice/insecure 127.0.0.1:9
 }
 
 it_leaves_nothing_behind() {

@@ -77,9 +77,46 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* No runAsUser: the image sets it (65532), and platforms that assign a user per namespace can override it. */}}
+{{/* A user or group that is null is left out: then the image's (65532) applies, or the one that the platform assigns. */}}
 {{- define "tts-operator.podSecurityContext" -}}
 runAsNonRoot: true
+{{- range $key, $id := .Values.podSecurityContext }}
+{{- if not (kindIs "invalid" $id) }}
+{{ $key }}: {{ int64 $id }}
+{{- end }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
+{{- end -}}
+
+{{/* What the operator reads from the file of --settings. Made from a dict, so that every value is quoted as YAML needs it. */}}
+{{- define "tts-operator.settings" -}}
+{{- $image := include "tts-operator.image" (dict "root" $ "image" .Values.image.server) -}}
+{{- $server := dict "image" $image "imagePullPolicy" .Values.image.pullPolicy "imagePullSecrets" .Values.image.pullSecrets -}}
+{{- $downloads := dict "allowHttp" .Values.allowHttp -}}
+{{- if include "tts-operator.caConfigMap" . -}}
+{{- $_ := set $downloads "caFile" (printf "/etc/tts-operator/ca/%s" (include "tts-operator.caKey" .)) -}}
+{{- end -}}
+{{- range $key, $value := .Values.proxy -}}
+{{- if $value -}}{{- $_ := set $downloads $key $value -}}{{- end -}}
+{{- end -}}
+{{- $rollouts := dict "maxConcurrent" .Values.rollouts.maxConcurrent -}}
+{{- $inspections := dict "maxConcurrent" .Values.inspections.maxConcurrent -}}
+{{- dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "stalledAfter" .Values.stalledAfter | toYaml -}}
+{{- end -}}
+
+{{- define "tts-operator.dnsEgress" -}}
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+    # The port of the DNS pods on OpenShift, behind the Service's port 53.
+    - {port: 5353, protocol: UDP}
+    - {port: 5353, protocol: TCP}
+{{- end -}}
+
+{{/* Checks of kube-score that do not fit the pods of this chart. Nothing else is ignored. */}}
+{{- define "tts-operator.kubeScore" -}}
+# container-resources: there is no CPU limit, because throttling delays the work; the other requests and limits are set.
+# container-image-pull-policy: the tag of a release and a digest never move, so a pod also starts while the registry is down.
+kube-score/ignore: container-resources,container-image-pull-policy
 {{- end -}}

@@ -56,8 +56,8 @@ pub struct TtsDeploymentSpec {
     pub sizing: Option<Sizing>,
 
     /// Number of pods; one when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scaling: Option<Scaling>,
+    #[serde(default)]
+    pub scaling: Scaling,
 
     /// Settings that are added to the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,15 +90,21 @@ pub struct VoiceReference {
 }
 
 /// Resources of each pod.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    // One rule per mode: what one mode requires must not be required of another.
+    validation = Rule::new("self.mode != 'Manual' || has(self.resources)")
+        .message("sizing.resources must be set when sizing.mode is Manual"),
+)]
 pub struct Sizing {
     /// `Manual`: the resources below are used as written.
     pub mode: SizingMode,
 
-    /// Requests and limits of the server container. It runs one worker thread per whole CPU of the
-    /// limit (of the request if there is no limit), at least one.
-    pub resources: Resources,
+    /// Requests and limits of the server container; required when `mode` is `Manual`. It runs one
+    /// worker thread per whole CPU of the limit (of the request if there is no limit), at least one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
 }
 
 /// How the resources are determined.
@@ -150,17 +156,32 @@ pub struct ResourceLimits {
 }
 
 /// Number of pods.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.type != 'Static' || has(self.replicas)")
+        .message("scaling.replicas must be set when scaling.type is Static"),
+)]
 pub struct Scaling {
-    /// `Static`: always `replicas` pods. `kubectl scale` writes `replicas`.
+    /// `Static`: always `replicas` pods. `kubectl scale` and autoscalers write `replicas`.
     #[serde(default)]
     #[schemars(rename = "type")]
     pub r#type: ScalingType,
 
-    /// Number of pods; 0 stops serving and keeps all other objects.
+    /// Number of pods; required when `type` is `Static`. 0 stops serving and keeps all other objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
-    pub replicas: i32,
+    pub replicas: Option<i32>,
+}
+
+/// The scale subresource needs a value from the start: an autoscaler reads it.
+impl Default for Scaling {
+    fn default() -> Self {
+        Self {
+            r#type: ScalingType::Static,
+            replicas: Some(1),
+        }
+    }
 }
 
 /// How the number of pods is determined.
@@ -257,8 +278,9 @@ pub struct TtsDeploymentStatus {
     #[serde(default = "unobserved")]
     pub observed_generation: i64,
 
-    /// Conditions: `Ready`, `VoicesReady`, `Sized`, `Available`; `Reconciling` and `Stalled` are
-    /// present only while true.
+    /// Conditions: `Ready`, `VoicesReady`, `Sized`, `UpToDate` (the pods have the template of the
+    /// current spec, voices and server image), `Available`; `Reconciling` and `Stalled` are present
+    /// only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -281,6 +303,17 @@ pub struct TtsDeploymentStatus {
     #[schemars(length(max = 512))]
     pub endpoint: Option<String>,
 
+    /// Image of the inference server in the pods: the newest with which every voice passed its
+    /// inspection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub server_image: Option<String>,
+
+    /// Number of the last `ControllerRevision` whose rollout was completed; `Ready` is false while
+    /// a later one is rolled out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_out_revision: Option<i64>,
+
     /// The voices, in the order of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -297,6 +330,8 @@ impl Default for TtsDeploymentStatus {
             ready_replicas: 0,
             selector: None,
             endpoint: None,
+            server_image: None,
+            rolled_out_revision: None,
             voices: Vec::new(),
         }
     }

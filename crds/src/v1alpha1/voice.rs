@@ -74,7 +74,7 @@ pub struct SourceFile {
         .message("path must be relative, made of letters, digits, '.', '_', '-' and '/', with no '.' or '..' part"))]
     pub path: String,
 
-    /// URL to download the file from: https, or http if the operator runs with `--allow-http`.
+    /// URL to download the file from: https, or http if the operator's settings allow it.
     /// The same rule applies to redirects.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@\\\\s]+([/?#]\\\\S*)?$')")
@@ -88,6 +88,9 @@ pub struct SourceFile {
         .message("sha256 must be the file's SHA-256 as sha256sum prints it: 64 hexadecimal digits in lower case"))]
     pub sha256: String,
 }
+
+/// Maximum number of entries of [`TtsVoiceStatus::inspected_images`].
+pub const MAX_INSPECTED_IMAGES: usize = 5;
 
 /// Observed state of the voice: the result of its inspection.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -108,6 +111,12 @@ pub struct TtsVoiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub inspected_source: Option<String>,
+
+    /// Images of the inference server with which this source passed its inspection, the last one
+    /// first. A deployment runs an image only after each of its voices passed with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_INSPECTED_IMAGES), inner(length(max = 1024)))]
+    pub inspected_images: Vec<String>,
 
     /// Combined digest of all files: SHA-256 of the lines `<sha256>  <path>` sorted by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +162,7 @@ impl Default for TtsVoiceStatus {
             observed_generation: unobserved(),
             conditions: Vec::new(),
             inspected_source: None,
+            inspected_images: Vec::new(),
             digest: None,
             size_bytes: None,
             peak_memory_bytes: None,

@@ -1,8 +1,8 @@
 //! The plan before anything is measured: conservative estimates, labelled as such.
 
-use crate::autoscaling::{Autoscaling, Replicas};
+use crate::autoscaling::Replicas;
 use crate::numeric::floor;
-use crate::plan::{AcceptedPlan, PLAN_SCHEMA, Pod};
+use crate::plan::{AcceptedPlan, Pod};
 use crate::profile::Accelerator;
 use crate::reasons::Reason;
 use crate::request::{NodeClass, Qos};
@@ -61,44 +61,43 @@ pub fn defaults(
     };
     let (min, max) = REPLICAS;
     let threads = if cpu < 2.0 || requires_gpu { 1 } else { 2 };
-    (cpu > 0.0).then(|| AcceptedPlan {
-        schema: PLAN_SCHEMA.to_owned(),
-        input_hash: String::new(),
-        accelerator,
-        node_class: None,
-        voices: Vec::new(),
-        pod: Pod {
-            cpu,
-            threads: Threads {
-                intra_op: threads,
-                inter_op: 1,
-                allow_spinning: false,
-                workers: 1,
-                sessions: 1,
-            },
-            max_concurrency: 1,
-            queue: QUEUE,
-            retry_after: RETRY_AFTER,
-            resources: Resources {
-                cpu_request: cpu,
-                cpu_limit: None,
-                memory,
-                gpus: u32::from(requires_gpu),
-                gpu_memory_limit: None,
-                qos: Qos::Burstable,
-            },
-            interpolated: false,
+    let pod = Pod {
+        cpu,
+        threads: Threads {
+            intra_op: threads,
+            inter_op: 1,
+            allow_spinning: false,
+            workers: 1,
+            sessions: 1,
         },
-        replicas: Replicas {
-            min,
-            at_peak: min,
-            steady: min,
-            max: if requires_gpu { min } else { max },
-            limit: max,
+        max_concurrency: 1,
+        queue: QUEUE,
+        retry_after: RETRY_AFTER,
+        resources: Resources {
+            cpu_request: cpu,
+            cpu_limit: None,
+            memory,
+            gpus: u32::from(requires_gpu),
+            gpu_memory_limit: None,
+            qos: Qos::Burstable,
         },
-        autoscaling: Autoscaling::by_cpu((!requires_gpu).then_some(CPU_PERCENT)),
-        predicted: None,
-        reasons: vec![Reason::ConservativeDefaults { accelerator, model }.into()],
+        interpolated: false,
+    };
+    let replicas = Replicas {
+        min,
+        at_peak: min,
+        steady: min,
+        max: if requires_gpu { min } else { max },
+        limit: max,
+    };
+    (cpu > 0.0).then(|| {
+        AcceptedPlan::unmeasured(
+            accelerator,
+            pod,
+            replicas,
+            (!requires_gpu).then_some(CPU_PERCENT),
+            vec![Reason::ConservativeDefaults { accelerator, model }.into()],
+        )
     })
 }
 

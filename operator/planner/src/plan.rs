@@ -82,6 +82,29 @@ pub struct AcceptedPlan {
 }
 
 impl AcceptedPlan {
+    /// A plan for which nothing was measured under load: this pod on any class, and as many of it as
+    /// `replicas` says, scaled by CPU to `cpu_percent` of the request if at all.
+    pub fn unmeasured(
+        accelerator: Accelerator,
+        pod: Pod,
+        replicas: Replicas,
+        cpu_percent: Option<u32>,
+        reasons: Vec<Written>,
+    ) -> Self {
+        Self {
+            schema: PLAN_SCHEMA.to_owned(),
+            input_hash: String::new(),
+            accelerator,
+            node_class: None,
+            voices: Vec::new(),
+            pod,
+            replicas,
+            autoscaling: Autoscaling::by_cpu(cpu_percent),
+            predicted: None,
+            reasons,
+        }
+    }
+
     /// The reason with this code.
     pub fn reason(&self, code: &str) -> Option<&Written> {
         self.reasons.iter().find(|reason| reason.code == code)

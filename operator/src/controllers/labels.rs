@@ -1,14 +1,8 @@
 //! Labels of the objects that the operator creates.
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1::Pod,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
-};
-use kube::{
-    Resource, ResourceExt as _,
-    runtime::{reflector::ObjectRef, watcher},
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::runtime::watcher;
 
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const NAME: &str = "app.kubernetes.io/name";
@@ -78,20 +72,12 @@ pub fn to_selector(labels: &BTreeMap<String, String>) -> String {
         .join(",")
 }
 
-/// The object that a pod belongs to.
-pub fn instance<K>(pod: &Pod) -> Option<ObjectRef<K>>
-where
-    K: Resource<DynamicType = ()>,
-{
-    let instance = pod.labels().get(INSTANCE)?;
-    Some(ObjectRef::new(instance).within(&pod.namespace()?))
-}
-
-/// Configuration of a watcher for the operator's objects with this role.
-pub fn watcher_config(role: Role) -> watcher::Config {
+/// Configuration of a watcher for the operator's objects with one of these roles.
+pub fn watcher_config(roles: &[Role]) -> watcher::Config {
+    let names: Vec<&str> = roles.iter().map(|role| role.name).collect();
     watcher::Config::default().labels(&format!(
-        "{MANAGED_BY}={},{NAME}={}",
+        "{MANAGED_BY}={},{NAME} in ({})",
         crate::FIELD_MANAGER,
-        role.name
+        names.join(",")
     ))
 }

@@ -1,64 +1,124 @@
-//! One module per kind, each with the same six files; this file has what they share.
+//! One module per kind, each with the same files; this file has what they share, `driver` runs them.
 pub mod deployment;
-mod labels;
-mod pods;
+mod driver;
+pub mod labels;
+pub mod pods;
+mod scope;
 mod server_image;
 pub mod voice;
 
-use std::{borrow::Cow, fmt::Debug, future::Future, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::{
-    NamespaceResourceScope, api::core::v1::ObjectReference,
-    apimachinery::pkg::apis::meta::v1::Condition,
+    NamespaceResourceScope,
+    api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference},
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
     core::{DeserializeGuard, error_boundary::InvalidObject},
     runtime::{
-        WatchStreamExt as _, controller,
         controller::Action,
         events::{Event, Recorder},
-        predicates,
-        reflector::{self, ObjectRef, Store},
-        watcher,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::sync::watch;
 
+use self::scope::{Guarded, Scope};
+pub use self::driver::run;
 use crate::{
     FIELD_MANAGER,
-    backoff::ErrorBackoff,
-    children,
-    conditions::{
-        self, READY, RECONCILING, STALLED,
-        Status::{False, True},
-        Verdict,
-    },
+    cache::Cache,
+    children::{self, Children},
+    conditions::{self, Verdict},
+    corrections::Corrections,
+    health::Health,
     metrics::Metrics,
-    settings::ServerSettings,
+    settings::Settings,
 };
 
-/// Time limit of a reconciliation, including the client's retries (by default it retries
-/// 429/503/504 up to 15 times).
-const RECONCILE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Level-triggered safety net for events that a watch missed; without drift nothing is written.
+/// Level-triggered safety net for events that a watch missed; without drift it costs no request.
 const RESYNC: Duration = Duration::from_mins(10);
-/// How long changes of one object are collected before it is reconciled.
-const DEBOUNCE: Duration = Duration::from_millis(200);
-/// Concurrent reconciliations per kind.
-const CONCURRENCY: u16 = 8;
 
 /// Everything that a reconciliation uses besides its object.
 pub struct Context {
     pub client: Client,
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
-    pub settings: Arc<ServerSettings>,
+    pub health: Health,
+    settings: watch::Receiver<Arc<Settings>>,
+    /// What is watched: all namespaces, or each of a list.
+    scopes: Vec<Arc<Scope>>,
+    corrections: Corrections,
+    /// Held while an inspection is started: its place in the budget is taken by one voice.
+    inspections: tokio::sync::Mutex<()>,
+    /// Likewise for the rollout of a deployment.
+    rollouts: tokio::sync::Mutex<()>,
+    /// Uid and generation of objects whose status says that they cannot be decoded.
+    undecodable: Mutex<BTreeSet<(String, i64)>>,
+}
+
+impl Context {
+    /// `namespaces` are those to watch; `None` stands for all.
+    pub fn new(
+        client: Client,
+        recorder: Recorder,
+        metrics: Arc<Metrics>,
+        health: Health,
+        settings: watch::Receiver<Arc<Settings>>,
+        namespaces: Vec<Option<String>>,
+    ) -> Self {
+        Self {
+            client,
+            recorder,
+            metrics,
+            health,
+            settings,
+            scopes: namespaces
+                .into_iter()
+                .map(|namespace| Arc::new(Scope::new(namespace)))
+                .collect(),
+            corrections: Corrections::default(),
+            inspections: tokio::sync::Mutex::default(),
+            rollouts: tokio::sync::Mutex::default(),
+            undecodable: Mutex::default(),
+        }
+    }
+
+    /// The settings of this moment.
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    fn children<'a>(
+        &'a self,
+        namespace: &'a str,
+        owner: &'a OwnerReference,
+        about: &'a ObjectReference,
+        labels: &'a BTreeMap<String, String>,
+    ) -> Children<'a> {
+        Children {
+            client: &self.client,
+            metrics: &self.metrics,
+            recorder: &self.recorder,
+            corrections: &self.corrections,
+            namespace,
+            owner,
+            about,
+            labels,
+        }
+    }
 }
 
 /// Why a reconciliation failed; the variant's name is the metric label and the event's reason.
@@ -78,7 +138,7 @@ pub enum Error {
     Child(#[from] children::Error),
     #[error("failed to update the status")]
     Status(#[source] kube::Error),
-    #[error("timed out after {RECONCILE_TIMEOUT:?}")]
+    #[error("timed out after {:?}", driver::RECONCILE_TIMEOUT)]
     Timeout,
 }
 
@@ -108,12 +168,13 @@ impl Error {
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A kind of ours that a controller drives.
+/// A kind of ours, with the function that reconciles one object of it.
 trait Kind:
     Resource<Scope = NamespaceResourceScope, DynamicType = ()>
     + Clone
     + Debug
     + DeserializeOwned
+    + Serialize
     + Send
     + Sync
     + 'static
@@ -122,113 +183,18 @@ trait Kind:
     /// Name of the controller in metrics and logs.
     const CONTROLLER: &'static str;
 
+    fn cache(scope: &Scope) -> &Cache<Guarded<Self>>;
     fn status(&self) -> Option<&Self::Status>;
+    fn set_status(&mut self, status: Self::Status);
     fn conditions(status: &Self::Status) -> &[Condition];
     fn set_conditions(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>);
-}
 
-/// Runs one reconciliation with its time limit, its metrics and its backoff.
-async fn run_reconciliation<K: Kind, F>(
-    object: &DeserializeGuard<K>,
-    ctx: &Context,
-    backoff: &ErrorBackoff,
-    reconcile: impl FnOnce(K) -> F,
-) -> Result<Action>
-where
-    F: Future<Output = Result<Action>>,
-{
-    let start = Instant::now();
-    let result = match &object.0 {
-        Err(error) => Err(Error::Undecodable(Box::new(error.clone()))),
-        Ok(kind) if kind.meta().deletion_timestamp.is_some() => Ok(Action::await_change()),
-        Ok(kind) => timeout(RECONCILE_TIMEOUT, Box::pin(reconcile(kind.clone())))
-            .await
-            .unwrap_or(Err(Error::Timeout)),
-    };
-    if let (Err(error), Ok(kind)) = (&result, &object.0) {
-        record_failure(ctx, kind, error).await;
-    }
-    ctx.metrics
-        .observe_reconciliation(K::CONTROLLER, result.is_ok(), start.elapsed());
-    if result.is_ok() {
-        backoff.reset(&object.namespace().unwrap_or_default(), &object.name_any());
-    }
-    result
-}
-
-/// Records in the status that child objects could not be created, which a quota, an admission
-/// webhook or a taken name can prevent permanently. Other failures are temporary.
-async fn record_failure<K: Kind>(ctx: &Context, object: &K, error: &Error) {
-    let Error::Child(cause) = error else {
-        return;
-    };
-    let failed = Verdict::new(READY, False, error.reason(), error.describe());
-    // A user must rename or delete one of the two: the operator never takes over foreign objects.
-    let outlook = match cause {
-        children::Error::NameTaken { .. } => failed.as_type(STALLED, True),
-        children::Error::Request { .. } => failed.as_type(RECONCILING, True),
-    };
-    let mut status = object.status().cloned().unwrap_or_default();
-    let generation = object.meta().generation;
-    let conditions = conditions::replace(
-        K::conditions(&status),
-        vec![failed, outlook],
-        generation,
-        now(),
-    );
-    K::set_conditions(&mut status, generation.unwrap_or_default(), conditions);
-    if let Err(error) = write_status(ctx, object, status).await {
-        tracing::debug!(
-            error = error.describe(),
-            "could not record the failure in status"
-        );
-    }
-}
-
-/// Counts the failure and schedules the next attempt.
-fn retry<K: Kind>(
-    object: &DeserializeGuard<K>,
-    error: &Error,
-    ctx: &Context,
-    backoff: &ErrorBackoff,
-) -> Action {
-    ctx.metrics
-        .reconcile_errors
-        .with_label_values(&[K::CONTROLLER, error.reason()])
-        .inc();
-    Action::requeue(backoff.next(&object.namespace().unwrap_or_default(), &object.name_any()))
-}
-
-/// What a controller's stream yields for one reconciliation.
-type Outcome<K> = std::result::Result<
-    (ObjectRef<DeserializeGuard<K>>, Action),
-    controller::Error<Error, watcher::Error>,
->;
-
-/// Logs the outcome of a reconciliation and publishes an event if it failed.
-async fn handle_outcome<K: Kind>(ctx: &Context, backoff: &ErrorBackoff, outcome: Outcome<K>) {
-    match outcome {
-        Ok((object, _)) => tracing::debug!(%object, "reconciled"),
-        Err(controller::Error::ReconcilerFailed(error, object)) => {
-            let message = error.describe();
-            tracing::warn!(%object, reason = error.reason(), error = message, "reconciliation failed");
-            let event = conditions::failure_event(error.reason(), message);
-            publish(ctx, &event, &(*object).into()).await;
-        }
-        // The object was deleted before its reconciliation started.
-        Err(controller::Error::ObjectNotFound(object)) => {
-            backoff.reset(
-                object.namespace.as_deref().unwrap_or_default(),
-                &object.name,
-            );
-        }
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "watch failed; restarting it"
-            );
-        }
-    }
+    /// Brings the cluster to what the object asks for, and says when to look again.
+    fn reconcile(
+        self,
+        ctx: Arc<Context>,
+        scope: Arc<Scope>,
+    ) -> impl Future<Output = Result<Action>> + Send;
 }
 
 /// Publishes an event; a failure is only logged.
@@ -243,81 +209,83 @@ async fn publish(ctx: &Context, event: &Event, about: &ObjectReference) {
     }
 }
 
-/// Writes the status if it changed, and publishes an event if `Ready` changed.
-async fn write_status<K: Kind>(ctx: &Context, object: &K, status: K::Status) -> Result<()> {
+/// Writes the status if it changed, and publishes events about the verdicts that are new.
+///
+/// The status is replaced as a whole, so that nothing of somebody else's stays in it, and only if the object
+/// is still the one that it was computed from.
+async fn write_status<K: Kind>(
+    ctx: &Context,
+    scope: &Scope,
+    object: &K,
+    status: K::Status,
+    verdicts: &[Verdict],
+) -> Result<()> {
     if object.status() == Some(&status) {
         return Ok(());
     }
-    let name = object.name_any();
-    let namespace = object.namespace().ok_or(Error::Incomplete("namespace"))?;
-    ctx.metrics.count_write(&K::kind(&()), "status");
-    Api::<K>::namespaced(ctx.client.clone(), &namespace)
-        .patch_status(
-            &name,
-            &PatchParams::apply(FIELD_MANAGER).force(),
-            &Patch::Apply(json!({
-                "apiVersion": K::api_version(&()),
-                "kind": K::kind(&()),
-                "metadata": {"name": name},
-                "status": status,
-            })),
-        )
-        .await
-        .map_err(Error::Status)?;
+    let uid = object.uid().ok_or(Error::Incomplete("uid"))?;
+    let operations = json!([
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "add", "path": "/status", "value": status},
+    ]);
+    // Three operations of known shape.
+    let patch = serde_json::from_value(operations)
+        .map_err(|error| Error::Status(kube::Error::SerdeError(error)))?;
+    let written = patch_status::<K>(ctx, object.meta(), &Patch::Json::<()>(patch)).await?;
+    let mut now: K = object.clone();
+    *now.meta_mut() = written;
     let previous = object.status().map(K::conditions).unwrap_or_default();
-    if let Some(event) = conditions::event(previous, K::conditions(&status)) {
+    let events = conditions::events(previous, verdicts);
+    now.set_status(status);
+    K::cache(scope).wrote(DeserializeGuard(Ok(now)));
+    for event in events {
         publish(ctx, &event, &object.object_ref(&())).await;
     }
     Ok(())
 }
 
-/// The stream that drives a controller, and the store it fills.
-///
-/// The operator's own status writes do not change the generation, so they do not trigger a
-/// reconciliation. An invalid object (a [`DeserializeGuard`]) does not end the watch.
-fn main_stream<K: Kind>(
-    client: &Client,
-    namespace: Option<&str>,
-) -> (
-    impl futures::Stream<Item = std::result::Result<DeserializeGuard<K>, watcher::Error>>
-    + Send
-    + use<K>,
-    Store<DeserializeGuard<K>>,
-) {
-    let (store, writer) = reflector::store();
-    let stream = watcher(
-        scoped::<DeserializeGuard<K>>(client, namespace),
-        watcher::Config::default(),
-    )
-    .default_backoff()
-    .reflect(writer)
-    .applied_objects()
-    .predicate_filter(
-        predicates::generation,
-        kube::runtime::PredicateConfig::default(),
-    )
-    .boxed();
-    (stream, store)
-}
-
-fn config() -> controller::Config {
-    controller::Config::default()
-        .concurrency(CONCURRENCY)
-        .debounce(DEBOUNCE)
-}
-
-/// All objects of a kind, or those of one namespace.
-fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
+/// Patches the status of the object with this metadata, and returns its metadata as written.
+async fn patch_status<K: Kind>(
+    ctx: &Context,
+    meta: &ObjectMeta,
+    patch: &Patch<impl Serialize + Debug>,
+) -> Result<ObjectMeta> {
+    let name = meta.name.as_deref().ok_or(Error::Incomplete("name"))?;
+    let namespace = meta.namespace.as_deref();
+    let namespace = namespace.ok_or(Error::Incomplete("namespace"))?;
+    ctx.metrics.count_write(&K::kind(&()), "status");
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let written = Api::<Guarded<K>>::namespaced(ctx.client.clone(), namespace)
+        .patch_status(name, &params, patch)
+        .await
+        .map_err(Error::Status)?;
+    let mut meta = written.meta().clone();
+    meta.managed_fields = None;
+    Ok(meta)
 }
 
 /// The time of this reconciliation; pure steps take it as an argument.
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::driver::CONTROLLERS;
+
+    /// A kind is listed in `tts_crds::all` and gets a controller; the charts' roles are checked against both.
+    #[test]
+    fn every_kind_has_a_controller() {
+        let mut kinds: Vec<String> = tts_crds::all()
+            .into_iter()
+            .map(|crd| crd.spec.names.singular.unwrap_or_default())
+            .collect();
+        kinds.sort();
+        let mut controllers = CONTROLLERS.to_vec();
+        controllers.sort_unstable();
+        assert_eq!(kinds, controllers);
+    }
 }

@@ -1,47 +1,78 @@
-//! Why a pod does not start, according to the kubelet and the scheduler.
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+//! Why a pod does not run, according to the kubelet and the scheduler.
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
-/// Why the pod does not run: the message of the kubelet, the scheduler or the container's last
-/// termination; `None` if it runs or is starting normally.
-pub fn trouble(pod: &Pod) -> Option<String> {
+/// Something that keeps a pod from running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The message of the kubelet, the scheduler or the container's last termination.
+    pub text: String,
+    /// Since when the pod has not been ready, or has not been scheduled.
+    pub since: Option<Timestamp>,
+}
+
+/// Why the pod does not run; `None` if it runs or is starting normally.
+pub fn trouble(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
-    let unscheduled = || {
+    let condition = |type_: &str| -> Option<&PodCondition> {
         status
             .conditions
             .iter()
             .flatten()
-            .find(|c| c.type_ == "PodScheduled" && c.status == "False")?
-            .message
-            .clone()
+            .find(|c| c.type_ == type_ && c.status == "False")
     };
-    status
+    let since = |condition: Option<&PodCondition>| {
+        Some(condition?.last_transition_time.as_ref()?.0)
+    };
+    let container = status
         .init_container_statuses
         .iter()
         .chain(&status.container_statuses)
         .flatten()
-        .find_map(container_trouble)
-        .or_else(unscheduled)
+        .find_map(container_trouble);
+    if let Some(text) = container {
+        return Some(Trouble {
+            text,
+            since: since(condition("Ready")),
+        });
+    }
+    let unscheduled = condition("PodScheduled")?;
+    Some(Trouble {
+        text: unscheduled.message.clone()?,
+        since: since(Some(unscheduled)),
+    })
 }
 
+/// The kubelet calls it so from the second restart on.
+const CRASH_LOOP: &str = "CrashLoopBackOff";
+const CRASHES: i32 = 2;
+
 fn container_trouble(container: &ContainerStatus) -> Option<String> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.as_deref()?;
-    // Steps of every start.
-    if matches!(reason, "ContainerCreating" | "PodInitializing") {
-        return None;
-    }
+    let state = container.state.as_ref()?;
     // The message of the last termination says more than that the kubelet will restart the container.
     let last_termination = || {
         let ended = container.last_state.as_ref()?.terminated.as_ref()?;
         ended.message.clone().or_else(|| ended.reason.clone())
     };
-    let message = last_termination()
-        .or_else(|| waiting.message.clone())
-        .unwrap_or_default();
+    let (reason, message) = match &state.waiting {
+        Some(waiting) => {
+            let reason = waiting.reason.as_deref()?;
+            // Steps of every start.
+            if matches!(reason, "ContainerCreating" | "PodInitializing") {
+                return None;
+            }
+            (reason, last_termination().or_else(|| waiting.message.clone()))
+        }
+        // Between two crashes it runs for a moment.
+        None if !container.ready && container.restart_count >= CRASHES => {
+            (CRASH_LOOP, Some(last_termination()?))
+        }
+        None => return None,
+    };
     Some(format!(
         "container {}: {reason}: {}",
         container.name,
-        message.trim()
+        message.unwrap_or_default().trim()
     ))
 }
 
@@ -59,7 +90,7 @@ mod tests {
             "{initContainerStatuses: [{name: fetch, image: '', imageID: '', ready: false, restartCount: 2, state: {waiting: {reason: CrashLoopBackOff, message: back-off 20s}}, lastState: {terminated: {exitCode: 2, message: 'a.onnx differs'}}}]}",
         );
         assert_eq!(
-            trouble(&crashing).unwrap(),
+            trouble(&crashing).unwrap().text,
             "container fetch: CrashLoopBackOff: a.onnx differs"
         );
     }
@@ -70,13 +101,28 @@ mod tests {
             "{containerStatuses: [{name: server, image: '', imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ErrImagePull, message: not found}}}]}",
         );
         assert_eq!(
-            trouble(&image).unwrap(),
+            trouble(&image).unwrap().text,
             "container server: ErrImagePull: not found"
         );
         let full = pod(
-            "{conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: 0/3 nodes fit}]}",
+            "{conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: 0/3 nodes fit, lastTransitionTime: '2024-01-01T00:00:00Z'}]}",
         );
-        assert_eq!(trouble(&full).unwrap(), "0/3 nodes fit");
+        let trouble = trouble(&full).unwrap();
+        assert_eq!(trouble.text, "0/3 nodes fit");
+        assert_eq!(trouble.since.unwrap().to_string(), "2024-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_container_between_two_crashes_is_still_in_trouble() {
+        let between = |restarts: u32, ready: bool| {
+            trouble(&pod(&format!(
+                "{{containerStatuses: [{{name: server, image: '', imageID: '', ready: {ready}, restartCount: {restarts}, state: {{running: {{}}}}, lastState: {{terminated: {{exitCode: 2, message: no voice}}}}}}]}}"
+            )))
+        };
+        let text = between(2, false).unwrap().text;
+        assert_eq!(text, "container server: CrashLoopBackOff: no voice");
+        assert_eq!(between(1, false), None, "restarted once");
+        assert_eq!(between(9, true), None, "recovered");
     }
 
     #[test]

@@ -6,13 +6,19 @@ use k8s_openapi::api::core::v1::{
 
 use crate::settings::{DownloadSettings, ServerSettings};
 
-/// A container of the server image that runs one subcommand under the restricted Pod Security
+/// A container of `image`, a server image, that runs one subcommand under the restricted Pod Security
 /// Standard. The image sets a numeric user; any other user works as well.
-pub fn container(settings: &ServerSettings, name: &str, args: Vec<String>) -> Container {
+pub fn container(
+    settings: &ServerSettings,
+    image: &str,
+    name: &str,
+    args: Vec<String>,
+) -> Container {
+    let pull_policy: &str = settings.image_pull_policy.into();
     Container {
         name: name.to_owned(),
-        image: Some(settings.image.clone()),
-        image_pull_policy: Some(settings.image_pull_policy.clone()),
+        image: Some(image.to_owned()),
+        image_pull_policy: Some(pull_policy.to_owned()),
         // The kubelet expands $(NAME) in arguments, which may come from a URL; $$( escapes it.
         args: Some(
             args.into_iter()

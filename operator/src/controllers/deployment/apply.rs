@@ -1,24 +1,63 @@
 //! Applies the built child objects, or only reads the live ones.
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use std::sync::Arc;
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service},
+};
+use kube::ResourceExt as _;
 
 use super::{
     build::{self, Resources, Workload},
     validate::ValidatedDeployment,
 };
 use crate::{
-    children::{Children, Error},
-    controllers::labels,
+    FIELD_MANAGER,
+    cache::{Cache, Watched},
+    children::{Children, Error, Ownership},
+    controllers::scope::Scope,
 };
 
-/// The live objects, from which alone the status is computed.
+/// The live objects, from which alone the status is computed: only this module makes one.
 pub struct Applied {
-    /// `None` before the voices were ready for the first time.
-    pub deployment: Option<Deployment>,
-    pub pods: Vec<Pod>,
+    /// `None` before a template was accepted for the first time.
+    deployment: Option<Arc<Deployment>>,
+    service: Option<Arc<Service>>,
+    pods: Vec<Arc<Pod>>,
+}
+
+impl Applied {
+    pub fn deployment(&self) -> Option<&Deployment> {
+        self.deployment.as_deref()
+    }
+
+    pub fn pods(&self) -> &[Arc<Pod>] {
+        &self.pods
+    }
+
+    /// URL of the endpoint inside the cluster.
+    pub fn endpoint(&self) -> Option<String> {
+        let service = self.service.as_ref()?;
+        Some(format!(
+            "http://{}.{}.svc",
+            service.name_any(),
+            service.namespace()?
+        ))
+    }
+
+    #[cfg(test)]
+    pub fn for_test(deployment: Option<Deployment>, pods: Vec<Pod>) -> Self {
+        Self {
+            deployment: deployment.map(Arc::new),
+            service: None,
+            pods: pods.into_iter().map(Arc::new).collect(),
+        }
+    }
 }
 
 pub async fn apply(
     children: &Children<'_>,
+    scope: &Scope,
     tts: &ValidatedDeployment,
     desired: Resources,
 ) -> Result<Applied, Error> {
@@ -31,36 +70,59 @@ pub async fn apply(
     } = desired;
 
     // Before the pods: their ServiceAccount, and what protects them from the start.
-    children.ensure(service_account).await?;
-    children.ensure(service).await?;
-    children.ensure(pod_disruption_budget).await?;
-    match workload {
-        Some(Workload {
+    children
+        .ensure(&scope.service_accounts, FIELD_MANAGER, service_account)
+        .await?;
+    children
+        .ensure(&scope.services, FIELD_MANAGER, service)
+        .await?;
+    children
+        .ensure(&scope.disruption_budgets, FIELD_MANAGER, pod_disruption_budget)
+        .await?;
+    if let Some(workload) = workload {
+        let Workload {
+            revision,
             network_policy,
             deployment,
-        }) => {
-            children.ensure(network_policy).await?;
-            let deployment = children.ensure(deployment).await?;
-            Ok(Applied {
-                deployment: Some(deployment),
-                pods: children.list(&pods_of(tts)).await?,
-            })
-        }
-        None => read_live(children, tts).await,
+        } = workload;
+        // First the record: what is rolled out can be restored from then on.
+        let revision = children
+            .ensure(&scope.revisions, FIELD_MANAGER, revision)
+            .await?;
+        children
+            .ensure(&scope.network_policies, FIELD_MANAGER, network_policy)
+            .await?;
+        children
+            .ensure(&scope.deployments, FIELD_MANAGER, deployment)
+            .await?;
+        children
+            .delete_others(&scope.revisions, &[&revision.name_any()])
+            .await?;
     }
-}
-
-fn pods_of(tts: &ValidatedDeployment) -> String {
-    labels::to_selector(&build::selector(tts))
+    Ok(read(children, scope, tts))
 }
 
 /// Reads the live objects without writing.
-pub async fn read_live(
+pub fn read(children: &Children<'_>, scope: &Scope, tts: &ValidatedDeployment) -> Applied {
+    let selector = build::selector(tts);
+    Applied {
+        deployment: own(children, &scope.deployments, tts),
+        service: own(children, &scope.services, tts),
+        pods: scope.pods.filter(|pod| {
+            pod.namespace().as_deref() == Some(tts.namespace.as_str())
+                && selector
+                    .iter()
+                    .all(|(key, value)| pod.labels().get(key) == Some(value))
+        }),
+    }
+}
+
+fn own<K: Watched>(
     children: &Children<'_>,
+    cache: &Cache<K>,
     tts: &ValidatedDeployment,
-) -> Result<Applied, Error> {
-    Ok(Applied {
-        deployment: children.get(&tts.name).await?,
-        pods: children.list(&pods_of(tts)).await?,
-    })
+) -> Option<Arc<K>> {
+    cache
+        .get(&tts.namespace, &tts.name)
+        .filter(|live| children.ownership(&**live) != Ownership::Foreign)
 }

@@ -1,55 +1,89 @@
-//! Fetches the voices of the deployment and the memory request of its live pods.
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
-use tts_crds::{
-    quantity::Quantity,
-    v1alpha1::{TtsDeployment, TtsVoice},
+//! What the deployment refers to and what it left in the cluster.
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard};
+use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
+
+use super::{Error, Result, accepted::Accepted, labels, rollout};
+use crate::{
+    children::{self, Ownership},
+    controllers::scope::Scope,
 };
 
-use super::{Error, Result};
-
-/// Referenced objects, fetched but not validated yet.
+/// Referenced objects, not validated yet.
+#[derive(Default)]
 pub struct References {
     /// One entry per voice of the spec, in order; `None` if the object does not exist.
-    pub voices: Vec<Option<DeserializeGuard<TtsVoice>>>,
-    /// The default memory request that the live pods have.
-    pub accepted_memory: Option<Quantity>,
+    pub voices: Vec<Option<Arc<DeserializeGuard<TtsVoice>>>>,
+    /// What runs, or ran until somebody deleted it; `None` before the first template was accepted.
+    pub accepted: Option<Kept>,
+    /// Whether the last rollout of the live Deployment has ended and all its pods serve.
+    pub complete: bool,
+    /// How many other deployments are being rolled out and have to be waited for.
+    pub rolling: usize,
 }
 
-/// Annotation of the child Deployment: its memory request, if the operator chose it.
-pub const ACCEPTED_MEMORY: &str = "tts-operator.dev/accepted-memory";
+/// The last accepted template.
+#[derive(Clone)]
+pub struct Kept {
+    pub accepted: Accepted,
+    /// The number of its `ControllerRevision`; 0 if it has none, because it was read from the live Deployment.
+    pub revision: i64,
+}
 
-pub async fn dereference(client: &Client, object: &TtsDeployment) -> Result<References> {
+pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> {
     let namespace = object.namespace().ok_or(Error::Incomplete("namespace"))?;
-    let api = Api::<DeserializeGuard<TtsVoice>>::namespaced(client.clone(), &namespace);
-    let mut voices = Vec::with_capacity(object.spec.voices.len());
-    for voice in &object.spec.voices {
-        let found = api
-            .get_opt(&voice.name)
-            .await
-            .map_err(|source| Error::Dereference {
-                what: format!("TtsVoice {}", voice.name).into(),
-                source,
-            })?;
-        voices.push(found);
-    }
-    let deployment = Api::<Deployment>::namespaced(client.clone(), &namespace)
-        .get_metadata_opt(&object.name_any())
-        .await
-        .map_err(|source| Error::Dereference {
-            what: "the live Deployment".into(),
-            source,
-        })?;
-    let accepted_memory = deployment
-        .filter(|live| {
-            let uid = object.metadata.uid.as_ref();
-            live.owner_references()
-                .iter()
-                .any(|owner| Some(&owner.uid) == uid)
-        })
-        .and_then(|live| Quantity::parse(live.annotations().get(ACCEPTED_MEMORY)?).ok());
+    let name = object.name_any();
+    let owner = object
+        .controller_owner_ref(&())
+        .ok_or(Error::Incomplete("uid"))?;
+    let ours = labels::selector(labels::SERVER, &name);
+    let deployment = scope
+        .deployments
+        .get(&namespace, &name)
+        .filter(|live| children::ownership(&**live, &owner, &ours) != Ownership::Foreign);
+    let revisions = scope.revisions.filter(|revision| {
+        revision.namespace().as_deref() == Some(namespace.as_str())
+            && revision.labels().get(labels::INSTANCE) == Some(&name)
+            && children::ownership(revision, &owner, &ours) != Ownership::Foreign
+    });
+    let accepted = revisions
+        .iter()
+        .filter_map(|revision| kept(revision))
+        .max_by_key(|kept| kept.revision)
+        .or_else(|| live_template(deployment.as_deref()?));
     Ok(References {
-        voices,
-        accepted_memory,
+        voices: object
+            .spec
+            .voices
+            .iter()
+            .map(|voice| scope.voices.get(&namespace, &voice.name))
+            .collect(),
+        accepted,
+        complete: deployment.as_deref().is_some_and(rollout::is_complete),
+        rolling: 0,
+    })
+}
+
+/// One that cannot be decoded was written by somebody else, or by a version that this one cannot follow.
+fn kept(revision: &ControllerRevision) -> Option<Kept> {
+    let data = revision.data.as_ref()?.0.clone();
+    match serde_json::from_value(data) {
+        Ok(accepted) => Some(Kept {
+            accepted,
+            revision: revision.revision,
+        }),
+        Err(error) => {
+            tracing::warn!(revision = revision.name_any(), %error, "cannot read the accepted template");
+            None
+        }
+    }
+}
+
+fn live_template(deployment: &Deployment) -> Option<Kept> {
+    Some(Kept {
+        accepted: Accepted::from_live(&deployment.spec.as_ref()?.template)?,
+        revision: 0,
     })
 }

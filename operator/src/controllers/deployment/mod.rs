@@ -1,40 +1,45 @@
 //! The `TtsDeployment` controller: creates the workload and the endpoint for voices.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
-use k8s_openapi::{
-    api::{
-        apps::v1::Deployment,
-        core::v1::{Pod, Service, ServiceAccount},
-        networking::v1::NetworkPolicy,
-        policy::v1::PodDisruptionBudget,
-    },
-    apimachinery::pkg::apis::meta::v1::Condition,
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Resource as _, ResourceExt as _, runtime::controller::Action};
+use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus};
+
+use self::{dereference::References, plan::PlannedDeployment, rollout::Rollout};
+use super::{
+    Context, Error, Kind, RESYNC, Result, labels,
+    scope::{Guarded, Scope},
 };
-use kube::{
-    Client, ResourceExt as _,
-    core::DeserializeGuard,
-    runtime::{Controller, controller::Action, reflector::ObjectRef, watcher},
-};
-use tokio_util::sync::CancellationToken;
-use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus, TtsVoice};
+use crate::cache::Cache;
 
-use super::{Context, Error, Kind, RESYNC, Result, labels};
-use crate::{backoff::ErrorBackoff, children::Children};
-
+mod accepted;
 mod apply;
 mod build;
 mod dereference;
+mod plan;
+mod rollout;
 mod sizing;
 mod status;
+mod template;
 mod validate;
+
+/// When to look again whether other rollouts have ended.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 impl Kind for TtsDeployment {
     type Status = TtsDeploymentStatus;
     const CONTROLLER: &'static str = "ttsdeployment";
 
+    fn cache(scope: &Scope) -> &Cache<Guarded<Self>> {
+        &scope.tts_deployments
+    }
+
     fn status(&self) -> Option<&TtsDeploymentStatus> {
         self.status.as_ref()
+    }
+
+    fn set_status(&mut self, status: TtsDeploymentStatus) {
+        self.status = Some(status);
     }
 
     fn conditions(status: &TtsDeploymentStatus) -> &[Condition] {
@@ -49,105 +54,72 @@ impl Kind for TtsDeployment {
         status.observed_generation = generation;
         status.conditions = conditions;
     }
+
+    #[tracing::instrument(skip_all, fields(namespace = self.namespace(), name = self.name_any()))]
+    async fn reconcile(self, ctx: Arc<Context>, scope: Arc<Scope>) -> Result<Action> {
+        let now = super::now();
+        let settings = ctx.settings();
+        let mut references = dereference::dereference(&scope, &self)?;
+        let decide = |references: &References| {
+            validate::validate(&self, references, &settings)
+                .map(|validated| plan::plan(validated, references))
+        };
+        let mut planned = decide(&references)?;
+        // Held until the Deployment is applied, so that two of them do not take the same turn.
+        let _turn = if plan::takes_turn(&planned, &references) {
+            let turn = ctx.rollouts.lock().await;
+            references.rolling = others_rolling(&ctx, &planned);
+            planned = decide(&references)?;
+            Some(turn)
+        } else {
+            None
+        };
+        let desired = build::build(&planned);
+        let about = self.object_ref(&());
+        let labels = build::selector(&planned.tts);
+        let children = ctx.children(
+            &planned.tts.namespace,
+            &planned.tts.owner,
+            &about,
+            &labels,
+        );
+        let applied = if planned.tts.paused {
+            apply::read(&children, &scope, &planned.tts)
+        } else {
+            apply::apply(&children, &scope, &planned.tts, desired).await? // client
+        };
+        let (status, verdicts) = status::status(&self, &planned, &applied, now);
+        super::write_status(&ctx, &scope, &self, status, &verdicts).await?; // client
+        let rollout = Rollout::of(applied.deployment(), applied.pods());
+        let stuck_in = rollout.stuck_in(settings.stalled_after, now);
+        Ok(Action::requeue(next(&planned, stuck_in)))
+    }
 }
 
-#[tracing::instrument(skip_all, fields(namespace = object.namespace(), name = object.name_any()))]
-async fn reconcile(object: TtsDeployment, ctx: Arc<Context>) -> Result<Action> {
-    let references = dereference::dereference(&ctx.client, &object).await?; // client
-    let tts = validate::validate(&object, &references, &ctx.settings)?;
-    let desired = build::build(&tts);
-    let children = Children {
-        client: &ctx.client,
-        metrics: &ctx.metrics,
-        namespace: &tts.namespace,
-        owner: &tts.owner,
+/// How many other deployments, in all namespaces together, take part in the budget of rollouts.
+fn others_rolling(ctx: &Context, planned: &PlannedDeployment) -> usize {
+    let is_other = |namespace: Option<String>, name: &str| {
+        namespace.as_deref() != Some(planned.tts.namespace.as_str()) || name != planned.tts.name
     };
-    let applied = if tts.paused {
-        apply::read_live(&children, &tts).await? // client
-    } else {
-        apply::apply(&children, &tts, desired).await? // client
-    };
-    let status = status::status(&object, &tts, &applied, super::now());
-    super::write_status(&ctx, &object, status).await?; // client
-    Ok(Action::requeue(RESYNC))
+    ctx.scopes
+        .iter()
+        .flat_map(|scope| scope.deployments.filter(rollout::takes_turn))
+        .filter(|deployment| is_other(deployment.namespace(), &deployment.name_any()))
+        .count()
 }
 
-/// Runs the controller until `shutdown`, letting reconciliations in flight finish.
-pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: CancellationToken) {
-    let client: &Client = &ctx.client;
-    let backoff = Arc::new(ErrorBackoff::default());
-    let (stream, store) = super::main_stream::<TtsDeployment>(client, namespace);
-    let by_voice = store.clone();
-    let children = labels::watcher_config(labels::SERVER);
-    Controller::for_stream(stream, store)
-        .with_config(super::config())
-        .owns(
-            super::scoped::<Deployment>(client, namespace),
-            children.clone(),
-        )
-        .owns(
-            super::scoped::<Service>(client, namespace),
-            children.clone(),
-        )
-        .owns(
-            super::scoped::<ServiceAccount>(client, namespace),
-            children.clone(),
-        )
-        .owns(
-            super::scoped::<PodDisruptionBudget>(client, namespace),
-            children.clone(),
-        )
-        .owns(super::scoped::<NetworkPolicy>(client, namespace), children)
-        // The pod's status says why it does not run; the Deployment's status has only counts.
-        .watches(
-            super::scoped::<Pod>(client, namespace),
-            labels::watcher_config(labels::SERVER),
-            |pod| labels::instance(&pod),
-        )
-        .watches(
-            super::scoped::<DeserializeGuard<TtsVoice>>(client, namespace),
-            watcher::Config::default(),
-            move |voice| {
-                let (namespace, name) = (voice.namespace(), voice.name_any());
-                by_voice
-                    .state_filter(move |object| {
-                        object.namespace() == namespace && serves(object, &name)
-                    })
-                    .into_iter()
-                    .map(|object| ObjectRef::from_obj(&*object))
-            },
-        )
-        .graceful_shutdown_on(shutdown.cancelled_owned())
-        .run(
-            {
-                let backoff = backoff.clone();
-                move |object: Arc<DeserializeGuard<TtsDeployment>>, ctx: Arc<Context>| {
-                    let backoff = backoff.clone();
-                    async move {
-                        super::run_reconciliation(&object, &ctx, &backoff, |tts| {
-                            reconcile(tts, ctx.clone())
-                        })
-                        .await
-                    }
-                }
-            },
-            {
-                let backoff = backoff.clone();
-                move |object: Arc<DeserializeGuard<TtsDeployment>>,
-                      error: &Error,
-                      ctx: Arc<Context>| {
-                    super::retry(&object, error, &ctx, &backoff)
-                }
-            },
-            ctx.clone(),
-        )
-        .for_each_concurrent(16, |outcome| super::handle_outcome(&ctx, &backoff, outcome))
-        .await;
-}
-
-fn serves(object: &DeserializeGuard<TtsDeployment>, voice: &str) -> bool {
-    object
-        .0
+/// When to reconcile again without a change.
+fn next(planned: &PlannedDeployment, stuck_in: Option<Duration>) -> Duration {
+    let waits = planned
+        .pending
         .as_ref()
-        .is_ok_and(|tts| tts.spec.voices.iter().any(|served| served.name == voice))
+        .is_some_and(plan::Pending::waits_for_turn);
+    let turn = waits.then_some(LOOK_AGAIN);
+    // A moment later, so that the time is over then.
+    let stuck = stuck_in.map(|stuck_in| stuck_in + Duration::from_secs(1));
+    [Some(RESYNC), turn, stuck]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(RESYNC)
 }

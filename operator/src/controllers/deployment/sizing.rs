@@ -1,16 +1,18 @@
 //! Resources of a pod. Pure; every number comes with its reason.
-use tts_crds::{
-    quantity::Quantity,
-    v1alpha1::{Resources, Sizing},
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+use tts_crds::{quantity::Quantity, v1alpha1::Resources};
+use tts_planner::{
+    Accelerator, AcceptedPlan, Pod, Qos, Replicas, Resources as PlannedResources, Threads, Written,
 };
 
-use super::validate::ReadyVoice;
+use super::validate::{ReadyVoice, Sizing};
 
 /// CPU request of a pod while there are no measurements.
-const DEFAULT_CPU_MILLI: u64 = 250;
+const DEFAULT_CPU_MILLI: u32 = 250;
 const MEBI: u64 = 1 << 20;
 /// Requests that may wait for a worker; further ones are refused with 429.
-const QUEUE: u64 = 8;
+const QUEUE: u32 = 8;
 /// Memory of the server's process without voices; measured, and part of every inspection's peak.
 const PROCESS: u64 = 45 * MEBI;
 /// Requests and audio that are buffered, per request at 16 kHz. The server limits what it receives to a
@@ -25,13 +27,17 @@ const MEMORY_STEP: u64 = 32 * MEBI;
 const UNKNOWN_PEAK: u64 = 96 * MEBI;
 const UNKNOWN_PEAK_PER_BYTE: u64 = 3;
 
-/// The spec sets the size.
-pub const MANUAL: &str = "Manual";
-/// The operator chose the size.
-pub const DEFAULT: &str = "Default";
+/// Who determined the size; a condition's reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
+pub enum Mode {
+    /// The operator, without measurements under load.
+    Default,
+    /// The spec.
+    Manual,
+}
 
 /// The size of the server container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PodSize {
     pub cpu_request: Quantity,
     pub cpu_limit: Option<Quantity>,
@@ -41,22 +47,18 @@ pub struct PodSize {
     pub workers: u64,
     /// Requests that may wait for a worker.
     pub queue: u64,
-    /// [`MANUAL`] or [`DEFAULT`], a condition's reason.
-    pub mode: &'static str,
+    pub mode: Mode,
     /// Explanation of these numbers, for users.
     pub explanation: String,
+    /// What the operator chose.
+    pub plan: Option<AcceptedPlan>,
 }
 
-/// The size from the spec, else a default for the voices; `accepted` is the default memory request
-/// that the pods run with.
-pub fn size(
-    sizing: Option<&Sizing>,
-    voices: &[ReadyVoice],
-    accepted: Option<&Quantity>,
-) -> PodSize {
+/// The size from the spec, else a default for the voices; `accepted` is the plan that the pods run with.
+pub fn size(sizing: &Sizing, voices: &[ReadyVoice], accepted: Option<&AcceptedPlan>) -> PodSize {
     match sizing {
-        Some(Sizing { resources, .. }) => manual(resources),
-        None => default(voices, accepted),
+        Sizing::Manual(resources) => manual(resources),
+        Sizing::Default => default(voices, accepted),
     }
 }
 
@@ -73,13 +75,14 @@ fn manual(resources: &Resources) -> PodSize {
         memory_request: resources.requests.memory.clone(),
         memory_limit: resources.limits.as_ref().and_then(|l| l.memory.clone()),
         workers,
-        queue: QUEUE,
-        mode: MANUAL,
+        queue: QUEUE.into(),
+        mode: Mode::Manual,
+        plan: None,
     }
 }
 
 /// Each worker has one session per voice, and each admitted request has some audio buffered.
-fn default(voices: &[ReadyVoice], accepted: Option<&Quantity>) -> PodSize {
+fn default(voices: &[ReadyVoice], accepted: Option<&AcceptedPlan>) -> PodSize {
     let workers = 1;
     let sessions = voices
         .iter()
@@ -90,41 +93,92 @@ fn default(voices: &[ReadyVoice], accepted: Option<&Quantity>) -> PodSize {
         .map(|voice| u64::from(voice.sample_rate_hz))
         .max()
         .unwrap_or(0);
-    let audio = (workers + QUEUE) * (AUDIO_PER_REQUEST_16_KHZ * rate / 16_000);
+    let audio = (workers + u64::from(QUEUE)) * (AUDIO_PER_REQUEST_16_KHZ * rate / 16_000);
     let needed = PROCESS.saturating_add(sessions).saturating_add(audio);
-    let memory = settle(needed, accepted);
-    PodSize {
-        explanation: format!(
+    let memory = settle(needed, accepted.map(|plan| plan.pod.resources.memory));
+    let explanation = format!(
             "defaults, because nothing was measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory: {} for the process, {} for the voices as measured by their inspections, {} for the audio of {} requests, and a margin",
             Quantity::from_bytes_in_mebi(PROCESS),
             Quantity::from_bytes_in_mebi(sessions),
             Quantity::from_bytes_in_mebi(audio),
-            workers + QUEUE,
-        ),
-        cpu_request: Quantity::from_milli(DEFAULT_CPU_MILLI),
+            workers + u64::from(QUEUE),
+    );
+    PodSize {
+        plan: Some(plan(memory.bytes(), &explanation)),
+        explanation,
+        cpu_request: Quantity::from_milli(DEFAULT_CPU_MILLI.into()),
         cpu_limit: None,
         memory_request: memory.clone(),
         // Equal to the request: a pod within its limit is never killed when the node runs out of memory.
         memory_limit: Some(memory),
         workers,
-        queue: QUEUE,
-        mode: DEFAULT,
+        queue: QUEUE.into(),
+        mode: Mode::Default,
     }
+}
+
+/// The default as the planner stores it, so that a later plan starts from it. The number of pods is the
+/// spec's.
+fn plan(memory: u64, explanation: &str) -> AcceptedPlan {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "mebibytes of memory have fewer than 53 bits"
+    )]
+    let memory = (memory / MEBI) as f64;
+    let cpu = f64::from(DEFAULT_CPU_MILLI) / 1_000.0;
+    let pod = Pod {
+        cpu,
+        threads: Threads {
+            intra_op: 1,
+            inter_op: 1,
+            allow_spinning: false,
+            workers: 1,
+            sessions: 1,
+        },
+        max_concurrency: 1,
+        queue: QUEUE,
+        retry_after: 1,
+        resources: PlannedResources {
+            cpu_request: cpu,
+            cpu_limit: None,
+            memory,
+            gpus: 0,
+            gpu_memory_limit: None,
+            qos: Qos::Burstable,
+        },
+        interpolated: false,
+    };
+    let replicas = Replicas {
+        min: 1,
+        at_peak: 1,
+        steady: 1,
+        max: 1,
+        limit: 1,
+    };
+    let reason = Written {
+        code: "InspectionDefaults".to_owned(),
+        text: explanation.to_owned(),
+        numbers: Map::new(),
+    };
+    AcceptedPlan::unmeasured(Accelerator::Cpu, pod, replicas, None, vec![reason])
 }
 
 /// The required bytes with a margin, in whole steps. Measurements of a voice vary, and a new request
 /// replaces every pod: the current request is kept while it is between the required bytes and one
 /// step above the computed request.
-fn settle(needed: u64, accepted: Option<&Quantity>) -> Quantity {
+/// `accepted` is that request in MiB.
+fn settle(needed: u64, accepted: Option<f64>) -> Quantity {
     let asked = (needed.saturating_mul(100 + MARGIN_PERCENT) / 100)
         .div_ceil(MEMORY_STEP)
         .saturating_mul(MEMORY_STEP);
-    match accepted {
-        Some(accepted) if (needed..=asked + MEMORY_STEP).contains(&accepted.bytes()) => {
-            accepted.clone()
-        }
-        _ => Quantity::from_bytes_in_mebi(asked),
-    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, and is then not kept"
+    )]
+    let accepted = accepted.map(|mebibytes| (mebibytes as u64).saturating_mul(MEBI));
+    let kept = accepted.filter(|accepted| (needed..=asked + MEMORY_STEP).contains(accepted));
+    Quantity::from_bytes_in_mebi(kept.unwrap_or(asked))
 }
 
 /// Peak memory in bytes with the voice loaded and its longest run synthesized.
@@ -139,7 +193,7 @@ fn peak(voice: &ReadyVoice) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tts_crds::v1alpha1::{ResourceLimits, ResourceRequests, SizingMode};
+    use tts_crds::v1alpha1::{ResourceLimits, ResourceRequests};
 
     use super::*;
 
@@ -148,25 +202,21 @@ mod tests {
     }
 
     fn manual_sizing(request: &str, limit: Option<&str>) -> Sizing {
-        Sizing {
-            mode: SizingMode::Manual,
-            resources: Resources {
-                requests: ResourceRequests {
-                    cpu: quantity(request),
-                    memory: quantity("1Gi"),
-                },
-                limits: Some(ResourceLimits {
-                    cpu: limit.map(quantity),
-                    memory: None,
-                }),
+        Sizing::Manual(Resources {
+            requests: ResourceRequests {
+                cpu: quantity(request),
+                memory: quantity("1Gi"),
             },
-        }
+            limits: Some(ResourceLimits {
+                cpu: limit.map(quantity),
+                memory: None,
+            }),
+        })
     }
 
     #[test]
     fn workers_are_the_whole_cpus_of_the_limit_else_of_the_request() {
-        let workers =
-            |request, limit| size(Some(&manual_sizing(request, limit)), &[], None).workers;
+        let workers = |request, limit| size(&manual_sizing(request, limit), &[], None).workers;
         assert_eq!(workers("1", Some("2500m")), 2);
         assert_eq!(workers("3", None), 3);
         assert_eq!(workers("250m", None), 1, "at least one");
@@ -197,12 +247,18 @@ mod tests {
             "{}",
             two.explanation
         );
+        let planned = two.plan.unwrap();
+        assert_eq!(
+            planned.pod.resources.requests(),
+            [("cpu", "250m".to_owned()), ("memory", "256Mi".to_owned())]
+        );
+        assert_eq!(planned.reasons[0].text, two.explanation);
     }
 
     #[test]
     fn a_slightly_different_measurement_replaces_no_pods() {
         let memory = |peak, accepted: &str| {
-            let accepted = quantity(accepted);
+            let accepted = plan(quantity(accepted).bytes(), "as before");
             default(&[voice(Some(peak))], Some(&accepted))
                 .memory_request
                 .to_string()

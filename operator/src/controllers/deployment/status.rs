@@ -1,223 +1,243 @@
 //! The status of the deployment. Pure: the controller writes it.
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{Resource as _, ResourceExt as _};
+use kube::Resource as _;
 use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus};
 
 use super::{
     apply::Applied,
     build,
-    validate::{ValidatedDeployment, Voices},
+    plan::{PlannedDeployment, Workload},
+    rollout::Rollout,
+    validate::Voices,
 };
 use crate::{
     conditions::{
         self, READY, RECONCILING, STALLED,
         Status::{False, True, Unknown},
-        Verdict,
+        UP_TO_DATE, Verdict,
     },
-    controllers::{labels, pods},
+    controllers::labels,
 };
 
 const VOICES_READY: &str = "VoicesReady";
 const SIZED: &str = "Sized";
 const AVAILABLE: &str = "Available";
+/// Every condition of a deployment: others are left to whoever sets them.
+const OURS: [&str; 7] = [
+    READY,
+    VOICES_READY,
+    SIZED,
+    UP_TO_DATE,
+    AVAILABLE,
+    RECONCILING,
+    STALLED,
+];
 
+/// The status, and the verdicts that its conditions were made of.
 pub fn status(
     object: &TtsDeployment,
-    tts: &ValidatedDeployment,
+    planned: &PlannedDeployment,
     applied: &Applied,
     now: Timestamp,
-) -> TtsDeploymentStatus {
+) -> (TtsDeploymentStatus, Vec<Verdict>) {
     let generation = object.meta().generation;
-    let rollout = Rollout::of(applied.deployment.as_ref(), &applied.pods);
-    let previous = object
-        .status
-        .as_ref()
-        .map(|status| status.conditions.as_slice())
-        .unwrap_or_default();
-    TtsDeploymentStatus {
+    let previous = object.status.clone().unwrap_or_default();
+    let view = View {
+        planned,
+        rollout: Rollout::of(applied.deployment(), applied.pods()),
+        rolled_out: previous.rolled_out_revision,
+        now,
+    };
+    let verdicts = view.verdicts();
+    let status = TtsDeploymentStatus {
         observed_generation: generation.unwrap_or_default(),
-        conditions: conditions::merge(previous, verdicts(tts, &rollout), generation, now),
-        replicas: rollout.replicas,
-        ready_replicas: rollout.ready,
-        selector: Some(labels::to_selector(&build::selector(tts))),
-        endpoint: Some(build::endpoint(tts)),
-        voices: tts.voice_states.clone(),
-    }
-}
-
-/// Progress of the rollout.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Rollout {
-    wanted: i32,
-    replicas: i32,
-    updated: i32,
-    ready: i32,
-    available: i32,
-    /// Whether the numbers apply to the current template and replica count.
-    current: bool,
-    /// Why it does not progress.
-    stuck: Option<String>,
-    exists: bool,
-    /// Why a pod does not run, for the first such pod.
-    trouble: Option<String>,
-}
-
-impl Rollout {
-    fn of(deployment: Option<&Deployment>, pods: &[Pod]) -> Self {
-        let Some(deployment) = deployment else {
-            return Self::default();
-        };
-        let status = deployment.status.clone().unwrap_or_default();
-        Self {
-            wanted: deployment
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1),
-            replicas: status.replicas.unwrap_or(0),
-            updated: status.updated_replicas.unwrap_or(0),
-            ready: status.ready_replicas.unwrap_or(0),
-            available: status.available_replicas.unwrap_or(0),
-            current: status.observed_generation >= deployment.metadata.generation,
-            stuck: status
-                .conditions
-                .into_iter()
-                .flatten()
-                .find(|c| {
-                    (c.type_ == "Progressing" && c.status == "False")
-                        || (c.type_ == "ReplicaFailure" && c.status == "True")
-                })
-                .map(|c| c.message.or(c.reason).unwrap_or_default()),
-            exists: true,
-            trouble: pods.iter().find_map(|pod| {
-                let trouble = pods::trouble(pod)?;
-                Some(format!("pod {}: {trouble}", pod.name_any()))
-            }),
-        }
-    }
-
-    fn available(&self) -> bool {
-        self.exists && self.current && self.available >= self.wanted
-    }
-
-    fn complete(&self) -> bool {
-        self.available() && self.updated >= self.wanted && self.replicas <= self.wanted
-    }
-
-    fn in_words(&self) -> String {
-        let numbers = format!(
-            "{} of {} pods are available, {} run the current version",
-            self.available, self.wanted, self.updated
-        );
-        match &self.trouble {
-            Some(trouble) => format!("{numbers}; {trouble}"),
-            None => numbers,
-        }
-    }
-}
-
-fn verdicts(tts: &ValidatedDeployment, rollout: &Rollout) -> Vec<Verdict> {
-    let (voices, sized) = match &tts.voices {
-        Voices::Ready { size, .. } => (
-            Verdict::new(VOICES_READY, True, "Inspected", "all voices are ready"),
-            Verdict::new(SIZED, True, size.mode, &size.explanation),
+        conditions: conditions::merge(
+            &previous.conditions,
+            &OURS,
+            verdicts.clone(),
+            generation,
+            now,
         ),
-        Voices::NotReady { reason, message } => (
-            Verdict::new(VOICES_READY, False, *reason, message),
-            Verdict::new(
+        replicas: view.rollout.replicas,
+        ready_replicas: view.rollout.ready,
+        selector: Some(labels::to_selector(&build::selector(&planned.tts))),
+        endpoint: applied.endpoint(),
+        server_image: planned
+            .workload
+            .as_ref()
+            .map(|workload| workload.accepted.image.clone()),
+        rolled_out_revision: view.rolled_out_revision(),
+        voices: planned.tts.voice_states.clone(),
+    };
+    (status, verdicts)
+}
+
+/// What the verdicts are made from.
+struct View<'a> {
+    planned: &'a PlannedDeployment,
+    rollout: Rollout,
+    /// The revision that was completely rolled out according to the status.
+    rolled_out: Option<i64>,
+    now: Timestamp,
+}
+
+impl View<'_> {
+    fn revision(&self) -> Option<i64> {
+        self.planned.workload.as_ref().map(|w| w.revision)
+    }
+
+    fn rolled_out_revision(&self) -> Option<i64> {
+        if self.rollout.complete() && !self.planned.tts.paused {
+            self.revision()
+        } else {
+            self.rolled_out
+        }
+    }
+
+    /// Whether the accepted template was completely rolled out once: from then on the number of pods that are
+    /// wanted or available at the moment does not matter.
+    fn is_rolled_out(&self) -> bool {
+        self.revision().is_some() && self.rolled_out_revision() == self.revision()
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        let voices = match &self.planned.tts.voices {
+            Voices::Ready(_) => {
+                Verdict::new(VOICES_READY, True, "Inspected", "all voices are ready")
+            }
+            Voices::NotReady { reason, message } => {
+                let verdict = Verdict::new(VOICES_READY, False, *reason, message);
+                // A voice that is not there needs somebody to create it.
+                if *reason == "VoiceMissing" {
+                    verdict
+                } else {
+                    verdict.as_step()
+                }
+            }
+        };
+        let mut verdicts = self.ready(&voices);
+        verdicts.extend([self.sized(), self.up_to_date(), self.available(), voices]);
+        verdicts
+    }
+
+    fn sized(&self) -> Verdict {
+        match &self.planned.workload {
+            Some(Workload { accepted, .. }) => {
+                let mode: &str = accepted.sized.mode.into();
+                Verdict::new(SIZED, True, mode, &accepted.sized.explanation)
+            }
+            None => Verdict::new(
                 SIZED,
                 Unknown,
                 "VoicesNotReady",
                 "the pod size depends on the voices, and not all of them are ready",
             ),
-        ),
-    };
-    let available = if !rollout.exists {
-        Verdict::new(
-            AVAILABLE,
-            False,
-            "NotStarted",
-            "no pods yet; they are created once all voices are ready",
-        )
-    } else if rollout.available() {
-        Verdict::new(AVAILABLE, True, "Serving", rollout.in_words())
-    } else {
-        Verdict::new(AVAILABLE, False, "RollingOut", rollout.in_words())
-    };
+        }
+    }
 
-    let mut verdicts = ready(tts, rollout, &voices);
-    verdicts.extend([voices, sized, available]);
-    verdicts
+    fn up_to_date(&self) -> Verdict {
+        let Some(pending) = &self.planned.pending else {
+            return Verdict::new(
+                UP_TO_DATE,
+                True,
+                "Accepted",
+                "the pods are those of the current spec, voices and server image",
+            );
+        };
+        let kept = if self.planned.workload.is_some() {
+            "; the pods stay as they were last accepted"
+        } else {
+            ""
+        };
+        let message = format!("{}{kept}", pending.message);
+        let verdict = Verdict::new(UP_TO_DATE, False, pending.reason, message);
+        if pending.in_progress {
+            verdict.as_step()
+        } else {
+            verdict
+        }
+    }
+
+    fn available(&self) -> Verdict {
+        let rollout = &self.rollout;
+        if !rollout.exists {
+            Verdict::new(
+                AVAILABLE,
+                False,
+                "NotStarted",
+                "no pods yet; they are created once all voices are ready",
+            )
+        } else if rollout.scaled_to_zero() {
+            Verdict::new(AVAILABLE, True, "ScaledToZero", ZERO)
+        } else if rollout.serves() {
+            Verdict::new(AVAILABLE, True, "Serving", rollout.in_words())
+        } else {
+            Verdict::new(AVAILABLE, False, "NoPods", rollout.in_words())
+        }
+    }
+
+    /// `Ready`, and `Reconciling` or `Stalled` where they apply.
+    fn ready(&self, voices: &Verdict) -> Vec<Verdict> {
+        let (tts, rollout) = (&self.planned.tts, &self.rollout);
+        if tts.paused {
+            let status = if rollout.serves() { True } else { False };
+            let message = format!(
+                "spec.paused is true: no changes are made; {}",
+                rollout.in_words()
+            );
+            return vec![Verdict::new(READY, status, "Paused", message).as_step()];
+        }
+        if voices.status != True {
+            let waiting = voices.as_type(READY, False);
+            return vec![waiting.as_type(RECONCILING, True), waiting];
+        }
+        if let (None, Some(pending)) = (&self.planned.workload, &self.planned.pending) {
+            let waiting = Verdict::new(READY, False, pending.reason, &pending.message);
+            return if pending.in_progress {
+                let waiting = waiting.as_step();
+                vec![waiting.as_type(RECONCILING, True), waiting]
+            } else {
+                vec![waiting.as_type(STALLED, True), waiting]
+            };
+        }
+        let ready = if rollout.scaled_to_zero() {
+            Verdict::new(READY, True, "ScaledToZero", ZERO)
+        } else if self.is_rolled_out() && rollout.serves() {
+            Verdict::new(READY, True, "Serving", rollout.in_words())
+        } else {
+            Verdict::new(READY, False, "RollingOut", rollout.in_words()).as_step()
+        };
+        match self.outlook(&ready) {
+            Some(stuck) if stuck.type_ == STALLED && ready.status != True => {
+                vec![stuck.as_type(READY, False), stuck]
+            }
+            outlook => outlook.into_iter().chain([ready]).collect(),
+        }
+    }
+
+    /// `Stalled` or `Reconciling`, unless everything is as it should be.
+    fn outlook(&self, ready: &Verdict) -> Option<Verdict> {
+        let patience = self.planned.tts.settings.stalled_after;
+        if let Some(why) = self.rollout.stuck(patience, self.now) {
+            let message = format!("{}; {why}", self.rollout.counts());
+            return Some(Verdict::new(STALLED, True, "RolloutStuck", message));
+        }
+        if !self.rollout.complete() {
+            let reason = if ready.status == True {
+                "Scaling"
+            } else {
+                "RollingOut"
+            };
+            let message = self.rollout.in_words();
+            return Some(Verdict::new(RECONCILING, True, reason, message).as_step());
+        }
+        let pending = self.planned.pending.as_ref().filter(|p| p.in_progress)?;
+        let verdict = Verdict::new(RECONCILING, True, pending.reason, &pending.message);
+        Some(verdict.as_step())
+    }
 }
 
-/// `Ready`, and `Reconciling` or `Stalled` where they apply.
-fn ready(tts: &ValidatedDeployment, rollout: &Rollout, voices: &Verdict) -> Vec<Verdict> {
-    if tts.paused {
-        let status = if rollout.available() { True } else { False };
-        let message = format!(
-            "spec.paused is true: no changes are made; {}",
-            rollout.in_words()
-        );
-        return vec![Verdict::new(READY, status, "Paused", message)];
-    }
-    if voices.status != True {
-        let waiting = Verdict::new(READY, False, &voices.reason, &voices.message);
-        return vec![waiting.as_type(RECONCILING, True), waiting];
-    }
-    if rollout.complete() {
-        return vec![Verdict::new(READY, True, "Serving", rollout.in_words())];
-    }
-    if let Some(why) = &rollout.stuck {
-        let message = format!("{}; {why}", rollout.in_words());
-        let stuck = Verdict::new(READY, False, "RolloutStuck", message);
-        return vec![stuck.as_type(STALLED, True), stuck];
-    }
-    let rolling = Verdict::new(READY, False, "RollingOut", rollout.in_words());
-    vec![rolling.as_type(RECONCILING, True), rolling]
-}
+const ZERO: &str = "spec.scaling.replicas is 0: nothing is served; raise it to serve";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rollout(yaml: &str) -> Rollout {
-        let deployment: Deployment = serde_saphyr::from_str(yaml).unwrap();
-        Rollout::of(Some(&deployment), &[])
-    }
-
-    #[test]
-    fn a_rollout_is_complete_when_only_available_pods_of_the_current_version_are_left() {
-        let complete = rollout(
-            "{metadata: {generation: 2}, spec: {replicas: 2, selector: {}, template: {}}, status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2}}",
-        );
-        assert!(complete.available() && complete.complete());
-        let old_pod_left = rollout(
-            "{metadata: {generation: 2}, spec: {replicas: 2, selector: {}, template: {}}, status: {observedGeneration: 2, replicas: 3, updatedReplicas: 2, availableReplicas: 3}}",
-        );
-        assert!(old_pod_left.available() && !old_pod_left.complete());
-        let not_seen_yet = rollout(
-            "{metadata: {generation: 3}, spec: {replicas: 2, selector: {}, template: {}}, status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2}}",
-        );
-        assert!(!not_seen_yet.available());
-    }
-
-    #[test]
-    fn a_rollout_that_made_no_progress_is_stuck() {
-        let stuck = rollout(
-            "{spec: {replicas: 1, selector: {}, template: {}}, status: {conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: late}]}}",
-        );
-        assert_eq!(stuck.stuck.as_deref(), Some("late"));
-    }
-
-    #[test]
-    fn scaled_to_zero_is_complete() {
-        let zero = rollout("{spec: {replicas: 0, selector: {}, template: {}}, status: {}}");
-        assert!(zero.complete());
-    }
-
-    #[test]
-    fn before_the_first_pods_nothing_is_available() {
-        assert!(!Rollout::of(None, &[]).available());
-    }
-}
+mod tests;

@@ -1,19 +1,22 @@
-//! Turns the object and its voices into the input of the builders. Pure.
+//! Checks the object and its voices, and applies every default. Pure.
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard};
+use sha2::{Digest as _, Sha256};
 use tts_crds::v1alpha1::{
-    PodSettings, ServiceSettings, TtsDeployment, TtsVoice, VoiceSource, VoiceState,
+    PodSettings, Resources, ScalingType, ServiceSettings, SizingMode, TtsDeployment,
+    TtsDeploymentSpec, TtsVoice, VoiceSource, VoiceState,
 };
 
-use super::{Error, Result, dereference::References, sizing, sizing::PodSize};
+use super::{Error, Result, dereference::References};
 use crate::{
-    conditions::{self, READY},
-    settings::ServerSettings,
+    children::hex,
+    conditions::{self, INSPECTED, READY},
+    settings::Settings,
 };
 
-/// A deployment that can be built: every default applied, every reference resolved.
+/// A deployment that can be planned: every default applied, every reference resolved.
 pub struct ValidatedDeployment {
     pub name: String,
     pub namespace: String,
@@ -22,19 +25,27 @@ pub struct ValidatedDeployment {
     pub voices: Voices,
     /// For the status, in the order of the spec.
     pub voice_states: Vec<VoiceState>,
+    pub sizing: Sizing,
     pub pod: PodSettings,
     pub service: ServiceSettings,
     pub paused: bool,
-    pub settings: Arc<ServerSettings>,
+    /// Hash of those parts of the spec that the pods are made from.
+    pub spec: String,
+    pub settings: Arc<Settings>,
+}
+
+/// How the size of the pods is determined.
+pub enum Sizing {
+    /// By the operator.
+    Default,
+    /// By the spec.
+    Manual(Resources),
 }
 
 /// The voices, if all of them can be served.
 pub enum Voices {
-    Ready {
-        served: Served,
-        size: PodSize,
-    },
-    /// What is wrong, one clause per voice; running pods are not changed.
+    Ready(Served),
+    /// What is wrong, one clause per voice.
     NotReady {
         reason: &'static str,
         message: String,
@@ -56,19 +67,23 @@ pub struct ReadyVoice {
     pub size_bytes: u64,
     pub sample_rate_hz: u32,
     pub peak_memory_bytes: Option<u64>,
+    /// Server images with which it passed its inspection, the last one first; empty if that is not known.
+    pub images: Vec<String>,
+    /// Why it did not pass with the current server image, if it did not.
+    pub failure: Option<String>,
 }
 
 pub fn validate(
     object: &TtsDeployment,
     references: &References,
-    settings: &Arc<ServerSettings>,
+    settings: &Arc<Settings>,
 ) -> Result<ValidatedDeployment> {
     let spec = &object.spec;
     let mut voice_states = Vec::with_capacity(spec.voices.len());
     let mut ready = Vec::with_capacity(spec.voices.len());
     let mut not_ready = Vec::new();
     for (voice, found) in spec.voices.iter().zip(&references.voices) {
-        let checked = check(&voice.name, found.as_ref());
+        let checked = check(&voice.name, found.as_deref());
         voice_states.push(VoiceState {
             name: voice.name.clone(),
             ready: checked.is_ok(),
@@ -87,17 +102,10 @@ pub fn validate(
         .map(|voice| voice.name.clone())
         .ok_or(Error::Incomplete("voices"))?;
     let voices = match not_ready.first() {
-        None => Voices::Ready {
-            size: sizing::size(
-                spec.sizing.as_ref(),
-                &ready,
-                references.accepted_memory.as_ref(),
-            ),
-            served: Served {
-                voices: ready,
-                default,
-            },
-        },
+        None => Voices::Ready(Served {
+            voices: ready,
+            default,
+        }),
         Some(first) => Voices::NotReady {
             reason: first.reason,
             message: not_ready
@@ -107,15 +115,33 @@ pub fn validate(
                 .join("; "),
         },
     };
+    let sizing = match &spec.sizing {
+        None => Sizing::Default,
+        Some(sizing) => match sizing.mode {
+            // Admission requires them in this mode.
+            SizingMode::Manual => Sizing::Manual(
+                sizing
+                    .resources
+                    .clone()
+                    .ok_or(Error::Incomplete("sizing.resources"))?,
+            ),
+        },
+    };
     Ok(ValidatedDeployment {
         name: object.name_any(),
         namespace: object.namespace().ok_or(Error::Incomplete("namespace"))?,
         owner: object
             .controller_owner_ref(&())
             .ok_or(Error::Incomplete("uid"))?,
-        replicas: spec.scaling.as_ref().map_or(1, |scaling| scaling.replicas),
+        replicas: match spec.scaling.r#type {
+            ScalingType::Static => spec
+                .scaling
+                .replicas
+                .ok_or(Error::Incomplete("scaling.replicas"))?,
+        },
         voices,
         voice_states,
+        sizing,
         pod: spec.pod.clone().unwrap_or_default(),
         service: spec
             .expose
@@ -123,8 +149,15 @@ pub fn validate(
             .and_then(|expose| expose.service)
             .unwrap_or_default(),
         paused: spec.paused,
+        spec: pod_spec_hash(spec),
         settings: settings.clone(),
     })
+}
+
+fn pod_spec_hash(spec: &TtsDeploymentSpec) -> String {
+    // Names and quantities: always serializable.
+    let parts = serde_json::to_vec(&(&spec.voices, &spec.sizing, &spec.pod)).unwrap_or_default();
+    hex(&Sha256::digest(parts))[..16].to_owned()
 }
 
 fn positive(bytes: i64) -> Option<u64> {
@@ -165,6 +198,12 @@ fn check(
                 .and_then(|rate| u32::try_from(rate).ok())
                 .unwrap_or(0),
             peak_memory_bytes: status.peak_memory_bytes.and_then(positive),
+            images: status.inspected_images,
+            failure: status
+                .conditions
+                .into_iter()
+                .find(|c| c.type_ == INSPECTED && c.status == "False")
+                .map(|c| format!("TtsVoice {name}: {}: {}", c.reason, c.message)),
         });
     }
     let why = status

@@ -1,27 +1,25 @@
-//! Starts the Job and deletes Jobs that are no longer needed.
+//! Starts the Job, and deletes Jobs that are no longer needed.
 use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt as _;
 
-use super::{Result, build::Resources};
-use crate::children::Children;
+use super::build::Resources;
+use crate::{
+    cache::Cache,
+    children::{Children, Error},
+};
 
-/// Proof that the changes were applied.
-pub struct Applied(());
-
-#[cfg(test)]
-impl Applied {
-    pub fn for_test() -> Self {
-        Self(())
-    }
-}
-
-pub async fn apply(children: &Children<'_>, desired: Resources) -> Result<Applied> {
+pub async fn apply(
+    children: &Children<'_>,
+    cache: &Cache<Job>,
+    desired: Resources,
+) -> Result<(), Error> {
     // No `..`: a new kind of child that is not applied does not compile.
-    let Resources { job, stale_jobs } = desired;
-    if let Some(job) = job {
-        children.create(&job).await?;
+    let Resources { job, kept_jobs } = desired;
+    let mut keep: Vec<&str> = kept_jobs.iter().map(String::as_str).collect();
+    let started = job.as_ref().map(|job| job.name_any());
+    if let Some(job) = &job {
+        children.create(cache, job).await?;
     }
-    for name in stale_jobs {
-        children.delete::<Job>(&name).await?;
-    }
-    Ok(Applied(()))
+    keep.extend(started.as_deref());
+    children.delete_others(cache, &keep).await
 }

@@ -1,35 +1,87 @@
-//! Fetches the voice's inspection Jobs and their pods.
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+//! What the voice's inspection is made of: its Jobs, their pods and events, and the deployments that serve it.
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Event, Pod},
+};
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use tts_crds::v1alpha1::TtsVoice;
 
-use super::{Error, Result, labels};
+use super::{Error, Result, labels::INSPECTION};
+use crate::{
+    controllers::{labels, scope::Scope},
+    jobs,
+};
 
 /// Objects of the voice, fetched but not validated yet.
+#[derive(Default)]
 pub struct References {
+    /// Those that carry the voice's labels, whoever owns them.
     pub jobs: Vec<Job>,
     pub pods: Vec<Pod>,
+    /// Why a Job has no pod, if it should have one by now.
+    pub unstarted: Option<String>,
+    /// Names of the Secrets with which the deployments of this voice pull the server image.
+    pub pull_secrets: Vec<String>,
 }
 
-pub async fn dereference(client: &Client, voice: &TtsVoice) -> Result<References> {
+pub async fn dereference(
+    client: &Client,
+    scope: &Scope,
+    voice: &TtsVoice,
+    now: Timestamp,
+) -> Result<References> {
     let namespace = voice.namespace().ok_or(Error::Incomplete("namespace"))?;
-    let selector = labels::to_selector(&labels::selector(labels::INSPECTION, &voice.name_any()));
-    let of_voice = ListParams::default().labels(&selector);
-    let jobs = Api::<Job>::namespaced(client.clone(), &namespace)
-        .list(&of_voice)
+    let name = voice.name_any();
+    let jobs = of_voice(&scope.jobs, &namespace, &name);
+    let pods = of_voice(&scope.pods, &namespace, &name);
+    let mut unstarted = None;
+    for job in jobs.iter().filter(|job| jobs::lacks_pod(job, &pods, now)) {
+        unstarted = why_unstarted(client, &namespace, job).await?;
+    }
+    let pull_secrets: BTreeSet<String> = scope
+        .serving(Some(&namespace), &name)
+        .into_iter()
+        .filter_map(|deployment| deployment.spec.pod)
+        .flat_map(|pod| pod.image_pull_secrets)
+        .collect();
+    Ok(References {
+        jobs,
+        pods,
+        unstarted,
+        pull_secrets: pull_secrets.into_iter().collect(),
+    })
+}
+
+fn of_voice<K: crate::cache::Watched>(
+    cache: &crate::cache::Cache<K>,
+    namespace: &str,
+    name: &str,
+) -> Vec<K> {
+    let selector = labels::selector(INSPECTION, name);
+    let found = cache.filter(|object| {
+        object.namespace().as_deref() == Some(namespace)
+            && selector
+                .iter()
+                .all(|(key, value)| object.labels().get(key) == Some(value))
+    });
+    found.iter().map(|object| (**object).clone()).collect()
+}
+
+/// What the Job controller says: a quota, a limit range or an admission webhook refuses the pod.
+async fn why_unstarted(client: &Client, namespace: &str, job: &Job) -> Result<Option<String>> {
+    let about = format!(
+        "involvedObject.uid={},reason=FailedCreate",
+        job.uid().unwrap_or_default()
+    );
+    let events = Api::<Event>::namespaced(client.clone(), namespace)
+        .list(&ListParams::default().fields(&about))
         .await
         .map_err(|source| Error::Dereference {
-            what: "the inspection Jobs".into(),
+            what: "the events of the inspection Job".into(),
             source,
-        })?
-        .items;
-    let pods = Api::<Pod>::namespaced(client.clone(), &namespace)
-        .list(&of_voice)
-        .await
-        .map_err(|source| Error::Dereference {
-            what: "the pods of the inspection Jobs".into(),
-            source,
-        })?
-        .items;
-    Ok(References { jobs, pods })
+        })?;
+    Ok(events.items.into_iter().filter_map(|event| event.message).next_back())
 }

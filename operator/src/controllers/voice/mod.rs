@@ -1,33 +1,32 @@
 //! The `TtsVoice` controller: inspects each voice with a Job and records the result.
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
-use k8s_openapi::{
-    api::{batch::v1::Job, core::v1::Pod},
-    apimachinery::pkg::apis::meta::v1::Condition,
-};
-use kube::{
-    Client, ResourceExt as _,
-    core::DeserializeGuard,
-    runtime::{Controller, controller::Action},
-};
-use tokio_util::sync::CancellationToken;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Resource as _, ResourceExt as _, runtime::controller::Action};
 use tts_crds::v1alpha1::{TtsVoice, TtsVoiceStatus};
 
-use self::validate::Inspection;
-use super::{Context, Error, Kind, RESYNC, Result, labels};
-use crate::{backoff::ErrorBackoff, children::Children};
+use self::validate::{Inspection, ValidatedVoice};
+use super::{Context, Error, Kind, RESYNC, Result, labels, scope::{Guarded, Scope}};
+use crate::{cache::Cache, jobs};
 
 mod apply;
 mod build;
 mod dereference;
+mod memory;
 mod report;
 mod status;
 mod validate;
 
+/// When to look again at what no watch tells: a free place, events of a Job.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 impl Kind for TtsVoice {
     type Status = TtsVoiceStatus;
     const CONTROLLER: &'static str = "ttsvoice";
+
+    fn cache(scope: &Scope) -> &Cache<Guarded<Self>> {
+        &scope.voices
+    }
 
     fn status(&self) -> Option<&TtsVoiceStatus> {
         self.status.as_ref()
@@ -41,76 +40,58 @@ impl Kind for TtsVoice {
         status.observed_generation = generation;
         status.conditions = conditions;
     }
-}
 
-#[tracing::instrument(skip_all, fields(namespace = voice.namespace(), name = voice.name_any()))]
-async fn reconcile(voice: TtsVoice, ctx: Arc<Context>) -> Result<Action> {
-    let references = dereference::dereference(&ctx.client, &voice).await?; // client
-    let validated = validate::validate(&voice, &references, &ctx.settings, super::now())?;
-    let desired = build::build(&validated);
-    let children = Children {
-        client: &ctx.client,
-        metrics: &ctx.metrics,
-        namespace: &validated.namespace,
-        owner: &validated.owner,
-    };
-    let applied = apply::apply(&children, desired).await?; // client
-    let status = status::status(&voice, &validated, &applied, super::now());
-    super::write_status(&ctx, &voice, status).await?; // client
-    Ok(Action::requeue(next(&validated.inspection)))
-}
+    fn set_status(&mut self, status: TtsVoiceStatus) {
+        self.status = Some(status);
+    }
 
-/// When to reconcile again without a change.
-fn next(inspection: &Inspection) -> Duration {
-    match inspection {
-        // The facts are in the status now: the Job can be deleted.
-        Inspection::Passed(_) => Duration::from_secs(1),
-        Inspection::Failed { retry_in, .. } => (*retry_in).max(Duration::from_secs(1)),
-        _ => RESYNC,
+    #[tracing::instrument(skip_all, fields(namespace = self.namespace(), name = self.name_any()))]
+    async fn reconcile(self, ctx: Arc<Context>, scope: Arc<Scope>) -> Result<Action> {
+        let now = super::now();
+        let references = dereference::dereference(&ctx.client, &scope, &self, now).await?; // client
+        let settings = ctx.settings();
+        let mut voice = validate::validate(&self, &references, &settings, now)?;
+        // Held until the Job is started, so that two voices do not take the same place.
+        let _place = if let Inspection::Start { attempt, .. } = voice.inspection {
+            let place = ctx.inspections.lock().await;
+            if running_inspections(&ctx) >= settings.inspections.max_concurrent {
+                voice.inspection = Inspection::Queued { attempt };
+            }
+            Some(place)
+        } else {
+            None
+        };
+        let desired = build::build(&voice);
+        let about = self.object_ref(&());
+        let labels = labels::selector(labels::INSPECTION, &voice.name);
+        let children = ctx.children(&voice.namespace, &voice.owner, &about, &labels);
+        apply::apply(&children, &scope.jobs, desired).await?; // client
+        let (status, verdicts) = status::status(&self, &voice, now);
+        super::write_status(&ctx, &scope, &self, status, &verdicts).await?; // client
+        Ok(Action::requeue(next(&voice)))
     }
 }
 
-/// Runs the controller until `shutdown`, letting reconciliations in flight finish.
-pub async fn run(ctx: Arc<Context>, namespace: Option<&str>, shutdown: CancellationToken) {
-    let client: &Client = &ctx.client;
-    let backoff = Arc::new(ErrorBackoff::default());
-    let (stream, store) = super::main_stream::<TtsVoice>(client, namespace);
-    Controller::for_stream(stream, store)
-        .with_config(super::config())
-        .owns(
-            super::scoped::<Job>(client, namespace),
-            labels::watcher_config(labels::INSPECTION),
-        )
-        // The result of an inspection is in the pod of its Job.
-        .watches(
-            super::scoped::<Pod>(client, namespace),
-            labels::watcher_config(labels::INSPECTION),
-            |pod| labels::instance(&pod),
-        )
-        .graceful_shutdown_on(shutdown.cancelled_owned())
-        .run(
-            {
-                let backoff = backoff.clone();
-                move |object: Arc<DeserializeGuard<TtsVoice>>, ctx: Arc<Context>| {
-                    let backoff = backoff.clone();
-                    async move {
-                        super::run_reconciliation(&object, &ctx, &backoff, |voice| {
-                            reconcile(voice, ctx.clone())
-                        })
-                        .await
-                    }
-                }
-            },
-            {
-                let backoff = backoff.clone();
-                move |object: Arc<DeserializeGuard<TtsVoice>>, error: &Error, ctx: Arc<Context>| {
-                    super::retry(&object, error, &ctx, &backoff)
-                }
-            },
-            ctx.clone(),
-        )
-        .for_each_concurrent(16, |outcome| super::handle_outcome(&ctx, &backoff, outcome))
-        .await;
+/// In all namespaces together.
+fn running_inspections(ctx: &Context) -> usize {
+    let jobs: BTreeSet<String> = ctx
+        .scopes
+        .iter()
+        .flat_map(|scope| scope.jobs.filter(jobs::is_running))
+        .filter_map(|job| job.uid())
+        .collect();
+    jobs.len()
+}
+
+/// When to reconcile again without a change.
+fn next(voice: &ValidatedVoice) -> Duration {
+    match &voice.inspection {
+        Inspection::Recorded | Inspection::Passed(_) => RESYNC,
+        Inspection::Failed { retry_in, .. } => (*retry_in).max(Duration::from_secs(1)),
+        Inspection::Start { .. } | Inspection::Queued { .. } | Inspection::Running { .. } => {
+            LOOK_AGAIN
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! The report of `tts-server inspect`, which it writes to the termination message of its pod.
-use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
-use tts_crds::v1alpha1::{InspectedFile, Speakers};
+use tts_crds::{
+    quantity::Quantity,
+    v1alpha1::{InspectedFile, Speakers},
+};
+
+use crate::jobs::Outcome;
 
 /// The version of the report that this operator reads.
 const SCHEMA_VERSION: u32 = 1;
@@ -70,29 +74,36 @@ struct Header {
     ok: bool,
 }
 
-/// The report of the pod's container, once it has terminated.
-pub fn of_pod(pod: &Pod) -> Option<Result<Facts, Failure>> {
-    let ended = pod
-        .status
-        .as_ref()?
-        .container_statuses
-        .iter()
-        .flatten()
-        .find_map(|container| container.state.as_ref()?.terminated.as_ref())?;
-    Some(match ended.message.as_deref() {
-        Some(message) => parse(message),
-        None if ended.reason.as_deref() == Some("OOMKilled") => Err(Failure::new(
+/// The facts in what the inspection Job with this memory limit (bytes) left.
+pub fn facts(outcome: Outcome, memory: u64) -> Result<Facts, Failure> {
+    match outcome {
+        Outcome::Message(message) => parse(&message),
+        Outcome::OutOfMemory => Err(Failure::new(
             "OutOfMemory",
-            "the inspection exceeded its memory limit; the voice is too large",
-        )),
-        None => Err(Failure::new(
-            "NoReport",
             format!(
-                "the inspection ended with exit code {} and wrote no report; see the logs of its pod",
-                ended.exit_code
+                "the inspection exceeded its memory limit of {}; the voice is too large",
+                Quantity::from_bytes_in_mebi(memory)
             ),
         )),
-    })
+        Outcome::Silent { exit_code } => Err(Failure::new(
+            "NoReport",
+            format!(
+                "the inspection ended with exit code {exit_code} and wrote no report; see the logs of its pod"
+            ),
+        )),
+        Outcome::TimedOut { waiting: Some(waiting) } => Err(Failure::new(
+            "InspectionTimedOut",
+            format!("the inspection timed out: {waiting}"),
+        )),
+        Outcome::TimedOut { waiting: None } => Err(Failure::new(
+            "InspectionTimedOut",
+            "the inspection timed out; see the events of its Job and pod with kubectl describe",
+        )),
+        Outcome::Lost => Err(Failure::new(
+            "NoReport",
+            "the pod of the inspection was deleted before its report was read",
+        )),
+    }
 }
 
 fn parse(message: &str) -> Result<Facts, Failure> {

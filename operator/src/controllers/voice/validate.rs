@@ -2,30 +2,33 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::{batch::v1::Job, core::v1::Pod},
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
-};
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Resource as _, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 use tts_crds::v1alpha1::TtsVoice;
 
 use super::{
     Error, Result,
+    build::INSPECTOR,
     dereference::References,
+    memory,
     report::{self, Facts, Failure},
 };
-use crate::{children::hex, controllers::pods, settings::ServerSettings};
+use crate::{
+    children::{self, Ownership, hex},
+    controllers::{
+        labels::{self, INSPECTION},
+        pods::Trouble,
+    },
+    jobs::{self, Outcome, Progress, Retry},
+    settings::Settings,
+};
 
-/// Annotation of a Job: what it inspects.
-pub const SOURCE: &str = "tts-operator.dev/source";
-/// Annotation of a Job: how many inspections of the same source failed before it.
-pub const ATTEMPT: &str = "tts-operator.dev/attempt";
-
-/// Wait before the second inspection of a source that could not be reached; doubles up to the
-/// maximum.
-const RETRY_BASE: Duration = Duration::from_secs(15);
-const RETRY_MAX: Duration = Duration::from_mins(10);
+/// Waits between inspections of a source that could not be reached.
+const RETRY: Retry = Retry {
+    base: Duration::from_secs(15),
+    max: Duration::from_mins(10),
+};
 /// Wait before a permanently failed source is inspected again: it may have been corrected.
 const RETRY_PERMANENT: Duration = Duration::from_hours(1);
 
@@ -36,25 +39,38 @@ pub struct ValidatedVoice {
     pub owner: OwnerReference,
     /// The source, as `tts-server inspect` takes it.
     pub source: String,
-    /// Identifies what is inspected: the source, and for a builtin voice the image it is in.
+    /// Hash of the source.
     pub source_id: String,
+    /// Identifies what is inspected: the source, and with what settings.
+    pub subject: String,
     /// Whether the facts in the status describe the current source.
     pub facts_hold: bool,
     pub inspection: Inspection,
-    /// Jobs that are no longer needed, by name.
-    pub stale_jobs: Vec<String>,
-    pub settings: Arc<ServerSettings>,
+    /// Names of Jobs of this voice that are still needed.
+    pub kept_jobs: Vec<String>,
+    /// In addition to those of the settings.
+    pub pull_secrets: Vec<String>,
+    pub settings: Arc<Settings>,
 }
 
-/// The state of the inspection.
+/// The state of the inspection with the current server image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inspection {
-    /// The facts are in the status.
+    /// The voice has passed, and the status says so.
     Recorded,
     /// A Job must be started; `attempt` earlier ones failed.
-    Start { attempt: u32 },
+    Start {
+        attempt: u32,
+        /// Memory limit of the Job, in bytes.
+        memory: u64,
+    },
+    /// As [`Inspection::Start`], once fewer inspections run.
+    Queued { attempt: u32 },
     /// A Job is running; `waiting` is what it waits for, if anything.
-    Running { waiting: Option<String> },
+    Running {
+        attempt: u32,
+        waiting: Option<Trouble>,
+    },
     /// The Job has succeeded with these facts.
     Passed(Facts),
     /// The Job has failed; the next one starts after `retry_in`.
@@ -67,153 +83,121 @@ pub enum Inspection {
 pub fn validate(
     voice: &TtsVoice,
     references: &References,
-    settings: &Arc<ServerSettings>,
+    settings: &Arc<Settings>,
     now: Timestamp,
 ) -> Result<ValidatedVoice> {
+    let name = voice.name_any();
     let owner = voice
         .controller_owner_ref(&())
         .ok_or(Error::Incomplete("uid"))?;
     let source = serde_json::to_string(&voice.spec.source).unwrap_or_default();
-    let source_id = source_id(voice, &source, settings);
-    let recorded = voice
-        .status
-        .as_ref()
-        .and_then(|status| status.inspected_source.as_deref());
-    let spec_part = |id: &str| id.split('.').next().map(str::to_owned);
-    let facts_hold = recorded.and_then(spec_part) == spec_part(&source_id);
+    let source_id = short_hash(&source);
+    let image = &settings.server.image;
+    // Other settings of downloads are a reason to try again what failed with the former ones.
+    let subject = format!(
+        "{source_id}.{}",
+        short_hash(&format!("{image} {:?}", settings.downloads))
+    );
+    let status = voice.status.clone().unwrap_or_default();
+    let facts_hold = status.inspected_source.as_deref() == Some(source_id.as_str());
+    let recorded = facts_hold && status.inspected_images.contains(image);
 
-    let ours = |job: &&Job| {
-        job.owner_references()
-            .iter()
-            .any(|reference| reference.uid == owner.uid)
+    let ours = labels::selector(INSPECTION, &name);
+    let current = references.jobs.iter().filter(|job| {
+        children::ownership(*job, &owner, &ours) != Ownership::Foreign
+            && jobs::is_about(job, &subject)
+    });
+    let latest = current.max_by_key(|job| jobs::attempt(job));
+    let first = Inspection::Start {
+        attempt: 0,
+        memory: memory::first(&voice.spec.source, facts_hold.then_some(&status)),
     };
-    let (current, mut stale): (Vec<&Job>, Vec<&Job>) = references
-        .jobs
-        .iter()
-        .filter(ours)
-        .partition(|job| job.annotations().get(SOURCE) == Some(&source_id));
-    let inspection = if recorded == Some(source_id.as_str()) {
-        stale.extend(current);
-        Inspection::Recorded
-    } else {
-        let latest = current.iter().copied().max_by_key(|job| attempt(job));
-        let inspection = latest.map_or(Inspection::Start { attempt: 0 }, |job| {
-            inspect(job, &references.pods, now)
-        });
-        stale.extend(current.into_iter().filter(|job| {
-            matches!(inspection, Inspection::Start { .. })
-                || Some(attempt(job)) != latest.map(attempt)
-        }));
-        inspection
+    let inspection = match latest {
+        _ if recorded => Inspection::Recorded,
+        None => first,
+        Some(job) if is_overtaken(job, references, settings) => Inspection::Start {
+            attempt: jobs::attempt(job).saturating_add(1),
+            memory: memory::of(job),
+        },
+        Some(job) => inspect(job, references, now),
+    };
+    let kept_jobs = match inspection {
+        Inspection::Recorded | Inspection::Start { .. } | Inspection::Queued { .. } => Vec::new(),
+        _ => latest.iter().map(|job| job.name_any()).collect(),
     };
     Ok(ValidatedVoice {
-        name: voice.name_any(),
         namespace: voice.namespace().ok_or(Error::Incomplete("namespace"))?,
+        name,
         owner,
         source,
         source_id,
+        subject,
         facts_hold,
         inspection,
-        stale_jobs: stale
-            .into_iter()
-            .filter(|job| job.metadata.deletion_timestamp.is_none())
-            .map(kube::ResourceExt::name_any)
-            .collect(),
+        kept_jobs,
+        pull_secrets: references.pull_secrets.clone(),
         settings: settings.clone(),
     })
 }
 
-/// `<hash of the source>` and, for a builtin voice, `.<hash of the image it is in>`.
-fn source_id(voice: &TtsVoice, source: &str, settings: &ServerSettings) -> String {
-    let hash = |text: &str| hex(&Sha256::digest(text.as_bytes()))[..16].to_owned();
-    match voice.spec.source.builtin {
-        Some(_) => format!("{}.{}", hash(source), hash(&settings.image)),
-        None => hash(source),
-    }
+fn short_hash(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))[..16].to_owned()
 }
 
-fn attempt(job: &Job) -> u32 {
-    job.annotations()
-        .get(ATTEMPT)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
-}
-
-fn inspect(job: &Job, pods: &[Pod], now: Timestamp) -> Inspection {
-    let pod = pods.iter().find(|pod| {
-        pod.owner_references()
-            .iter()
-            .any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
-    });
-    let Some(ended) = ended(job) else {
-        return Inspection::Running {
-            waiting: pod.and_then(pods::trouble),
-        };
+/// Whether a Job waits in vain for its image while there are pull secrets that it was started without.
+fn is_overtaken(job: &Job, references: &References, settings: &Settings) -> bool {
+    let progress = jobs::progress(job, INSPECTOR, &references.pods, None);
+    let Progress::Running { waiting: Some(_) } = progress else {
+        return false;
     };
-    match pod.and_then(report::of_pod) {
-        Some(Ok(facts)) => Inspection::Passed(facts),
-        Some(Err(failure)) => failed(job, failure, ended.at, now),
-        None => failed(job, ended.without_report(pod), ended.at, now),
-    }
-}
-
-/// How a Job ended.
-struct Ended {
-    at: Timestamp,
-    reason: Option<String>,
-}
-
-fn ended(job: &Job) -> Option<Ended> {
-    let end = job
-        .status
-        .as_ref()?
-        .conditions
+    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let has = |name: &String| {
+        pod.and_then(|pod| pod.image_pull_secrets.as_ref())
+            .is_some_and(|secrets| secrets.iter().any(|secret| secret.name == *name))
+    };
+    let mut wanted = references
+        .pull_secrets
         .iter()
-        .flatten()
-        .find(|c| (c.type_ == "Complete" || c.type_ == "Failed") && c.status == "True")?;
-    Some(Ended {
-        at: end
-            .last_transition_time
-            .as_ref()
-            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        reason: end.reason.clone(),
-    })
+        .chain(&settings.server.image_pull_secrets);
+    !wanted.all(has)
 }
 
-impl Ended {
-    fn without_report(&self, pod: Option<&Pod>) -> Failure {
-        let waited_for = pod.and_then(pods::trouble);
-        match (self.reason.as_deref(), waited_for) {
-            (Some("DeadlineExceeded"), Some(waiting)) => Failure::new(
-                "InspectionTimedOut",
-                format!("the inspection timed out: {waiting}"),
-            ),
-            (Some("DeadlineExceeded"), None) => Failure::new(
-                "InspectionTimedOut",
-                "the inspection timed out; see the events of its Job and pod with kubectl describe",
-            ),
-            _ => Failure::new(
-                "NoReport",
-                "the pod of the inspection was deleted before its report was read",
-            ),
+fn inspect(job: &Job, references: &References, now: Timestamp) -> Inspection {
+    let unstarted = references.unstarted.as_deref();
+    match jobs::progress(job, INSPECTOR, &references.pods, unstarted) {
+        Progress::Running { waiting } => Inspection::Running {
+            attempt: jobs::attempt(job),
+            waiting,
+        },
+        Progress::Ended { at, result } => {
+            let larger = memory::larger(memory::of(job)).filter(|_| result == Outcome::OutOfMemory);
+            match report::facts(result, memory::of(job)) {
+                Ok(facts) => Inspection::Passed(facts),
+                Err(failure) => failed(job, failure, at, larger, now),
+            }
         }
     }
 }
 
-fn failed(job: &Job, failure: Failure, ended: Timestamp, now: Timestamp) -> Inspection {
-    let attempt = attempt(job);
-    let wait = if failure.is_permanent() {
-        RETRY_PERMANENT
-    } else {
-        RETRY_BASE
-            .saturating_mul(1 << attempt.min(10))
-            .min(RETRY_MAX)
+/// With a `larger` memory limit the next attempt starts at once.
+fn failed(
+    job: &Job,
+    failure: Failure,
+    ended: Timestamp,
+    larger: Option<u64>,
+    now: Timestamp,
+) -> Inspection {
+    let attempt = jobs::attempt(job);
+    let wait = match larger {
+        Some(_) => Duration::ZERO,
+        None if failure.is_permanent() => RETRY_PERMANENT,
+        None => RETRY.after(attempt),
     };
-    let waited = Duration::try_from(now.duration_since(ended)).unwrap_or_default();
-    match wait.checked_sub(waited) {
+    match wait.checked_sub(jobs::since(ended, now)) {
         Some(retry_in) if !retry_in.is_zero() => Inspection::Failed { failure, retry_in },
         _ => Inspection::Start {
             attempt: attempt.saturating_add(1),
+            memory: larger.unwrap_or_else(|| memory::of(job)),
         },
     }
 }

@@ -2,67 +2,30 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::{
-        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
-        core::v1::{
-            Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, PodSpec,
-            PodTemplateSpec, Probe, ResourceRequirements, TopologySpreadConstraint, Volume,
-            VolumeMount,
-        },
-    },
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
-};
-use sha2::{Digest as _, Sha256};
-
-use super::{CONTAINER_PORT, PORT_NAME, ValidatedDeployment, metadata, selector};
-use crate::{
-    children::hex,
-    controllers::{
-        deployment::{
-            dereference::ACCEPTED_MEMORY,
-            sizing::{self, PodSize},
-            validate::{ReadyVoice, Served},
-        },
-        labels::{self, SERVER},
-        server_image,
-    },
+    api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-/// On failure, the last log lines are the termination message, which the operator copies to the status.
-const LAST_LOG_LINES: &str = "FallbackToLogsOnError";
-/// Combined digest of the voices: a changed voice changes the pod template.
-const VOICES_DIGEST: &str = "tts-operator.dev/voices-digest";
-/// Folder of the downloaded voices in the pod.
-const VOICES_DIR: &str = "/voices";
-/// How long a terminating pod still accepts requests, until endpoints and proxies are updated.
-const DRAIN_DELAY_SECONDS: i64 = 5;
-/// How long requests in flight may take to finish after that.
-const DRAIN_TIMEOUT_SECONDS: i64 = 60;
-/// Both, plus time for the process to exit.
-const TERMINATION_GRACE_SECONDS: i64 = DRAIN_DELAY_SECONDS + DRAIN_TIMEOUT_SECONDS + 5;
+use super::{PlannedDeployment, metadata, selector};
+use crate::controllers::deployment::{
+    accepted::Accepted, rollout::TAKES_TURN, template::STARTUP_SECONDS,
+};
 
-pub(super) fn build(tts: &ValidatedDeployment, served: &Served, size: &PodSize) -> Deployment {
-    let mut pod_labels = tts.pod.labels.clone();
-    pod_labels.extend(labels::recommended(SERVER, &tts.name));
-    let mut annotations = tts.pod.annotations.clone();
-    annotations.insert(VOICES_DIGEST.to_owned(), digest(&served.voices));
+/// How long a new pod may take, including the pull of its image and the downloads of its voices.
+const PROGRESS_DEADLINE_SECONDS: i32 = STARTUP_SECONDS + 600;
+
+pub(super) fn build(planned: &PlannedDeployment, accepted: &Accepted) -> Deployment {
+    let tts = &planned.tts;
     let mut metadata = metadata(tts);
-    if size.mode == sizing::DEFAULT {
-        metadata.annotations = Some(BTreeMap::from([(
-            ACCEPTED_MEMORY.to_owned(),
-            size.memory_request.to_string(),
-        )]));
+    if accepted.takes_turn {
+        metadata.annotations = Some(BTreeMap::from([(TAKES_TURN.to_owned(), "true".to_owned())]));
     }
     Deployment {
         metadata,
         spec: Some(DeploymentSpec {
             replicas: Some(tts.replicas),
             revision_history_limit: Some(3),
-            progress_deadline_seconds: Some(600),
+            progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
             selector: LabelSelector {
                 match_labels: Some(selector(tts)),
                 ..LabelSelector::default()
@@ -75,203 +38,9 @@ pub(super) fn build(tts: &ValidatedDeployment, served: &Served, size: &PodSize) 
                     max_unavailable: Some(IntOrString::Int(0)),
                 }),
             }),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(pod_labels),
-                    annotations: Some(annotations),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(tts, served, size)),
-            },
+            template: accepted.template.clone(),
             ..DeploymentSpec::default()
         }),
         status: None,
     }
-}
-
-fn pod(tts: &ValidatedDeployment, served: &Served, size: &PodSize) -> PodSpec {
-    let downloads: Vec<&ReadyVoice> = served
-        .voices
-        .iter()
-        .filter(|voice| voice.source.files.is_some())
-        .collect();
-    let mut container = server(tts, served, size);
-    let (init_containers, volumes) = if downloads.is_empty() {
-        (None, None)
-    } else {
-        container.volume_mounts = Some(vec![VolumeMount {
-            read_only: Some(true),
-            ..voices_mount()
-        }]);
-        (
-            Some(vec![fetch(tts, &downloads)]),
-            Some(vec![voices_volume(&downloads)]),
-        )
-    };
-    PodSpec {
-        service_account_name: Some(tts.name.clone()),
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(TERMINATION_GRACE_SECONDS),
-        priority_class_name: tts.pod.priority_class_name.clone(),
-        image_pull_secrets: server_image::pull_secrets(&tts.settings, &tts.pod.image_pull_secrets),
-        security_context: Some(server_image::pod_security_context()),
-        topology_spread_constraints: Some(
-            ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
-                .map(|topology| spread(tts, topology))
-                .to_vec(),
-        ),
-        init_containers,
-        containers: vec![container],
-        volumes,
-        ..PodSpec::default()
-    }
-}
-
-fn server(tts: &ValidatedDeployment, served: &Served, size: &PodSize) -> Container {
-    let mut args = vec![
-        "serve".to_owned(),
-        format!("--listen=:{CONTAINER_PORT}"),
-        "--log-format=json".to_owned(),
-        format!("--workers={}", size.workers),
-        "--intra-threads=1".to_owned(),
-        format!("--queue={}", size.queue),
-        format!("--drain-delay={DRAIN_DELAY_SECONDS}s"),
-        format!("--drain-timeout={DRAIN_TIMEOUT_SECONDS}s"),
-        format!("--default-voice={}", served.default),
-    ];
-    args.extend(
-        served
-            .voices
-            .iter()
-            .map(|voice| match &voice.source.builtin {
-                Some(builtin) => format!("--voice={}=builtin:{}", voice.name, builtin.name),
-                None => format!("--voice={0}={VOICES_DIR}/{0}", voice.name),
-            }),
-    );
-    let mut container = server_image::container(&tts.settings, "server", args);
-    container.ports = Some(vec![ContainerPort {
-        name: Some(PORT_NAME.to_owned()),
-        container_port: CONTAINER_PORT,
-        // Explicit, because it is part of the key that server-side apply merges on.
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    }]);
-    // Loading and testing all voices takes minutes for many large voices on a slow disk.
-    container.startup_probe = Some(probe("/startupz", 1, 600));
-    container.readiness_probe = Some(probe("/readyz", 2, 2));
-    container.liveness_probe = Some(probe("/livez", 10, 3));
-    container.resources = Some(resources(size));
-    container.termination_message_policy = Some(LAST_LOG_LINES.to_owned());
-    container
-}
-
-fn resources(size: &PodSize) -> ResourceRequirements {
-    let quantity = |quantity: &tts_crds::quantity::Quantity| Quantity(quantity.to_string());
-    let limits: BTreeMap<String, Quantity> =
-        [("cpu", &size.cpu_limit), ("memory", &size.memory_limit)]
-            .into_iter()
-            .filter_map(|(name, limit)| Some((name.to_owned(), quantity(limit.as_ref()?))))
-            .collect();
-    ResourceRequirements {
-        requests: Some(BTreeMap::from([
-            ("cpu".to_owned(), quantity(&size.cpu_request)),
-            ("memory".to_owned(), quantity(&size.memory_request)),
-        ])),
-        limits: (!limits.is_empty()).then_some(limits),
-        ..ResourceRequirements::default()
-    }
-}
-
-/// Downloads the voices and verifies their digests before the server starts.
-fn fetch(tts: &ValidatedDeployment, downloads: &[&ReadyVoice]) -> Container {
-    let mut args = vec![
-        "fetch".to_owned(),
-        format!("--to={VOICES_DIR}"),
-        "--log-format=json".to_owned(),
-    ];
-    if tts.settings.download.allow_http {
-        args.push("--allow-http".to_owned());
-    }
-    args.extend(downloads.iter().map(|voice| {
-        let source = serde_json::to_string(&voice.source).unwrap_or_default();
-        format!("--voice={}={source}", voice.name)
-    }));
-    let mut container = server_image::container(&tts.settings, "fetch", args);
-    container
-        .env
-        .get_or_insert_default()
-        .extend(server_image::download_environment(&tts.settings.download));
-    container.termination_message_policy = Some(LAST_LOG_LINES.to_owned());
-    container.volume_mounts = Some(vec![voices_mount()]);
-    container.resources = Some(ResourceRequirements {
-        requests: Some(BTreeMap::from([
-            ("cpu".to_owned(), Quantity("50m".to_owned())),
-            ("memory".to_owned(), Quantity("64Mi".to_owned())),
-        ])),
-        limits: Some(BTreeMap::from([(
-            "memory".to_owned(),
-            Quantity("256Mi".to_owned()),
-        )])),
-        ..ResourceRequirements::default()
-    });
-    container
-}
-
-fn voices_mount() -> VolumeMount {
-    VolumeMount {
-        name: "voices".to_owned(),
-        mount_path: VOICES_DIR.to_owned(),
-        ..VolumeMount::default()
-    }
-}
-
-/// The sizes are known from the inspection; twice the size leaves room to replace a file.
-fn voices_volume(downloads: &[&ReadyVoice]) -> Volume {
-    let bytes: u64 = downloads.iter().map(|voice| voice.size_bytes).sum();
-    let limit = tts_crds::quantity::Quantity::from_bytes_in_mebi(bytes.saturating_mul(2));
-    Volume {
-        name: "voices".to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource {
-            size_limit: Some(Quantity(limit.to_string())),
-            ..EmptyDirVolumeSource::default()
-        }),
-        ..Volume::default()
-    }
-}
-
-fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
-    Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some(path.to_owned()),
-            port: IntOrString::String(PORT_NAME.to_owned()),
-            ..HTTPGetAction::default()
-        }),
-        period_seconds: Some(period_seconds),
-        timeout_seconds: Some(2),
-        failure_threshold: Some(failure_threshold),
-        ..Probe::default()
-    }
-}
-
-/// Preferred, not required: all pods still run on a single node.
-fn spread(tts: &ValidatedDeployment, topology_key: &str) -> TopologySpreadConstraint {
-    TopologySpreadConstraint {
-        max_skew: 1,
-        topology_key: topology_key.to_owned(),
-        when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(LabelSelector {
-            match_labels: Some(selector(tts)),
-            ..LabelSelector::default()
-        }),
-        ..TopologySpreadConstraint::default()
-    }
-}
-
-fn digest(voices: &[ReadyVoice]) -> String {
-    let mut hash = Sha256::new();
-    for voice in voices {
-        hash.update(format!("{}={}\n", voice.name, voice.digest));
-    }
-    format!("sha256:{}", hex(&hash.finalize()))
 }

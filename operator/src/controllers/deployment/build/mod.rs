@@ -1,9 +1,9 @@
-//! [`ValidatedDeployment`] in, Kubernetes objects out: no I/O, cannot fail.
+//! [`PlannedDeployment`] in, Kubernetes objects out: no I/O, cannot fail.
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        apps::v1::Deployment,
+        apps::v1::{ControllerRevision, Deployment},
         core::v1::{Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
@@ -11,60 +11,49 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::validate::{ValidatedDeployment, Voices};
+use super::{plan::PlannedDeployment, validate::ValidatedDeployment};
 use crate::controllers::labels::{self, SERVER};
 
 mod deployment;
 mod network_policy;
 mod pod_disruption_budget;
+mod revision;
 mod service;
 mod service_account;
-
-/// Port of the server container.
-const CONTAINER_PORT: i32 = 8000;
-/// Port of the Service.
-const SERVICE_PORT: i32 = 80;
-/// Name of the port in both.
-const PORT_NAME: &str = "http";
 
 /// The desired objects of the deployment.
 pub struct Resources {
     pub service_account: ServiceAccount,
     pub service: Service,
     pub pod_disruption_budget: PodDisruptionBudget,
-    /// `None` while a voice is missing or not ready: running pods are not changed.
+    /// `None` until a template was accepted for the first time.
     pub workload: Option<Workload>,
 }
 
-/// What depends on the voices.
+/// What depends on the accepted template.
 pub struct Workload {
+    pub revision: ControllerRevision,
     pub network_policy: NetworkPolicy,
     pub deployment: Deployment,
 }
 
-pub fn build(tts: &ValidatedDeployment) -> Resources {
+pub fn build(planned: &PlannedDeployment) -> Resources {
+    let tts = &planned.tts;
     Resources {
         service_account: service_account::build(tts),
         service: service::build(tts),
         pod_disruption_budget: pod_disruption_budget::build(tts),
-        workload: match &tts.voices {
-            Voices::Ready { served, size } => Some(Workload {
-                network_policy: network_policy::build(tts, served),
-                deployment: deployment::build(tts, served, size),
-            }),
-            Voices::NotReady { .. } => None,
-        },
+        workload: planned.workload.as_ref().map(|workload| Workload {
+            revision: revision::build(planned, workload),
+            network_policy: network_policy::build(tts, &workload.accepted),
+            deployment: deployment::build(planned, &workload.accepted),
+        }),
     }
 }
 
 /// Labels that identify the pods.
 pub fn selector(tts: &ValidatedDeployment) -> BTreeMap<String, String> {
     labels::selector(SERVER, &tts.name)
-}
-
-/// URL of the endpoint inside the cluster.
-pub fn endpoint(tts: &ValidatedDeployment) -> String {
-    format!("http://{}.{}.svc", tts.name, tts.namespace)
 }
 
 fn metadata(tts: &ValidatedDeployment) -> ObjectMeta {

@@ -8,14 +8,10 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{CONTAINER_PORT, ValidatedDeployment, metadata, selector};
-use crate::controllers::deployment::validate::Served;
+use super::{ValidatedDeployment, metadata, selector};
+use crate::controllers::deployment::{accepted::Accepted, template::CONTAINER_PORT};
 
-pub(super) fn build(tts: &ValidatedDeployment, served: &Served) -> NetworkPolicy {
-    let downloads = served
-        .voices
-        .iter()
-        .any(|voice| voice.source.files.is_some());
+pub(super) fn build(tts: &ValidatedDeployment, accepted: &Accepted) -> NetworkPolicy {
     NetworkPolicy {
         metadata: metadata(tts),
         spec: Some(NetworkPolicySpec {
@@ -33,7 +29,7 @@ pub(super) fn build(tts: &ValidatedDeployment, served: &Served) -> NetworkPolicy
                 ..NetworkPolicyIngressRule::default()
             }]),
             // URLs and proxies may name any host and port, so the rule cannot be narrower.
-            egress: downloads.then(|| vec![NetworkPolicyEgressRule::default()]),
+            egress: accepted.downloads.then(|| vec![NetworkPolicyEgressRule::default()]),
         }),
     }
 }

@@ -5,7 +5,11 @@ use k8s_openapi::{
 };
 use tts_crds::v1alpha1::ServiceType;
 
-use super::{PORT_NAME, SERVICE_PORT, ValidatedDeployment, metadata, selector};
+use super::{ValidatedDeployment, metadata, selector};
+use crate::controllers::deployment::template::PORT_NAME;
+
+/// Port of the Service.
+const SERVICE_PORT: i32 = 80;
 
 pub(super) fn build(tts: &ValidatedDeployment) -> Service {
     let mut metadata = metadata(tts);

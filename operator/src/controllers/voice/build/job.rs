@@ -1,75 +1,47 @@
 //! The Job that inspects a voice.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
     api::{
-        batch::v1::{Job, JobSpec},
-        core::v1::{
-            EmptyDirVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, Volume,
-            VolumeMount,
-        },
+        batch::v1::Job,
+        core::v1::{EmptyDirVolumeSource, PodSpec, ResourceRequirements, Volume, VolumeMount},
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
+    apimachinery::pkg::api::resource::Quantity,
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::{
-    children::hex,
-    controllers::{
-        labels::{self, INSPECTION},
-        server_image,
-        voice::validate::{ATTEMPT, SOURCE, ValidatedVoice},
-    },
+    controllers::{labels::INSPECTION, server_image, voice::validate::ValidatedVoice},
+    jobs::{self, Task},
 };
+
+/// Name of the container whose termination message is the report.
+pub const INSPECTOR: &str = "inspect";
 
 /// Where the files are downloaded to.
 const WORK_DIR: &str = "/work";
 /// The kubelet reads the result from here; at most 4 KiB.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Time limit of an inspection, including the image pull and the downloads.
-const DEADLINE_SECONDS: i64 = 1_800;
-/// Finished Jobs are deleted after this time even if the operator was uninstalled.
-const TTL_SECONDS: i32 = 24 * 3_600;
+const DEADLINE: Duration = Duration::from_mins(30);
 /// Maximum size of a voice's files on the node's disk.
 const MAX_FILES: &str = "8Gi";
-/// Memory limit of an inspection: the largest voices that run on CPU stay below it.
-const MAX_MEMORY: &str = "4Gi";
 
-pub(super) fn build(voice: &ValidatedVoice, attempt: u32) -> Job {
-    let identity = hex(&Sha256::digest(format!("{}/{attempt}", voice.source_id)));
-    let name = format!("{}-inspect-{}", voice.name, &identity[..8]);
-    let mut metadata = labels::metadata(
-        INSPECTION,
-        &voice.name,
-        &name,
-        &voice.namespace,
-        &voice.owner,
-    );
-    metadata.annotations = Some(BTreeMap::from([
-        (SOURCE.to_owned(), voice.source_id.clone()),
-        (ATTEMPT.to_owned(), attempt.to_string()),
-    ]));
-    Job {
-        metadata,
-        spec: Some(JobSpec {
-            // The operator decides about another attempt: it knows which failures are temporary.
-            backoff_limit: Some(0),
-            active_deadline_seconds: Some(DEADLINE_SECONDS),
-            ttl_seconds_after_finished: Some(TTL_SECONDS),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels::recommended(INSPECTION, &voice.name)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(voice)),
-            },
-            ..JobSpec::default()
-        }),
-        status: None,
-    }
+/// `memory` is the limit of the container in bytes.
+pub(super) fn build(voice: &ValidatedVoice, attempt: u32, memory: u64) -> Job {
+    let task = Task {
+        role: INSPECTION,
+        verb: "inspect",
+        instance: &voice.name,
+        namespace: &voice.namespace,
+        owner: &voice.owner,
+        subject: &voice.subject,
+        deadline: DEADLINE,
+        pod: pod(voice, memory),
+    };
+    jobs::job(task, attempt)
 }
 
-fn pod(voice: &ValidatedVoice) -> PodSpec {
+fn pod(voice: &ValidatedVoice, memory: u64) -> PodSpec {
     let settings = &voice.settings;
     let mut args = vec![
         "inspect".to_owned(),
@@ -78,18 +50,20 @@ fn pod(voice: &ValidatedVoice) -> PodSpec {
         format!("--report={TERMINATION_LOG}"),
         "--log-format=json".to_owned(),
     ];
-    if settings.download.allow_http {
+    if settings.downloads.allow_http {
         args.push("--allow-http".to_owned());
     }
-    let mut container = server_image::container(settings, "inspect", args);
+    let image = &settings.server.image;
+    let mut container = server_image::container(&settings.server, image, INSPECTOR, args);
     container
         .env
         .get_or_insert_default()
-        .extend(server_image::download_environment(&settings.download));
+        .extend(server_image::download_environment(&settings.downloads));
     container.termination_message_path = Some(TERMINATION_LOG.to_owned());
+    let limit = tts_crds::quantity::Quantity::from_bytes_in_mebi(memory).to_string();
     container.resources = Some(ResourceRequirements {
         requests: Some(quantities([("cpu", "100m"), ("memory", "256Mi")])),
-        limits: Some(quantities([("memory", MAX_MEMORY)])),
+        limits: Some(quantities([("memory", &limit)])),
         ..ResourceRequirements::default()
     });
     container.volume_mounts = Some(vec![VolumeMount {
@@ -101,7 +75,7 @@ fn pod(voice: &ValidatedVoice) -> PodSpec {
         restart_policy: Some("Never".to_owned()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        image_pull_secrets: server_image::pull_secrets(settings, &[]),
+        image_pull_secrets: server_image::pull_secrets(&settings.server, &voice.pull_secrets),
         security_context: Some(server_image::pod_security_context()),
         containers: vec![container],
         volumes: Some(vec![Volume {

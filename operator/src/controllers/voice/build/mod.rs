@@ -5,20 +5,22 @@ use super::validate::{Inspection, ValidatedVoice};
 
 mod job;
 
+pub use job::INSPECTOR;
+
 /// The desired objects of the voice.
 pub struct Resources {
     /// The Job to start, if one is needed.
     pub job: Option<Job>,
-    /// Jobs to delete, by name.
-    pub stale_jobs: Vec<String>,
+    /// Names of the Jobs that stay; all others of this voice are obsolete.
+    pub kept_jobs: Vec<String>,
 }
 
 pub fn build(voice: &ValidatedVoice) -> Resources {
     Resources {
         job: match voice.inspection {
-            Inspection::Start { attempt } => Some(job::build(voice, attempt)),
+            Inspection::Start { attempt, memory } => Some(job::build(voice, attempt, memory)),
             _ => None,
         },
-        stale_jobs: voice.stale_jobs.clone(),
+        kept_jobs: voice.kept_jobs.clone(),
     }
 }

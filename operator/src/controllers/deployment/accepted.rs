@@ -1,0 +1,62 @@
+//! The last accepted pod template, in a `ControllerRevision`: what the operator enforces until it accepts
+//! another one, also after somebody deleted the Deployment, and also while a voice is missing.
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use serde::{Deserialize, Serialize};
+use tts_planner::StoredPlan;
+
+use super::{sizing::Mode, template::SERVER_CONTAINER};
+
+/// A pod template with what was decided along with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    pub template: PodTemplateSpec,
+    /// Image of the inference server in it.
+    pub image: String,
+    /// Whether the pods download voices and need egress for it.
+    pub downloads: bool,
+    pub sized: Sized,
+    /// The plan that the size comes from; none for sizes of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<StoredPlan>,
+    /// Hash of the spec that it was made from.
+    pub spec: String,
+    /// Version of the operator that made it: the image must understand its arguments.
+    pub operator: String,
+    /// Whether its rollout counts against the budget.
+    #[serde(default)]
+    pub takes_turn: bool,
+}
+
+/// How the pods were sized, for the condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sized {
+    pub mode: Mode,
+    pub explanation: String,
+}
+
+impl Accepted {
+    /// Of a Deployment without a revision: somebody deleted it, or an older operator made the Deployment.
+    pub fn from_live(template: &PodTemplateSpec) -> Option<Self> {
+        let pod = template.spec.as_ref()?;
+        let server = pod.containers.iter().find(|c| c.name == SERVER_CONTAINER)?;
+        Some(Self {
+            template: template.clone(),
+            image: server.image.clone()?,
+            downloads: pod.init_containers.iter().flatten().count() > 0,
+            sized: Sized {
+                mode: Mode::Default,
+                explanation: "as the live pods are; the record of how they were sized is lost".to_owned(),
+            },
+            plan: None,
+            spec: String::new(),
+            operator: String::new(),
+            takes_turn: false,
+        })
+    }
+
+    /// Whether rolling out `other` in place of this replaces no pod.
+    pub fn same_pods(&self, other: &Self) -> bool {
+        self.template == other.template
+    }
+}

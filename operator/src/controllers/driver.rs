@@ -1,0 +1,365 @@
+//! Runs the controllers: watches, queues, time limits, metrics, backoff and events are the same for all kinds.
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{
+    FutureExt as _, StreamExt as _,
+    channel::mpsc::{self, UnboundedReceiver},
+    future, stream,
+};
+use kube::{
+    Resource as _, ResourceExt as _,
+    api::Patch,
+    core::error_boundary::InvalidObject,
+    runtime::{
+        applier,
+        controller::{self, Action},
+        reflector::ObjectRef,
+    },
+};
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
+
+use super::{
+    Context, Error, Kind, Result,
+    scope::{Guarded, Scope, Triggers},
+};
+use crate::{
+    backoff::ErrorBackoff,
+    children,
+    conditions::{
+        self, READY, RECONCILING, STALLED,
+        Status::{False, True},
+        Verdict,
+    },
+};
+
+/// Time limit of a reconciliation.
+pub const RECONCILE_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long changes of one object are collected before it is reconciled.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Concurrent reconciliations per kind.
+const CONCURRENCY: u16 = 8;
+
+/// Names of all controllers.
+#[cfg(test)]
+pub const CONTROLLERS: [&str; 2] = [TtsVoice::CONTROLLER, TtsDeployment::CONTROLLER];
+
+/// Runs every controller in every scope until `shutdown`, letting reconciliations in flight finish.
+pub async fn run(ctx: Arc<Context>, shutdown: &CancellationToken) {
+    let namespaces: Vec<_> = ctx.scopes.iter().map(|s| s.namespace.clone()).collect();
+    ctx.health.watching(&namespaces);
+    let scopes = ctx.scopes.iter().map(|scope| run_scope(&ctx, scope, shutdown));
+    future::join_all(scopes).await;
+}
+
+/// One that cannot be watched does not keep the others from working.
+async fn run_scope(ctx: &Arc<Context>, scope: &Arc<Scope>, shutdown: &CancellationToken) {
+    let (voices, voice_queue) = mpsc::unbounded();
+    let (deployments, deployment_queue) = mpsc::unbounded();
+    let triggers = Triggers {
+        voices,
+        deployments,
+    };
+    let controllers = async {
+        scope.wait_until_ready().await;
+        tracing::info!(namespace = scope.namespace, "watching");
+        future::join(
+            run_controller::<TtsVoice>(ctx, scope, voice_queue, shutdown),
+            run_controller::<TtsDeployment>(ctx, scope, deployment_queue, shutdown),
+        )
+        .await;
+    };
+    let watches = scope.watch(&ctx.client, &triggers, &ctx.health, &ctx.metrics);
+    let never_ready = async {
+        shutdown.cancelled().await;
+        if scope.wait_until_ready().now_or_never().is_none() {
+            return;
+        }
+        future::pending().await
+    };
+    tokio::select! {
+        () = controllers => {}
+        () = watches => {}
+        () = never_ready => {}
+    }
+}
+
+async fn run_controller<K: Kind>(
+    ctx: &Arc<Context>,
+    scope: &Arc<Scope>,
+    queue: UnboundedReceiver<ObjectRef<Guarded<K>>>,
+    shutdown: &CancellationToken,
+) {
+    let backoff = Arc::new(ErrorBackoff::default());
+    // All objects, when the settings change.
+    let changes = stream::unfold(ctx.settings.clone(), async |mut settings| {
+        settings.changed().await.ok()?;
+        Some(((), settings))
+    });
+    let resettled = changes.flat_map({
+        let scope = scope.clone();
+        move |()| {
+            let objects = K::cache(&scope).store().state();
+            stream::iter(objects.into_iter().map(|object| ObjectRef::from_obj(&*object)))
+        }
+    });
+    let queue = stream::select(queue, resettled)
+        .map(Ok::<_, Infallible>)
+        .take_until(shutdown.cancelled());
+    let config = controller::Config::default()
+        .concurrency(CONCURRENCY)
+        .debounce(DEBOUNCE);
+    applier(
+        {
+            let (backoff, scope) = (backoff.clone(), scope.clone());
+            move |object: Arc<Guarded<K>>, ctx: Arc<Context>| {
+                let (backoff, scope) = (backoff.clone(), scope.clone());
+                async move { reconcile(&object, &ctx, &scope, &backoff).await }.boxed()
+            }
+        },
+        {
+            let backoff = backoff.clone();
+            move |object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Context>| {
+                retry::<K>(&object, error, &ctx, &backoff)
+            }
+        },
+        ctx.clone(),
+        K::cache(scope).store(),
+        queue.boxed(),
+        config,
+    )
+    .for_each(|outcome| {
+        match outcome {
+            Ok((object, _)) => tracing::debug!(%object, "reconciled"),
+            // The object was deleted before its reconciliation started.
+            Err(controller::Error::ObjectNotFound(object)) => {
+                backoff.reset(
+                    object.namespace.as_deref().unwrap_or_default(),
+                    &object.name,
+                );
+            }
+            // Told by the reconciliation itself.
+            Err(_) => {}
+        }
+        future::ready(())
+    })
+    .await;
+}
+
+/// Runs one reconciliation with its time limit, its metrics and its backoff, and tells if it failed.
+async fn reconcile<K: Kind>(
+    object: &Guarded<K>,
+    ctx: &Arc<Context>,
+    scope: &Arc<Scope>,
+    backoff: &ErrorBackoff,
+) -> Result<Action> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    // What was written last may be newer than what the queue saw.
+    let Some(object) = K::cache(scope).get(&namespace, &name) else {
+        return Ok(Action::await_change());
+    };
+    let start = Instant::now();
+    let result = match &object.0 {
+        Err(error) => Err(Error::Undecodable(Box::new(error.clone()))),
+        Ok(kind) if kind.meta().deletion_timestamp.is_some() => Ok(Action::await_change()),
+        Ok(kind) => {
+            let reconciliation = kind.clone().reconcile(ctx.clone(), scope.clone());
+            timeout(RECONCILE_TIMEOUT, Box::pin(reconciliation))
+                .await
+                .unwrap_or(Err(Error::Timeout))
+        }
+    };
+    ctx.metrics
+        .observe_reconciliation(K::CONTROLLER, result.is_ok(), start.elapsed());
+    match &result {
+        Ok(_) => backoff.reset(&namespace, &name),
+        Err(error) => {
+            let message = error.describe();
+            tracing::warn!(
+                kind = %K::kind(&()),
+                namespace,
+                name,
+                reason = error.reason(),
+                error = message,
+                "reconciliation failed"
+            );
+            match &object.0 {
+                Ok(kind) => record_failure(ctx, scope, kind, error).await,
+                Err(invalid) => record_undecodable::<K>(ctx, invalid, &message).await,
+            }
+            let event = conditions::failure_event(error.reason(), message);
+            super::publish(ctx, &event, &object.object_ref(&())).await;
+        }
+    }
+    result
+}
+
+/// Records in the status that child objects could not be created, which a quota, an admission
+/// webhook or a taken name can prevent permanently. What runs goes on, and so do the conditions about it.
+async fn record_failure<K: Kind>(ctx: &Context, scope: &Scope, object: &K, error: &Error) {
+    let Error::Child(cause) = error else {
+        return;
+    };
+    let mut status = object.status().cloned().unwrap_or_default();
+    let verdicts = failure_verdicts(error, cause, K::conditions(&status));
+    let generation = object.meta().generation;
+    let conditions =
+        conditions::replace(K::conditions(&status), verdicts, generation, super::now());
+    // The event about the failure says the same.
+    K::set_conditions(&mut status, generation.unwrap_or_default(), conditions);
+    if let Err(error) = super::write_status(ctx, scope, object, status, &[]).await {
+        tracing::debug!(
+            error = error.describe(),
+            "could not record the failure in status"
+        );
+    }
+}
+
+/// A failed request is tried again, so it is no reason to be unready.
+fn failure_verdicts(
+    error: &Error,
+    cause: &children::Error,
+    previous: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition],
+) -> Vec<Verdict> {
+    let failed = Verdict::new(READY, False, error.reason(), error.describe());
+    match cause {
+        // A user must rename or delete one of the two: the operator never takes over foreign objects.
+        children::Error::NameTaken { .. } => vec![failed.as_type(STALLED, True), failed],
+        children::Error::Request { .. } if conditions::is_true(previous, READY) => {
+            vec![failed.as_type(RECONCILING, True)]
+        }
+        children::Error::Request { .. } => vec![failed.as_type(RECONCILING, True), failed],
+    }
+}
+
+/// Says in the status of an object that it cannot be decoded, once for each generation: nothing more is
+/// known of it than its metadata.
+async fn record_undecodable<K: Kind>(ctx: &Context, object: &InvalidObject, message: &str) {
+    let meta = &object.metadata;
+    let (Some(uid), Some(generation)) = (&meta.uid, meta.generation) else {
+        return;
+    };
+    let seen = (uid.clone(), generation);
+    let known = |ctx: &Context| {
+        ctx.undecodable
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .contains(&seen)
+    };
+    if known(ctx) {
+        return;
+    }
+    let failed = Verdict::new(READY, False, "Undecodable", message);
+    let conditions = conditions::replace(
+        &[],
+        vec![failed.as_type(STALLED, True), failed],
+        Some(generation),
+        super::now(),
+    );
+    // A merge patch: what is known from before stays, although it cannot be decoded here.
+    let patch = json!({
+        "metadata": {"uid": uid},
+        "status": {"observedGeneration": generation, "conditions": conditions},
+    });
+    match super::patch_status::<K>(ctx, meta, &Patch::Merge(patch)).await {
+        Ok(_) => {
+            ctx.undecodable
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .insert(seen);
+        }
+        Err(error) => {
+            tracing::debug!(
+                error = error.describe(),
+                "could not record in status that the object is undecodable"
+            );
+        }
+    }
+}
+
+/// Counts the failure and schedules the next attempt.
+fn retry<K: Kind>(
+    object: &Guarded<K>,
+    error: &Error,
+    ctx: &Context,
+    backoff: &ErrorBackoff,
+) -> Action {
+    ctx.metrics
+        .reconcile_errors
+        .with_label_values(&[K::CONTROLLER, error.reason()])
+        .inc();
+    Action::requeue(backoff.next(&object.namespace().unwrap_or_default(), &object.name_any()))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn forbidden() -> Error {
+        let source = kube::Error::Api(
+            kube::core::Status::failure("exceeded quota", "Forbidden")
+                .with_code(403)
+                .boxed(),
+        );
+        Error::Child(children::Error::Request {
+            verb: "create",
+            kind: "Job".to_owned(),
+            name: "rms-inspect".to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    fn after(error: &Error, ready: conditions::Status) -> Vec<(String, String, String)> {
+        let Error::Child(cause) = error else {
+            unreachable!("a child error");
+        };
+        let verdict = Verdict::new(READY, ready, "Serving", "1 of 1 pods");
+        let before = conditions::replace(&[], vec![verdict], Some(1), Timestamp::UNIX_EPOCH);
+        let verdicts = failure_verdicts(error, cause, &before);
+        conditions::replace(&before, verdicts, Some(2), Timestamp::UNIX_EPOCH)
+            .into_iter()
+            .map(|c| (c.type_, c.status, c.reason))
+            .collect()
+    }
+
+    fn condition(type_: &str, status: &str, reason: &str) -> (String, String, String) {
+        (type_.to_owned(), status.to_owned(), reason.to_owned())
+    }
+
+    #[test]
+    fn a_failed_request_does_not_make_what_serves_unready() {
+        assert_eq!(
+            after(&forbidden(), True),
+            [
+                condition("Ready", "True", "Serving"),
+                condition("Reconciling", "True", "ApplyFailed"),
+            ]
+        );
+        assert_eq!(
+            after(&forbidden(), False),
+            [
+                condition("Ready", "False", "ApplyFailed"),
+                condition("Reconciling", "True", "ApplyFailed"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_taken_name_needs_a_person() {
+        let taken = Error::Child(children::Error::NameTaken {
+            kind: "Service".to_owned(),
+            name: "greeter".to_owned(),
+        });
+        assert_eq!(
+            after(&taken, True),
+            [
+                condition("Ready", "False", "NameTaken"),
+                condition("Stalled", "True", "NameTaken"),
+            ]
+        );
+    }
+}

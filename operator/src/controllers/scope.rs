@@ -1,0 +1,314 @@
+//! What the controllers watch in one namespace or in all: one watch and one cache for each kind.
+use std::fmt::Debug;
+
+use futures::{channel::mpsc::UnboundedSender, future};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{ControllerRevision, Deployment},
+        batch::v1::Job,
+        core::v1::{Pod, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{reflector::ObjectRef, watcher},
+};
+use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
+
+use super::labels::{self, INSPECTION, Role, SERVER};
+use crate::{
+    cache::{Cache, Change, Watched},
+    health::Health,
+    metrics::Metrics,
+};
+
+/// An object of ours; one that cannot be decoded is there all the same.
+pub type Guarded<K> = DeserializeGuard<K>;
+
+/// The caches of one namespace, or of all.
+#[derive(Default)]
+pub struct Scope {
+    /// `None` for all namespaces.
+    pub namespace: Option<String>,
+    pub voices: Cache<Guarded<TtsVoice>>,
+    pub tts_deployments: Cache<Guarded<TtsDeployment>>,
+    pub deployments: Cache<Deployment>,
+    pub revisions: Cache<ControllerRevision>,
+    pub services: Cache<Service>,
+    pub service_accounts: Cache<ServiceAccount>,
+    pub disruption_budgets: Cache<PodDisruptionBudget>,
+    pub network_policies: Cache<NetworkPolicy>,
+    pub jobs: Cache<Job>,
+    /// Without their specs.
+    pub pods: Cache<Pod>,
+}
+
+/// Where to send the objects that have to be reconciled.
+#[derive(Clone)]
+pub struct Triggers {
+    pub voices: UnboundedSender<ObjectRef<Guarded<TtsVoice>>>,
+    pub deployments: UnboundedSender<ObjectRef<Guarded<TtsDeployment>>>,
+}
+
+/// Reports of one watch.
+struct Reports<'a> {
+    namespace: Option<&'a str>,
+    health: &'a Health,
+    metrics: &'a Metrics,
+}
+
+impl Scope {
+    pub fn new(namespace: Option<String>) -> Self {
+        Self {
+            namespace,
+            ..Self::default()
+        }
+    }
+
+    /// Returns once the first list of each kind is complete.
+    pub async fn wait_until_ready(&self) {
+        // No `..`: a new kind that is not awaited does not compile.
+        let Self {
+            namespace: _,
+            voices,
+            tts_deployments,
+            deployments,
+            revisions,
+            services,
+            service_accounts,
+            disruption_budgets,
+            network_policies,
+            jobs,
+            pods,
+        } = self;
+        voices.wait_until_ready().await;
+        tts_deployments.wait_until_ready().await;
+        deployments.wait_until_ready().await;
+        revisions.wait_until_ready().await;
+        services.wait_until_ready().await;
+        service_accounts.wait_until_ready().await;
+        disruption_budgets.wait_until_ready().await;
+        network_policies.wait_until_ready().await;
+        jobs.wait_until_ready().await;
+        pods.wait_until_ready().await;
+    }
+
+    /// Watches every kind, forever.
+    pub async fn watch(
+        &self,
+        client: &Client,
+        triggers: &Triggers,
+        health: &Health,
+        metrics: &Metrics,
+    ) {
+        let reports = Reports {
+            namespace: self.namespace.as_deref(),
+            health,
+            metrics,
+        };
+        let server = || labels::watcher_config(&[SERVER]);
+        let all = watcher::Config::default;
+        future::join5(
+            self.watch_kind(client, &self.voices, all(), &reports, |_| {}, |change| {
+                match change {
+                    Change::Of(voice) => {
+                        send(&triggers.voices, ObjectRef::from_obj(voice));
+                        for deployment in self.deployments_of(voice) {
+                            send(&triggers.deployments, deployment);
+                        }
+                    }
+                    Change::Any => self.reconcile_all(triggers),
+                }
+            }),
+            self.watch_kind(client, &self.tts_deployments, all(), &reports, |_| {}, |change| {
+                match change {
+                    Change::Of(deployment) => {
+                        send(&triggers.deployments, ObjectRef::from_obj(deployment));
+                        for voice in voices_of(deployment) {
+                            send(&triggers.voices, voice);
+                        }
+                    }
+                    Change::Any => self.reconcile_all(triggers),
+                }
+            }),
+            self.watch_children(client, &self.jobs, labels::watcher_config(&[INSPECTION]), &reports, triggers),
+            self.watch_kind(
+                client,
+                &self.pods,
+                labels::watcher_config(&[SERVER, INSPECTION]),
+                &reports,
+                |pod: &mut Pod| pod.spec = None,
+                |change| self.trigger_owner(triggers, &change),
+            ),
+            future::join(
+                future::join3(
+                    self.watch_children(client, &self.deployments, server(), &reports, triggers),
+                    self.watch_children(client, &self.revisions, server(), &reports, triggers),
+                    self.watch_children(client, &self.services, server(), &reports, triggers),
+                ),
+                future::join3(
+                    self.watch_children(client, &self.service_accounts, server(), &reports, triggers),
+                    self.watch_children(client, &self.disruption_budgets, server(), &reports, triggers),
+                    self.watch_children(client, &self.network_policies, server(), &reports, triggers),
+                ),
+            ),
+        )
+        .await;
+    }
+
+    async fn watch_children<K>(
+        &self,
+        client: &Client,
+        cache: &Cache<K>,
+        config: watcher::Config,
+        reports: &Reports<'_>,
+        triggers: &Triggers,
+    ) where
+        K: Watched + Resource<Scope = NamespaceResourceScope>,
+    {
+        let seen = |change: Change<'_, K>| self.trigger_owner(triggers, &change);
+        self.watch_kind(client, cache, config, reports, |_| {}, seen)
+            .await;
+    }
+
+    async fn watch_kind<K>(
+        &self,
+        client: &Client,
+        cache: &Cache<K>,
+        config: watcher::Config,
+        reports: &Reports<'_>,
+        slim: impl Fn(&mut K),
+        seen: impl Fn(Change<'_, K>),
+    ) where
+        K: Watched + Resource<Scope = NamespaceResourceScope>,
+    {
+        let api = match &self.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let kind = plural::<K>();
+        let failed = |error: Option<&watcher::Error>| reports.watch(&kind, error);
+        cache.watch(api, config, slim, seen, failed).await;
+    }
+
+    /// The object that a child or a pod belongs to, by its labels.
+    fn trigger_owner<K: Watched>(&self, triggers: &Triggers, change: &Change<'_, K>) {
+        let object = match change {
+            Change::Of(object) => object,
+            Change::Any => return self.reconcile_all(triggers),
+        };
+        if let Some(owner) = owner_of(*object, SERVER) {
+            send(&triggers.deployments, owner);
+        } else if let Some(owner) = owner_of(*object, INSPECTION) {
+            send(&triggers.voices, owner);
+        }
+    }
+
+    fn reconcile_all(&self, triggers: &Triggers) {
+        for voice in self.voices.store().state() {
+            send(&triggers.voices, ObjectRef::from_obj(&*voice));
+        }
+        for deployment in self.tts_deployments.store().state() {
+            send(&triggers.deployments, ObjectRef::from_obj(&*deployment));
+        }
+    }
+
+    /// The deployments that serve a voice.
+    pub fn serving(&self, namespace: Option<&str>, voice: &str) -> Vec<TtsDeployment> {
+        self.tts_deployments
+            .filter(|object| {
+                object.namespace().as_deref() == namespace
+                    && object.0.as_ref().is_ok_and(|deployment| {
+                        let mut voices = deployment.spec.voices.iter();
+                        voices.any(|served| served.name == voice)
+                    })
+            })
+            .iter()
+            .filter_map(|object| object.0.clone().ok())
+            .collect()
+    }
+
+    fn deployments_of(&self, voice: &Guarded<TtsVoice>) -> Vec<ObjectRef<Guarded<TtsDeployment>>> {
+        let namespace = voice.namespace();
+        self.serving(namespace.as_deref(), &voice.name_any())
+            .iter()
+            .map(|deployment| reference(deployment))
+            .collect()
+    }
+}
+
+fn voices_of(object: &Guarded<TtsDeployment>) -> Vec<ObjectRef<Guarded<TtsVoice>>> {
+    let Ok(deployment) = &object.0 else {
+        return Vec::new();
+    };
+    let namespace = deployment.namespace().unwrap_or_default();
+    let voices = deployment.spec.voices.iter();
+    voices
+        .map(|voice| ObjectRef::new(&voice.name).within(&namespace))
+        .collect()
+}
+
+fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectRef<Guarded<K>>
+where
+    Guarded<K>: Resource<DynamicType = ()>,
+{
+    ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default())
+}
+
+fn owner_of<K: Watched, O>(object: &K, role: Role) -> Option<ObjectRef<O>>
+where
+    O: Resource<DynamicType = ()>,
+{
+    let labels = object.labels();
+    (labels.get(labels::NAME).map(String::as_str) == Some(role.name)).then_some(())?;
+    Some(ObjectRef::new(labels.get(labels::INSTANCE)?).within(&object.namespace()?))
+}
+
+/// The receiver is gone only while the process ends.
+fn send<K: Resource<DynamicType = ()> + Debug>(
+    sender: &UnboundedSender<ObjectRef<K>>,
+    object: ObjectRef<K>,
+) {
+    let _ = sender.unbounded_send(object);
+}
+
+/// `pods`, `jobs.batch`.
+fn plural<K: Resource<DynamicType = ()>>() -> String {
+    match K::group(&()).as_ref() {
+        "" => K::plural(&()).into_owned(),
+        group => format!("{}.{group}", K::plural(&())),
+    }
+}
+
+impl Reports<'_> {
+    fn watch(&self, kind: &str, error: Option<&watcher::Error>) {
+        let label = self.namespace.unwrap_or_default();
+        let gauge = self.metrics.watch_failing.with_label_values(&[label, kind]);
+        let Some(error) = error else {
+            gauge.set(0);
+            return self.health.set_watch(self.namespace, kind, None);
+        };
+        // A watch that ends is resumed, which is no failure; one that cannot start is.
+        let source = match error {
+            watcher::Error::InitialListFailed(source)
+            | watcher::Error::WatchStartFailed(source) => source,
+            other => {
+                tracing::debug!(kind, error = %other, "the watch ended; resuming it");
+                return;
+            }
+        };
+        tracing::warn!(
+            namespace = self.namespace,
+            kind,
+            error = %source,
+            "cannot watch; trying again"
+        );
+        gauge.set(1);
+        self.health
+            .set_watch(self.namespace, kind, Some(source.to_string()));
+    }
+}
