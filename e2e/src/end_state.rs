@@ -13,8 +13,7 @@ pub struct EndState(BTreeMap<String, BTreeMap<String, String>>);
 
 /// Not compared one by one. Replica sets and pods have names of their own and are counted; the others are made of them
 /// or outlive what they speak of.
-const OTHERS: [&str; 7] = [
-    "ControllerRevision",
+const OTHERS: [&str; 6] = [
     "Endpoints",
     "EndpointSlice",
     "Event",

@@ -116,13 +116,20 @@ impl Serving<'_> {
     fn verdict(&mut self) -> Result<()> {
         self.operator.ensure_alive()?;
         // A change is not ready while its pods start: that is not the fault's.
-        let not_ready: Vec<_> = self
-            .history
-            .so_far()?
-            .into_iter()
-            .filter(|ready| ready.status != "True" && ready.reason != "RollingOut")
+        let history = self.history.so_far()?;
+        let turned_false: Vec<_> = history
+            .windows(2)
+            .filter(|pair| pair[0].status == "True" && pair[1].status != "True")
+            .map(|pair| &pair[1])
             .collect();
-        ensure!(not_ready.is_empty(), "Ready turned False: {not_ready:#?}");
+        ensure!(
+            turned_false.len() <= self.changes as usize
+                && turned_false
+                    .iter()
+                    .all(|ready| ready.reason == "RollingOut"),
+            "{} changes, and Ready turned False: {turned_false:#?}",
+            self.changes
+        );
         let written: Vec<Write> = self
             .proxy
             .writes()
