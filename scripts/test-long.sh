@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is too slow for `make test`, run by hand: the planner's validation grid and laws, the fuzz targets for ten minutes each, the
-# benchmarks with measurements, a build with zig. Writes docs/test-long.md; commit it.
+# benchmarks with measurements, a build with zig, every fault of the operator. Writes docs/test-long.md; commit it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
@@ -34,6 +34,7 @@ main() {
     run_step planner-laws planner_laws
     run_step fuzz run_fuzz_targets "$TTS_LONG_FUZZ_SECONDS"
     run_step build-with-zig build_with_zig
+    run_step operator-faults "$here/test/operator-faults.sh"
     run_step benches cargo bench --locked --workspace --bench '*'
     write_record >docs/test-long.md
     python3 "$here/test/summary.py" "$REPORTS"
@@ -62,7 +63,8 @@ write_record() {
 # The long tests
 
 \`make test-long\` runs what is too slow for \`make test\`; nothing runs it by itself. It writes this page, which is committed.
-\`make test\` runs the fuzz targets for 10 s and the benchmarks once, without measuring.
+\`make test\` runs the fuzz targets for 10 s, the benchmarks once, without measuring, and the operator's faults shorter and at a
+few points.
 
 Last run: $(date -u +%Y-%m-%d), commit $(git rev-parse --short=12 HEAD)$(git diff --quiet HEAD -- . ':!docs/test-long.md' || printf ' with uncommitted changes'), on $(getconf _NPROCESSORS_ONLN) CPUs.
 

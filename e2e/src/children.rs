@@ -68,6 +68,23 @@ where
 /// Every object of every kind in the namespace, as `kind.group/name`, without what Kubernetes puts into each
 /// namespace and without events, which outlive what they speak of.
 pub async fn everything(namespace: &Namespace) -> Result<Vec<String>> {
+    let kinds = kinds(namespace).await?;
+    let names = namespace
+        .kubectl(&format!(
+            "get {} --output=name --ignore-not-found",
+            kinds.join(",")
+        ))
+        .await?
+        .ok()?;
+    Ok(names
+        .lines()
+        .filter(|name| !is_of_every_namespace(name))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Every kind that a namespace can hold, as `kind.group`, without events.
+pub async fn kinds(namespace: &Namespace) -> Result<Vec<String>> {
     let kinds = namespace
         .cluster
         .kubectl
@@ -79,26 +96,25 @@ pub async fn everything(namespace: &Namespace) -> Result<Vec<String>> {
         ])
         .await?
         .ok()?;
-    let kinds: Vec<&str> = kinds
+    let kinds: Vec<String> = kinds
         .lines()
         .filter(|kind| !kind.starts_with("events") && !kind.ends_with("metrics.k8s.io"))
+        .map(str::to_owned)
         .collect();
     ensure!(
-        kinds.contains(&"ttsdeployments.tts-operator.dev"),
+        kinds
+            .iter()
+            .any(|kind| kind == "ttsdeployments.tts-operator.dev"),
         "the API server does not list our kinds"
     );
-    let names = namespace
-        .kubectl(&format!(
-            "get {} --output=name --ignore-not-found",
-            kinds.join(",")
-        ))
-        .await?
-        .ok()?;
-    Ok(names
-        .lines()
-        .filter(|name| !["serviceaccount/default", "configmap/kube-root-ca.crt"].contains(name))
-        .map(str::to_owned)
-        .collect())
+    Ok(kinds)
+}
+
+/// Whether Kubernetes puts this object, `kind/name`, into each namespace.
+pub fn is_of_every_namespace(object: &str) -> bool {
+    ["serviceaccount/default", "configmap/kube-root-ca.crt"]
+        .iter()
+        .any(|name| object.eq_ignore_ascii_case(name))
 }
 
 /// The owners of a pod, from the nearest to the last, as `Kind/name`.

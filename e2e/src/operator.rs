@@ -107,11 +107,28 @@ impl Operator {
         .await
     }
 
-    pub async fn pods(&self) -> Result<Vec<Pod>> {
+    /// No operator in the cluster, for one test alone, which runs its own outside of it.
+    pub async fn absent(cluster: &Cluster) -> Result<Self> {
+        let operator = Self::alone_with(cluster, &["replicas=0"]).await?;
+        eventually("no operator runs", TAKE_OVER, async || {
+            let pods = operator.all_pods().await?;
+            ensure!(pods.is_empty(), "{} pods are left", pods.len());
+            Ok(())
+        })
+        .await?;
+        Ok(operator)
+    }
+
+    /// Those on their way out as well: they act until they have ended.
+    async fn all_pods(&self) -> Result<Vec<Pod>> {
         let pods = Api::<Pod>::namespaced(self.cluster.client.clone(), NAMESPACE)
             .list(&ListParams::default().labels("app.kubernetes.io/name=tts-operator"))
-            .await?
-            .items;
+            .await?;
+        Ok(pods.items)
+    }
+
+    pub async fn pods(&self) -> Result<Vec<Pod>> {
+        let pods = self.all_pods().await?;
         Ok(pods
             .into_iter()
             .filter(|pod| pod.metadata.deletion_timestamp.is_none())

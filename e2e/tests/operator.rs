@@ -263,7 +263,7 @@ async fn two_hundred_deployments_at_rest_cost_no_requests() -> Result<()> {
             None => println!("{COUNT} deployments, {WATCHED:?}: no object changed; requests without effect cannot be seen without the audit log"),
         }
         let memory = resident_memory(&cluster, &operator).await?;
-        println!("resident memory of the operator: {:.1} MiB", memory as f64 / f64::from(1 << 20));
+        println!("resident memory of the operator: {} KiB", memory >> 10);
         ensure!(memory <= MEMORY, "{memory} bytes");
         Ok(())
     })
@@ -363,7 +363,7 @@ async fn a_namespace_without_rights_does_not_stop_the_others() -> Result<()> {
                 metrics.iter().any(|(name, value)| {
                     name.starts_with("tts_operator_watch_failing{")
                         && name.contains(&format!("namespace=\"{namespace}\""))
-                        && *value == 1.0
+                        && *value > 0.0
                 })
             };
             ensure!(
