@@ -211,16 +211,18 @@ impl Kinds {
 async fn install_kinds(cluster: &Cluster) -> Result<()> {
     let arguments = upgrade(CRDS_RELEASE);
     cluster.helm()?.run(arguments).await?.ok()?;
-    let ours = [
-        "ttsvoices.tts-operator.dev",
-        "ttsdeployments.tts-operator.dev",
-    ];
+    let crds: Vec<String> = tts_crds::all().iter().map(ResourceExt::name_any).collect();
     let wait = ["wait", "--for=condition=Established", "--timeout=1m", "crd"];
-    cluster.kubectl.run(wait.iter().chain(&ours)).await?.ok()?;
+    let arguments = wait.into_iter().chain(crds.iter().map(String::as_str));
+    cluster.kubectl.run(arguments).await?.ok()?;
     // The API server's lists of kinds lag behind Established by a moment.
     eventually("our kinds are served", Duration::from_mins(1), async || {
-        let served = ["get", "ttsvoices,ttsdeployments", "--namespace=default"];
-        cluster.kubectl.run(served).await?.ok()
+        let kinds = crds.join(",");
+        cluster
+            .kubectl
+            .run(["get", &kinds, "--namespace=default"])
+            .await?
+            .ok()
     })
     .await?;
     Ok(())
