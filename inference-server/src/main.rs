@@ -109,7 +109,8 @@ struct Inspect {
     /// With --text: one JSON object per text, instead of a table.
     #[arg(long, requires = "text")]
     json: bool,
-    /// File to write the report to, in addition to standard output.
+    /// File to write the report to, in addition to standard output. A report that is too long for a
+    /// termination message is shortened there.
     #[arg(long)]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -352,10 +353,11 @@ fn inspect(arguments: &Inspect) -> Result<ExitCode, Box<dyn std::error::Error>> 
     let code = result
         .as_ref()
         .map_or_else(exit_code, |_| ExitCode::SUCCESS);
-    let report = Report::from(result).to_json();
-    println!("{report}");
+    let report = Report::from(result);
+    println!("{}", report.to_json());
     if let Some(path) = &arguments.report {
-        std::fs::write(path, &report).map_err(|error| format!("{}: {error}", path.display()))?;
+        std::fs::write(path, report.to_short_json())
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(code)
 }

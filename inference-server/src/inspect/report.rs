@@ -1,8 +1,12 @@
-//! The report of an inspection: one JSON object of at most 4000 bytes, which fits into a pod's termination message.
+//! The report of an inspection: one JSON object, and a form of it that fits into a pod's termination message.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use crate::{families::Kind, fetch::FetchedFile};
+use crate::{
+    families::Kind,
+    fetch::{FetchedFile, download::hex},
+};
 
 /// The kubelet truncates a termination message at 4096 bytes, and truncated JSON cannot be parsed.
 const LONGEST: usize = 4000;
@@ -51,9 +55,29 @@ pub enum Report {
 }
 
 impl Report {
-    /// The JSON line. Names, then files, then languages, or the end of the message are left out until it fits; the counts
-    /// stay correct.
+    /// The whole report as one line of JSON.
     pub fn to_json(&self) -> String {
+        match self {
+            Self::Success(success) => success
+                .json(
+                    success.speaker_names.len(),
+                    success.files.len(),
+                    success.languages.len(),
+                )
+                .to_string(),
+            Self::Failure(failure) => failure.json(&failure.printable()).to_string(),
+        }
+    }
+
+    /// The report in at most 4000 bytes. Names, then files, then languages, or the end of the message are left out
+    /// until it fits; the counts stay correct. `full` then has the SHA-256 of [`Report::to_json`], by which that line is
+    /// found in the log.
+    pub fn to_short_json(&self) -> String {
+        let whole = self.to_json();
+        if whole.len() <= LONGEST {
+            return whole;
+        }
+        let full = json!({"sha256": hex(&Sha256::digest(&whole))});
         match self {
             Self::Success(success) => {
                 let (mut names, mut files, mut languages) = (
@@ -62,40 +86,52 @@ impl Report {
                     success.languages.len(),
                 );
                 loop {
-                    let text = success.json(names, files, languages).to_string();
-                    if text.len() <= LONGEST || names + files + languages == 0 {
-                        return text;
-                    }
                     if names > 0 {
                         names -= names.div_ceil(8);
                     } else if files > 0 {
                         files -= 1;
                     } else {
-                        languages -= 1;
+                        languages = languages.saturating_sub(1);
+                    }
+                    let mut short = success.json(names, files, languages);
+                    short["full"] = full.clone();
+                    let text = short.to_string();
+                    if text.len() <= LONGEST || names + files + languages == 0 {
+                        return text;
                     }
                 }
             }
             Self::Failure(failure) => {
-                let mut message: String = failure
-                    .message
-                    .chars()
-                    .filter(|character| !character.is_control())
-                    .collect();
+                let mut message = failure.printable();
                 loop {
-                    let reason: &'static str = failure.reason.into();
-                    let text =
-                        json!({"schemaVersion": SCHEMA_VERSION, "ok": false, "reason": reason, "message": message})
-                            .to_string();
-                    if text.len() <= LONGEST {
-                        return text;
-                    }
                     message = message
                         .chars()
                         .take(message.chars().count() * 7 / 8)
                         .collect();
+                    let mut short = failure.json(&message);
+                    short["full"] = full.clone();
+                    let text = short.to_string();
+                    if text.len() <= LONGEST {
+                        return text;
+                    }
                 }
             }
         }
+    }
+}
+
+impl Failure {
+    /// The message on one line.
+    fn printable(&self) -> String {
+        let characters = self.message.chars();
+        characters
+            .filter(|character| !character.is_control())
+            .collect()
+    }
+
+    fn json(&self, message: &str) -> Value {
+        let reason: &'static str = self.reason.into();
+        json!({"schemaVersion": SCHEMA_VERSION, "ok": false, "reason": reason, "message": message})
     }
 }
 
@@ -146,16 +182,24 @@ mod tests {
                 .collect(),
             peak_memory_bytes: Some(1),
         };
-        let text = Report::Success(success.clone()).to_json();
+        let report = Report::Success(success.clone());
+        let text = report.to_short_json();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert!(text.len() <= LONGEST, "{}", text.len());
         assert_eq!(value["speakers"]["count"], 904);
+        // The whole is on one line, and found by its digest.
+        let whole = report.to_json();
+        assert!(!whole.contains('\n'));
+        assert_eq!(value["full"]["sha256"], hex(&Sha256::digest(&whole)));
+        let whole: Value = serde_json::from_str(&whole).unwrap();
+        assert_eq!(whole["speakers"]["names"].as_array().unwrap().len(), 904);
+        assert_eq!(whole["full"], Value::Null);
 
         let unbounded = Success {
             languages: vec!["x".repeat(5000), "y".repeat(5000)],
             ..success.clone()
         };
-        let text = Report::Success(unbounded).to_json();
+        let text = Report::Success(unbounded).to_short_json();
         assert!(text.len() <= LONGEST, "{}", text.len());
         serde_json::from_str::<Value>(&text).unwrap();
 
@@ -164,7 +208,7 @@ mod tests {
             files: success.files[..2].to_vec(),
             ..success
         };
-        let value: Value = serde_json::from_str(&Report::Success(small).to_json()).unwrap();
+        let value: Value = serde_json::from_str(&Report::Success(small).to_short_json()).unwrap();
         assert_eq!(
             (
                 value["speakers"]["names"].clone(),
@@ -172,13 +216,14 @@ mod tests {
             ),
             (json!(["a"]), 2)
         );
+        assert_eq!(value["full"], Value::Null, "nothing was left out");
 
         let message = "\"quoted\\\" ".repeat(1000);
         let text = Report::Failure(Failure {
             reason: Reason::TooLarge,
             message,
         })
-        .to_json();
+        .to_short_json();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert!(text.len() <= LONGEST);
         assert_eq!(value["reason"], "TooLarge");

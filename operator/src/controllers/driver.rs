@@ -212,8 +212,11 @@ async fn record_failure<K: Kind>(ctx: &Context, scope: &Scope, object: &K, error
     let mut status = object.status().cloned().unwrap_or_default();
     let verdicts = failure_verdicts(error, cause, K::conditions(&status));
     let generation = object.meta().generation;
-    let conditions =
-        conditions::replace(K::conditions(&status), verdicts, generation, super::now());
+    // Either of the two, whatever there was before.
+    let outlooks = [RECONCILING, STALLED];
+    let types: Vec<&str> = verdicts.iter().map(|v| v.type_).chain(outlooks).collect();
+    let previous = K::conditions(&status);
+    let conditions = conditions::merge(previous, &types, verdicts, generation, super::now());
     // The event about the failure says the same.
     K::set_conditions(&mut status, generation.unwrap_or_default(), conditions);
     if let Err(error) = super::write_status(ctx, scope, object, status, &[]).await {

@@ -21,6 +21,10 @@ use crate::{
     },
 };
 
+mod log;
+
+pub use log::whole_message;
+
 /// Annotation of a Job: what it is about.
 pub const SUBJECT: &str = "tts-operator.dev/subject";
 /// Annotation of a Job: how many earlier ones of the same subject failed.
@@ -211,7 +215,7 @@ fn created(job: &Job) -> Timestamp {
         .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
 
-fn pod_of<'a>(job: &Job, pods: &'a [Pod]) -> Option<&'a Pod> {
+pub(crate) fn pod_of<'a>(job: &Job, pods: &'a [Pod]) -> Option<&'a Pod> {
     pods.iter().find(|pod| {
         pod.owner_references()
             .iter()

@@ -15,6 +15,8 @@ pub struct References {
     pub voices: Vec<Option<Arc<DeserializeGuard<TtsVoice>>>>,
     /// What runs, or ran until somebody deleted it; `None` before the first template was accepted.
     pub accepted: Option<Kept>,
+    /// The highest number of a `ControllerRevision`, whether it can be decoded or not; 0 if there is none.
+    pub last_revision: i64,
     /// Whether the last rollout of the live Deployment has ended and all its pods serve.
     pub complete: bool,
     /// How many other deployments are being rolled out and have to be waited for.
@@ -58,6 +60,11 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
             .map(|voice| scope.voices.get(&namespace, &voice.name))
             .collect(),
         accepted,
+        last_revision: revisions
+            .iter()
+            .map(|revision| revision.revision)
+            .max()
+            .unwrap_or(0),
         complete: deployment.as_deref().is_some_and(rollout::is_complete),
         rolling: 0,
     })

@@ -95,8 +95,8 @@ pub fn plan(tts: ValidatedDeployment, references: &References) -> PlannedDeploym
     let workload = accepted.map(|accepted| Workload {
         revision: match kept {
             Some(kept) if kept.revision > 0 && kept.accepted == accepted => kept.revision,
-            Some(kept) => kept.revision + 1,
-            None => 1,
+            // Data of a revision cannot be changed: another template is another revision.
+            _ => references.last_revision + 1,
         },
         accepted,
     });

@@ -1,5 +1,5 @@
 //! What the voice's inspection is made of: its Jobs, their pods and events, and the deployments that serve it.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -9,10 +9,10 @@ use k8s_openapi::api::{
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use tts_crds::v1alpha1::TtsVoice;
 
-use super::{Error, Result, labels::INSPECTION};
+use super::{Error, Result, build::INSPECTOR, labels::INSPECTION};
 use crate::{
     controllers::{labels, scope::Scope},
-    jobs,
+    jobs::{self, Outcome, Progress},
 };
 
 /// Objects of the voice, fetched but not validated yet.
@@ -23,6 +23,8 @@ pub struct References {
     pub pods: Vec<Pod>,
     /// Why a Job has no pod, if it should have one by now.
     pub unstarted: Option<String>,
+    /// Reports that did not fit into the termination message, by the name of the Job.
+    pub whole_reports: BTreeMap<String, String>,
     /// Names of the Secrets with which the deployments of this voice pull the server image.
     pub pull_secrets: Vec<String>,
 }
@@ -41,6 +43,12 @@ pub async fn dereference(
     for job in jobs.iter().filter(|job| jobs::lacks_pod(job, &pods, now)) {
         unstarted = why_unstarted(client, &namespace, job).await?;
     }
+    let mut whole_reports = BTreeMap::new();
+    for job in &jobs {
+        if let Some(report) = whole_report(client, job, &pods).await? {
+            whole_reports.insert(job.name_any(), report);
+        }
+    }
     let pull_secrets: BTreeSet<String> = scope
         .serving(Some(&namespace), &name)
         .into_iter()
@@ -51,6 +59,7 @@ pub async fn dereference(
         jobs,
         pods,
         unstarted,
+        whole_reports,
         pull_secrets: pull_secrets.into_iter().collect(),
     })
 }
@@ -68,6 +77,26 @@ fn of_voice<K: crate::cache::Watched>(
                 .all(|(key, value)| object.labels().get(key) == Some(value))
     });
     found.iter().map(|object| (**object).clone()).collect()
+}
+
+async fn whole_report(client: &Client, job: &Job, pods: &[Pod]) -> Result<Option<String>> {
+    let progress = jobs::progress(job, INSPECTOR, pods, None);
+    let (
+        Progress::Ended {
+            result: Outcome::Message(message),
+            ..
+        },
+        Some(pod),
+    ) = (progress, jobs::pod_of(job, pods))
+    else {
+        return Ok(None);
+    };
+    jobs::whole_message(client, pod, INSPECTOR, &message)
+        .await
+        .map_err(|source| Error::Dereference {
+            what: "the log of the inspection".into(),
+            source,
+        })
 }
 
 /// What the Job controller says: a quota, a limit range or an admission webhook refuses the pod.

@@ -29,6 +29,7 @@ fn kept() -> Kept {
 fn serving(voice: Option<TtsVoice>) -> References {
     References {
         accepted: Some(kept()),
+        last_revision: 4,
         complete: true,
         ..references(vec![voice])
     }
@@ -213,7 +214,7 @@ fn what_runs_without_a_record_is_kept_and_recorded() {
     assert_eq!(seen.image.as_deref(), Some(IMAGE));
     assert_eq!(
         (seen.revision, seen.reason),
-        (Some(1), Some("VoiceMissing"))
+        (Some(5), Some("VoiceMissing"))
     );
     assert_eq!(Accepted::from_live(&PodTemplateSpec::default()), None);
 }
