@@ -164,10 +164,16 @@ async fn an_autoscaler_can_scale_the_shortest_deployment() -> Result<()> {
             .kubectl("wait ttsd/greeter --for=jsonpath={.status.readyReplicas}=2 --timeout=180s")
             .await?
             .ok()?;
-        // Applying the manifest again, as GitOps tools do, keeps what the autoscaler wrote.
-        namespace.apply(&deployment("greeter", "rms")).await?;
-        let replicas = field(namespace, "ttsd/greeter", ".spec.scaling.replicas").await?;
-        ensure!(replicas == "2", "{replicas}");
+        // Applying the manifest again, as people and GitOps tools do, keeps what the autoscaler wrote.
+        let manifest = deployment("greeter", "rms");
+        for apply in [
+            "apply -f -",
+            "apply --server-side --force-conflicts --field-manager=gitops -f -",
+        ] {
+            namespace.kubectl_with(&manifest, apply).await?.ok()?;
+            let replicas = field(namespace, "ttsd/greeter", ".spec.scaling.replicas").await?;
+            ensure!(replicas == "2", "{replicas} after {apply}");
+        }
         Ok(())
     })
     .await

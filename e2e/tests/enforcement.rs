@@ -70,6 +70,8 @@ async fn an_edit_of_a_child_is_reverted() -> Result<()> {
                 r#"{"automountServiceAccountToken":true}"#,
             ),
             ("service/greeter", ".metadata.labels", r#"{"metadata":{"labels":{"app.kubernetes.io/component":"mine"}}}"#),
+            ("service/greeter", ".metadata.labels", r#"{"metadata":{"labels":{"app.kubernetes.io/instance":"other"}}}"#),
+            ("service/greeter", ".metadata.labels", r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":"me"}}}"#),
             // Additions to parts that are the operator's alone.
             ("networkpolicy/greeter", ".spec", r#"{"spec":{"egress":[{}]}}"#),
             (
@@ -78,6 +80,8 @@ async fn an_edit_of_a_child_is_reverted() -> Result<()> {
                 r#"{"spec":{"ingress":[{"from":[{"podSelector":{}}],"ports":[{"port":8000,"protocol":"TCP"}]}]}}"#,
             ),
             ("service/greeter", ".spec.selector", r#"{"spec":{"selector":{"extra":"label"}}}"#),
+            ("service/greeter", ".spec.sessionAffinity", r#"{"spec":{"sessionAffinity":"ClientIP"}}"#),
+            ("deployment/greeter", ".spec", r#"{"spec":{"paused":true}}"#),
             (
                 "deployment/greeter",
                 ".spec.template.spec.containers[0]",
@@ -358,17 +362,18 @@ async fn an_edited_status_is_corrected() -> Result<()> {
             (
                 "ttsv/rms",
                 r#"{"status":{"digest":"sha256:0"}}"#,
-                ".status.inspectedImages[0]",
+                ".status.digest",
             ),
         ] {
             let before = field(namespace, object, path).await?;
             ensure!(!before.is_empty(), "{object} has no {path}");
-            namespace
+            let edited = namespace
                 .kubectl(&format!(
-                    "patch {object} --subresource=status --type=merge --patch {edit}"
+                    "patch {object} --subresource=status --type=merge --patch {edit} --output=jsonpath={{{path}}}"
                 ))
                 .await?
                 .ok()?;
+            ensure!(edited != before, "{edit} changed nothing of {object}");
             eventually(
                 &format!("{object} {path} is {before} again"),
                 SOON,

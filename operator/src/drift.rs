@@ -42,7 +42,10 @@ const OWNED: [(&str, &[&str]); 5] = [
     (
         "Deployment",
         &[
+            "spec.minReadySeconds",
+            "spec.paused",
             "spec.selector",
+            "spec.strategy",
             "spec.template.spec.containers.args",
             "spec.template.spec.containers.command",
             "spec.template.spec.containers.env",
@@ -55,6 +58,9 @@ const OWNED: [(&str, &[&str]); 5] = [
             "spec.template.spec.containers.securityContext",
             "spec.template.spec.containers.startupProbe",
             "spec.template.spec.containers.workingDir",
+            "spec.template.spec.hostIPC",
+            "spec.template.spec.hostNetwork",
+            "spec.template.spec.hostPID",
             "spec.template.spec.initContainers.args",
             "spec.template.spec.initContainers.command",
             "spec.template.spec.initContainers.env",
@@ -62,12 +68,21 @@ const OWNED: [(&str, &[&str]); 5] = [
             "spec.template.spec.initContainers.resources",
             "spec.template.spec.initContainers.securityContext",
             "spec.template.spec.initContainers.workingDir",
+            "spec.template.spec.securityContext",
             "spec.template.spec.topologySpreadConstraints.labelSelector",
         ],
     ),
     ("NetworkPolicy", &["spec"]),
     ("PodDisruptionBudget", &["spec"]),
-    ("Service", &["spec.selector"]),
+    (
+        "Service",
+        &[
+            "spec.publishNotReadyAddresses",
+            "spec.selector",
+            "spec.sessionAffinity",
+            "spec.sessionAffinityConfig",
+        ],
+    ),
     ("ControllerRevision", &["data"]),
 ];
 
@@ -353,7 +368,7 @@ mod tests {
     fn defaults_and_entries_of_others_are_not_drift() {
         let desired =
             container(&json!({"name": "server", "resources": {"requests": {"cpu": "1000m"}}}));
-        let live = json!({"spec": {"replicas": 1, "template": {"spec": {"hostNetwork": true, "containers": [
+        let live = json!({"spec": {"replicas": 1, "template": {"spec": {"nodeSelector": {"disk": "fast"}, "containers": [
             {"name": "injected", "command": ["sh"], "env": [{"name": "A"}]},
             {"name": "server", "resources": {"requests": {"cpu": "1"}}, "terminationMessagePath": "/dev/termination-log"},
         ]}}}});

@@ -107,7 +107,8 @@ pub struct TtsVoiceStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Identifies the inspected source, to which the fields below apply.
+    /// Identifies the inspected source and the fields below, which apply to it: the voice is inspected again
+    /// if they were edited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub inspected_source: Option<String>,

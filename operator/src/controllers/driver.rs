@@ -101,7 +101,7 @@ async fn run_controller<K: Kind>(
         settings.changed().await.ok()?;
         Some(((), settings))
     });
-    let resettled = changes.flat_map({
+    let all_again = changes.flat_map({
         let scope = scope.clone();
         move |()| {
             let objects = K::cache(&scope).store().state();
@@ -112,7 +112,7 @@ async fn run_controller<K: Kind>(
             )
         }
     });
-    let queue = stream::select(queue, resettled)
+    let queue = stream::select(queue, all_again)
         .map(Ok::<_, Infallible>)
         .take_until(shutdown.cancelled());
     let config = controller::Config::default()

@@ -1,5 +1,5 @@
 //! What the controllers watch in one namespace or in all: one watch and one cache for each kind.
-use std::fmt::Debug;
+use std::{collections::HashSet, fmt::Debug};
 
 use futures::{FutureExt as _, channel::mpsc::UnboundedSender, future};
 use k8s_openapi::{
@@ -194,16 +194,18 @@ impl Scope {
         cache.watch(api, config, slim, seen, failed).await;
     }
 
-    /// The object that a child or a pod belongs to, by its labels.
+    /// The objects that a child or a pod belongs to: by its controller, and by its labels, which pods have and
+    /// which say whose a child is that lost its controller. Either may have been edited.
     fn trigger_owner<K: Watched>(&self, triggers: &Triggers, change: &Change<'_, K>) {
         let object = match change {
-            Change::Of(object) => object,
+            Change::Of(object) => *object,
             Change::Any => return self.reconcile_all(triggers),
         };
-        if let Some(owner) = owner_of(*object, SERVER) {
-            send(&triggers.deployments, owner);
-        } else if let Some(owner) = owner_of(*object, INSPECTION) {
-            send(&triggers.voices, owner);
+        for deployment in owners_of(object, SERVER) {
+            send(&triggers.deployments, deployment);
+        }
+        for voice in owners_of(object, INSPECTION) {
+            send(&triggers.voices, voice);
         }
     }
 
@@ -258,13 +260,25 @@ where
     ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default())
 }
 
-fn owner_of<K: Watched, O>(object: &K, role: Role) -> Option<ObjectRef<O>>
+fn owners_of<K: Watched, O>(object: &K, role: Role) -> HashSet<ObjectRef<O>>
 where
     O: Resource<DynamicType = ()>,
 {
     let labels = object.labels();
-    (labels.get(labels::NAME).map(String::as_str) == Some(role.name)).then_some(())?;
-    Some(ObjectRef::new(labels.get(labels::INSTANCE)?).within(&object.namespace()?))
+    let by_label = labels
+        .get(labels::INSTANCE)
+        .filter(|_| labels.get(labels::NAME).map(String::as_str) == Some(role.name));
+    let by_controller = object
+        .owner_references()
+        .iter()
+        .filter(|owner| owner.controller == Some(true) && owner.kind == O::kind(&()))
+        .map(|owner| &owner.name);
+    let namespace = object.namespace().unwrap_or_default();
+    by_label
+        .into_iter()
+        .chain(by_controller)
+        .map(|name| ObjectRef::new(name).within(&namespace))
+        .collect()
 }
 
 /// The receiver is gone only while the process ends.
@@ -309,5 +323,40 @@ impl Reports<'_> {
         gauge.set(1);
         self.health
             .set_watch(self.namespace, kind, Some(source.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owners(metadata: &str) -> Vec<String> {
+        let service: Service = serde_saphyr::from_str(&format!("metadata: {metadata}")).unwrap();
+        let mut owners: Vec<String> = owners_of::<_, Guarded<TtsDeployment>>(&service, SERVER)
+            .into_iter()
+            .map(|owner| owner.name)
+            .collect();
+        owners.sort();
+        owners
+    }
+
+    #[test]
+    fn a_child_whose_labels_were_edited_is_still_that_of_its_controller() {
+        let controller = "ownerReferences: [{apiVersion: tts-operator.dev/v1alpha1, kind: TtsDeployment, name: greeter, uid: u, controller: true}]";
+        let labels = |name: &str, instance: &str| {
+            format!(
+                "labels: {{app.kubernetes.io/name: {name}, app.kubernetes.io/instance: {instance}}}"
+            )
+        };
+        let ours = labels("tts-server", "greeter");
+        assert_eq!(owners(&format!("{{{ours}, {controller}}}")), ["greeter"]);
+        let edited = labels("tts-server", "other");
+        assert_eq!(
+            owners(&format!("{{{edited}, {controller}}}")),
+            ["greeter", "other"]
+        );
+        assert_eq!(owners(&format!("{{{ours}}}")), ["greeter"], "an orphan");
+        let foreign = labels("nginx", "greeter");
+        assert!(owners(&format!("{{{foreign}}}")).is_empty());
     }
 }

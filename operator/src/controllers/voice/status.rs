@@ -2,6 +2,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
+use sha2::{Digest as _, Sha256};
 use tts_crds::v1alpha1::{MAX_INSPECTED_IMAGES, TtsVoice, TtsVoiceStatus};
 
 use super::{
@@ -9,6 +10,7 @@ use super::{
     validate::{Inspection, ValidatedVoice},
 };
 use crate::{
+    children::hex,
     conditions::{
         self, INSPECTED, READY, RECONCILING, STALLED,
         Status::{False, True, Unknown},
@@ -47,14 +49,26 @@ pub fn status(
     (status, verdicts)
 }
 
+/// Identifies the inspected source and the facts that belong to it: facts that somebody edited do not hold.
+pub fn seal(source_id: &str, status: &TtsVoiceStatus) -> String {
+    let facts = TtsVoiceStatus {
+        inspected_source: None,
+        conditions: Vec::new(),
+        observed_generation: 0,
+        ..status.clone()
+    };
+    // Numbers and texts: always serializable. What is not set is left out, so that a new field breaks no seal.
+    let facts = serde_json::to_vec(&facts).unwrap_or_default();
+    format!("{source_id}.{}", &hex(&Sha256::digest(facts))[..16])
+}
+
 fn record(facts: &Facts, voice: &ValidatedVoice, previous: &TtsVoiceStatus) -> TtsVoiceStatus {
     let image = &voice.settings.server.image;
     let earlier = previous
         .inspected_images
         .iter()
         .filter(|earlier| voice.facts_hold && *earlier != image);
-    TtsVoiceStatus {
-        inspected_source: Some(voice.source_id.clone()),
+    let mut status = TtsVoiceStatus {
         inspected_images: std::iter::once(image)
             .chain(earlier)
             .take(MAX_INSPECTED_IMAGES)
@@ -69,7 +83,9 @@ fn record(facts: &Facts, voice: &ValidatedVoice, previous: &TtsVoiceStatus) -> T
         speakers: Some(facts.speakers.clone()),
         files: facts.files.clone(),
         ..TtsVoiceStatus::default()
-    }
+    };
+    status.inspected_source = Some(seal(&voice.source_id, &status));
+    status
 }
 
 fn verdicts(

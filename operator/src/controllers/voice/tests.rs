@@ -255,6 +255,17 @@ fn a_retry_keeps_what_the_last_inspection_found() {
     assert_eq!(condition(&changed, "Stalled"), None);
 }
 
+#[test]
+fn facts_that_somebody_edited_do_not_hold() {
+    let mut voice = recorded();
+    assert_eq!(look(&voice, &[], &[], 20).inspection, Inspection::Recorded);
+    voice.status.as_mut().unwrap().digest = Some("sha256:00".to_owned());
+    let seen = look(&voice, &[], &[], 20);
+    assert_eq!(seen.inspection, start(0));
+    assert!(!seen.facts_hold);
+    assert_eq!(status(&voice, &seen, at(20)).digest, None);
+}
+
 const NEWER: &str = "registry.test/tts-server:10";
 
 #[test]

@@ -13,6 +13,7 @@ use super::{
     dereference::References,
     memory,
     report::{self, Facts, Failure},
+    status,
 };
 use crate::{
     children::{self, hex},
@@ -99,7 +100,7 @@ pub fn validate(
         short_hash(&format!("{image} {:?}", settings.downloads))
     );
     let status = voice.status.clone().unwrap_or_default();
-    let facts_hold = status.inspected_source.as_deref() == Some(source_id.as_str());
+    let facts_hold = status.inspected_source == Some(status::seal(&source_id, &status));
     let recorded = facts_hold && status.inspected_images.contains(image);
 
     let ours = labels::selector(INSPECTION, &name);

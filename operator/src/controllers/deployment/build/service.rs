@@ -28,6 +28,8 @@ pub(super) fn build(planned: &PlannedDeployment) -> Service {
                 .to_owned(),
             ),
             selector: Some(selector(planned)),
+            // The default, written out: one client's requests are to be spread over the pods.
+            session_affinity: Some("None".to_owned()),
             ports: Some(vec![ServicePort {
                 name: Some(PORT_NAME.to_owned()),
                 port: SERVICE_PORT,
