@@ -79,6 +79,7 @@ impl HostOperator {
             // Each option has a variable: none of them comes from the environment of the tests.
             .env_clear()
             .env("KUBECONFIG", proxy.kubeconfig())
+            .env("NO_COLOR", "1")
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log_file.try_clone()?)
