@@ -53,18 +53,34 @@ impl Audit {
     /// What `user` wrote since then, as `verb namespace/resource name`, patches that changed nothing included.
     /// Renewals of a Lease do not count, keeping it is the point of it; nor do other tests' namespaces.
     pub async fn writes_by(&self, user: &str, namespace: &Namespace) -> Result<Vec<String>> {
-        Ok(writes(&self.read().await?, user)
-            .filter(|write| {
-                !write.is_lease() && !namespace.is_of_another_test(&write.object.namespace)
+        self.requests(user, namespace, Request::is_write).await
+    }
+
+    /// Likewise, with what `user` read; watches do not count.
+    pub async fn requests_by(&self, user: &str, namespace: &Namespace) -> Result<Vec<String>> {
+        self.requests(user, namespace, |_| true).await
+    }
+
+    async fn requests(
+        &self,
+        user: &str,
+        namespace: &Namespace,
+        wanted: impl Fn(&Request) -> bool,
+    ) -> Result<Vec<String>> {
+        Ok(requests(&self.read().await?, user)
+            .filter(|request| {
+                wanted(request)
+                    && !request.is_lease()
+                    && !namespace.is_of_another_test(&request.object.namespace)
             })
-            .map(|write| write.to_string())
+            .map(|request| request.to_string())
             .collect())
     }
 
     /// How often `user` wrote a Lease since then.
     pub async fn renewals_by(&self, user: &str) -> Result<usize> {
-        Ok(writes(&self.read().await?, user)
-            .filter(Write::is_lease)
+        Ok(requests(&self.read().await?, user)
+            .filter(|request| request.is_write() && request.is_lease())
             .count())
     }
 
@@ -77,18 +93,22 @@ impl Audit {
     }
 }
 
-struct Write {
+struct Request {
     verb: String,
     object: ObjectRef,
 }
 
-impl Write {
+impl Request {
+    fn is_write(&self) -> bool {
+        !["get", "list"].contains(&self.verb.as_str())
+    }
+
     fn is_lease(&self) -> bool {
         self.object.resource == "leases"
     }
 }
 
-impl fmt::Display for Write {
+impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ObjectRef {
             resource,
@@ -105,13 +125,14 @@ impl fmt::Display for Write {
     }
 }
 
-fn writes(log: &str, user: &str) -> impl Iterator<Item = Write> {
+/// All but watches.
+fn requests(log: &str, user: &str) -> impl Iterator<Item = Request> {
     log.lines()
         // The last line may still be being written.
         .filter_map(|line| serde_json::from_str::<Event>(line).ok())
         .filter(move |event| event.stage == "ResponseComplete" && event.user.username == user)
-        .filter(|event| !["get", "list", "watch"].contains(&event.verb.as_str()))
-        .map(|event| Write {
+        .filter(|event| event.verb != "watch")
+        .map(|event| Request {
             verb: event.verb,
             object: event.object_ref.unwrap_or_default(),
         })
@@ -122,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_and_others_do_not_count() {
+    fn watches_and_others_do_not_count_and_reads_are_told_from_writes() {
         let line = |user: &str, verb: &str, resource: &str| {
             serde_json::json!({
                 "stage": "ResponseComplete", "verb": verb, "user": {"username": user},
@@ -134,18 +155,20 @@ mod tests {
             line("ours", "watch", "services"),
             line("ours", "update", "leases"),
             line("other", "patch", "services"),
+            line("ours", "get", "services"),
             line("ours", "patch", "deployments"),
             "{\"stage\": \"Resp".to_owned(),
         ]
         .join("\n");
-        let written: Vec<_> = writes(&log, "ours")
-            .map(|write| (write.to_string(), write.is_lease()))
+        let seen: Vec<_> = requests(&log, "ours")
+            .map(|request| (request.to_string(), request.is_lease(), request.is_write()))
             .collect();
         assert_eq!(
-            written,
+            seen,
             [
-                ("update speech/leases greeter".to_owned(), true),
-                ("patch speech/deployments greeter".to_owned(), false),
+                ("update speech/leases greeter".to_owned(), true, true),
+                ("get speech/services greeter".to_owned(), false, false),
+                ("patch speech/deployments greeter".to_owned(), false, true),
             ]
         );
     }

@@ -110,6 +110,38 @@ impl Cluster {
         )
     }
 
+    /// Brings the image of the inference server to the node under another repository, as if it were a newer one;
+    /// `false` for a cluster of the user's.
+    pub async fn load_server_as(&self, repository: &str) -> Result<bool> {
+        let Some(name) = self.state.as_ref().and_then(|state| state.file_name()) else {
+            return Ok(false);
+        };
+        let archive = Program::new(self::repository().join("scripts/images.sh"))
+            .run(["archive", "tts-server"])
+            .await?
+            .ok()?;
+        let folder = tempfile::tempdir()?;
+        let renamed = folder.path().join("server.tar");
+        let reference = format!("{}/{repository}:{}", self.registry, self.tag);
+        Program::new("python3")
+            .arg(self::repository().join("scripts/images/retag.py"))
+            .arg(archive.trim())
+            .arg(&reference)
+            .arg(&renamed)
+            .run::<&str>([])
+            .await?
+            .ok()?;
+        Program::new(self::repository().join("e2e/cluster/cluster.sh"))
+            .arg("load")
+            .arg("--name")
+            .arg(name)
+            .arg(&renamed)
+            .run::<&str>([])
+            .await?
+            .ok()?;
+        Ok(true)
+    }
+
     /// The API server's audit log; absent for a cluster of the user's.
     pub fn audit_log(&self) -> Option<PathBuf> {
         Some(self.state.as_ref()?.join("log/audit.log"))

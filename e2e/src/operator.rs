@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{Cluster, authority::Authority, cluster, digest::sha256, eventually};
 
@@ -66,6 +66,45 @@ impl Operator {
         let operator = Self::alone(cluster).await?;
         install(cluster, settings).await?;
         Ok(operator)
+    }
+
+    /// Changes the settings of the chart; for a test that has the operator for itself.
+    pub async fn set(&self, settings: &[&str]) -> Result<()> {
+        install(&self.cluster, settings).await
+    }
+
+    /// What `/readyz` of one pod answers.
+    pub async fn readyz(&self, pod: &str) -> Result<(u16, String)> {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/readyz");
+        let request = axum::http::Request::get(path).body(kube::client::Body::empty())?;
+        let response = self.cluster.client.send(request).await?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect_bytes().await?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// Deletes all pods of the operator, and returns the new one when it answers.
+    pub async fn restart(&self) -> Result<String> {
+        let former: Vec<String> = self
+            .pods()
+            .await?
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect();
+        let mut arguments = vec!["delete", "pod", "--namespace", NAMESPACE];
+        arguments.extend(former.iter().map(String::as_str));
+        self.cluster.kubectl.run(arguments).await?.ok()?;
+        eventually("a new operator answers", TAKE_OVER, async || {
+            let pods = self.pods().await?;
+            let new = pods
+                .iter()
+                .map(ResourceExt::name_any)
+                .find(|name| !former.contains(name))
+                .context("there is no new pod")?;
+            self.readyz(&new).await?;
+            Ok(new)
+        })
+        .await
     }
 
     /// No operator in the cluster, for one test alone, which runs its own outside of it.
@@ -209,6 +248,8 @@ pub fn settings(cluster: &Cluster) -> Result<Vec<String>> {
     std::fs::write(&authority, Authority::of(&folder(cluster)?)?.certificate)?;
     let mut arguments = vec![format!("--set-file=ca.pem={}", authority.display())];
     for setting in [
+        // Enough for a pod to start, and short enough to wait for in a test.
+        "stalledAfter=20s".to_owned(),
         format!("image.registry={}", cluster.registry),
         format!("image.tag={}", cluster.tag),
         // The tag stays the same from build to build: this is what rolls the operator.

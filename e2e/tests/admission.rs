@@ -138,6 +138,31 @@ fn deployment_mistakes() -> Vec<Mistake> {
             "requests.memory must not be above limits.memory",
         ),
         (
+            "a negative number of CPUs",
+            resources("{requests: {cpu: -1, memory: 1Gi}}"),
+            "must be a quantity that is not negative and below 8Ei",
+        ),
+        (
+            "more memory than there are bytes",
+            resources("{requests: {cpu: 1, memory: '1e400'}}"),
+            "must be a quantity that is not negative and below 8Ei",
+        ),
+        (
+            "the first quantity that is too large",
+            resources("{requests: {cpu: 1, memory: 8Ei}}"),
+            "must be a quantity that is not negative and below 8Ei",
+        ),
+        (
+            "a mode without what it needs",
+            with("sizing: {mode: Manual}"),
+            "sizing.resources must be set when sizing.mode is Manual",
+        ),
+        (
+            "static scaling without a number",
+            with("scaling: {type: Static}"),
+            "scaling.replicas must be set when scaling.type is Static",
+        ),
+        (
             "the operator's label",
             with("pod: {labels: {app.kubernetes.io/name: mine}}"),
             "must not set labels of the operator",

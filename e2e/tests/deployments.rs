@@ -2,11 +2,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service},
-    policy::v1::PodDisruptionBudget,
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, policy::v1::PodDisruptionBudget};
 use kube::{ResourceExt as _, api::ListParams};
 use tts_crds::v1alpha1::TtsDeployment;
 use tts_e2e::{
@@ -49,131 +45,6 @@ async fn field(namespace: &Namespace, object: &str, path: &str) -> Result<String
         .kubectl(&format!("get {object} -o jsonpath={{{path}}}"))
         .await?
         .ok()
-}
-
-#[tokio::test]
-async fn an_edit_of_a_child_is_reverted() -> Result<()> {
-    let cluster = Cluster::connect().await?;
-    let _operator = Operator::shared(&cluster).await?;
-    with_namespace(&cluster, "drift", async |namespace| {
-        greeter(namespace).await?;
-        let image = field(namespace, "deployment/greeter", ".spec.template.spec.containers[0].image").await?;
-        for (object, path, edit) in [
-            ("deployment/greeter", ".spec.replicas", r#"{"spec":{"replicas":3}}"#),
-            (
-                "deployment/greeter",
-                ".spec.template.spec.containers[0].image",
-                r#"{"spec":{"template":{"spec":{"containers":[{"name":"server","image":"localhost/other:1"}]}}}}"#,
-            ),
-            ("service/greeter", ".spec.ports[0].targetPort", r#"{"spec":{"ports":[{"port":80,"targetPort":1}]}}"#),
-            ("service/greeter", ".spec.selector", r#"{"spec":{"selector":{"app.kubernetes.io/instance":"other"}}}"#),
-            ("networkpolicy/greeter", ".spec.ingress", r#"{"spec":{"ingress":[]}}"#),
-            ("poddisruptionbudget/greeter", ".spec.maxUnavailable", r#"{"spec":{"maxUnavailable":0}}"#),
-            (
-                "serviceaccount/greeter",
-                ".automountServiceAccountToken",
-                r#"{"automountServiceAccountToken":true}"#,
-            ),
-            ("service/greeter", ".metadata.labels", r#"{"metadata":{"labels":{"app.kubernetes.io/component":"mine"}}}"#),
-        ] {
-            let before = field(namespace, object, path).await?;
-            // Strategic merge, as `kubectl edit` sends it. One argument, because values hold no space.
-            // kubectl prints what the API server made of it: an edit without effect would leave nothing to revert.
-            let edited = namespace
-                .kubectl(&format!("patch {object} --type=strategic --patch {edit} --output=jsonpath={{{path}}}"))
-                .await?
-                .ok()?;
-            ensure!(edited != before, "{edit} changed nothing of {object}: {path} is {before}");
-            eventually(&format!("{object} {path} is {before} again"), SOON, async || {
-                let now = field(namespace, object, path).await?;
-                ensure!(now == before, "it is {now}");
-                Ok(())
-            })
-            .await?;
-        }
-        ensure!(image.ends_with(&format!("/tts-server:{}", cluster.tag)), "{image}");
-        namespace.wait_ready("ttsd/greeter").await?;
-        Endpoint::of(namespace, "greeter").await?.speak("rms", "As it was.").await?;
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_deleted_child_comes_back() -> Result<()> {
-    let cluster = Cluster::connect().await?;
-    let _operator = Operator::shared(&cluster).await?;
-    with_namespace(&cluster, "deleted", async |namespace| {
-        greeter(namespace).await?;
-        for child in [
-            "service",
-            "poddisruptionbudget",
-            "networkpolicy",
-            "serviceaccount",
-            "deployment",
-        ] {
-            let uid = field(namespace, &format!("{child}/greeter"), ".metadata.uid").await?;
-            namespace
-                .kubectl(&format!("delete {child}/greeter"))
-                .await?
-                .ok()?;
-            eventually(&format!("a new {child}"), SOON, async || {
-                let new = field(namespace, &format!("{child}/greeter"), ".metadata.uid").await?;
-                ensure!(new != uid, "the old one is still there");
-                Ok(())
-            })
-            .await?;
-        }
-        namespace.wait_ready("ttsd/greeter").await
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_removed_voice_keeps_being_served() -> Result<()> {
-    let cluster = Cluster::connect().await?;
-    let _operator = Operator::shared(&cluster).await?;
-    with_namespace(&cluster, "removed", async |namespace| {
-        namespace
-            .apply(
-                &[
-                    builtin_voice("rms"),
-                    deployment_of("greeter", "{voices: [{name: rms}]}"),
-                ]
-                .concat(),
-            )
-            .await?;
-        namespace.wait_ready("ttsd/greeter").await?;
-        let before = pods(namespace).await?;
-        let endpoint = Endpoint::of(namespace, "greeter").await?;
-        namespace.kubectl("delete ttsv/rms").await?.ok()?;
-
-        let (reason, message) = namespace
-            .wait_condition::<TtsDeployment>("greeter", "VoicesReady", "False")
-            .await?;
-        ensure!(reason == "VoiceMissing", "{reason}");
-        contains_all(&message, &["rms"])?;
-        namespace
-            .wait_condition::<TtsDeployment>("greeter", "Available", "True")
-            .await?;
-        always(
-            "the pods stay and speak",
-            Duration::from_secs(5),
-            async || {
-                ensure!(pods(namespace).await? == before, "other pods");
-                endpoint.speak("rms", "Still here.").await?;
-                Ok(())
-            },
-        )
-        .await?;
-
-        // The voice is back: nothing has to be replaced for it, although what its new inspection measured differs a little.
-        namespace.apply(&builtin_voice("rms")).await?;
-        namespace.wait_ready("ttsd/greeter").await?;
-        ensure!(pods(namespace).await? == before, "the pods were replaced");
-        Ok(())
-    })
-    .await
 }
 
 #[tokio::test]
@@ -260,6 +131,10 @@ async fn kubectl_shows_waits_and_scales() -> Result<()> {
         })
         .await?;
         namespace.wait_ready("ttsd/greeter").await?;
+        let (reason, _) = namespace
+            .wait_condition::<TtsDeployment>("greeter", "Ready", "True")
+            .await?;
+        ensure!(reason == "ScaledToZero", "{reason}");
 
         // Events reach `kubectl describe`.
         eventually("an event", SOON, async || {
@@ -267,6 +142,33 @@ async fn kubectl_shows_waits_and_scales() -> Result<()> {
             contains_all(&described, &["Events:", "tts-operator", "Serving"])
         })
         .await
+    })
+    .await
+}
+
+/// The shortest deployment has no `scaling`; an autoscaler finds a number all the same and can change it.
+#[tokio::test]
+async fn an_autoscaler_can_scale_the_shortest_deployment() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "autoscaled", async |namespace| {
+        greeter(namespace).await?;
+        // It has no metrics here, but sees the number of pods and keeps it within its bounds.
+        let autoscaler = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: greeter}\nspec:\n  scaleTargetRef: {apiVersion: tts-operator.dev/v1alpha1, kind: TtsDeployment, name: greeter}\n  minReplicas: 2\n  maxReplicas: 3\n  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]\n";
+        namespace.apply(autoscaler).await?;
+        namespace
+            .kubectl("wait hpa/greeter --for=condition=AbleToScale --timeout=120s")
+            .await?
+            .ok()?;
+        namespace
+            .kubectl("wait ttsd/greeter --for=jsonpath={.status.readyReplicas}=2 --timeout=180s")
+            .await?
+            .ok()?;
+        // Applying the manifest again, as GitOps tools do, keeps what the autoscaler wrote.
+        namespace.apply(&deployment("greeter", "rms")).await?;
+        let replicas = field(namespace, "ttsd/greeter", ".spec.scaling.replicas").await?;
+        ensure!(replicas == "2", "{replicas}");
+        Ok(())
     })
     .await
 }
@@ -384,39 +286,15 @@ async fn what_keeps_pods_from_starting_is_in_the_status() -> Result<()> {
                 contains_all(&object.expect("Ready", "False")?.message, &[words])
             })
             .await?;
+            // After a while it is told to tools that know kstatus, too, long before the progress deadline.
+            let (_, message) = namespace
+                .wait_condition::<TtsDeployment>(name, "Stalled", "True")
+                .await?;
+            contains_all(&message, &[words])?;
         }
         // The way out is an edit, as always.
         namespace.apply(&deployment("large", "rms")).await?;
         namespace.wait_ready("ttsd/large").await
-    })
-    .await
-}
-
-/// Somebody else's object of the same name is theirs.
-#[tokio::test]
-async fn a_taken_name_is_not_taken_over() -> Result<()> {
-    let cluster = Cluster::connect().await?;
-    let _operator = Operator::shared(&cluster).await?;
-    with_namespace(&cluster, "taken", async |namespace| {
-        namespace
-            .kubectl("create service clusterip greeter --tcp=80")
-            .await?
-            .ok()?;
-        namespace
-            .apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
-            .await?;
-        let (reason, message) = namespace
-            .wait_condition::<TtsDeployment>("greeter", "Stalled", "True")
-            .await?;
-        ensure!(reason == "NameTaken", "{reason}");
-        contains_all(&message, &["Service", "greeter"])?;
-        let service = namespace.api::<Service>().get("greeter").await?;
-        ensure!(
-            service.owner_references().is_empty(),
-            "{:?}",
-            service.metadata
-        );
-        Ok(())
     })
     .await
 }

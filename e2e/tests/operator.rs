@@ -1,7 +1,7 @@
 //! The operator itself: killed, doubled, idle.
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 use tts_e2e::{
@@ -9,7 +9,7 @@ use tts_e2e::{
     audit::Audit,
     children::{self, Snapshot},
     eventually::{always, eventually},
-    namespace::READY,
+    namespace::{READY, contains_all},
     operator::{NAMESPACE, TAKE_OVER, USER},
     with_namespace,
     yaml::{builtin_voice, deployment, deployment_of},
@@ -17,6 +17,9 @@ use tts_e2e::{
 
 /// Small enough that twenty fit beside each other on two cores.
 const SMALL: &str = "{voices: [{name: rms}], sizing: {mode: Manual, resources: {requests: {cpu: 10m, memory: 64Mi}}}}";
+
+/// Everything of a deployment but pods.
+const EMPTY: &str = "{voices: [{name: rms}], scaling: {replicas: 0}}";
 
 fn differences(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -196,30 +199,54 @@ async fn of_two_operators_one_leads() -> Result<()> {
     .await
 }
 
+/// Resident memory of the operator's container in bytes, as the kubelet reports it.
+async fn resident_memory(cluster: &Cluster, operator: &Operator) -> Result<u64> {
+    let pod = operator.pods().await?.pop().context("no operator")?;
+    let node = pod
+        .spec
+        .clone()
+        .and_then(|spec| spec.node_name)
+        .context("not scheduled")?;
+    let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
+    let request = axum::http::Request::get(path).body(Vec::new())?;
+    let summary: serde_json::Value = cluster.client.request(request).await?;
+    let pods = summary["pods"].as_array().context("no pods")?;
+    pods.iter()
+        .find(|stats| stats["podRef"]["name"] == pod.name_any())
+        .and_then(|stats| stats["containers"][0]["memory"]["rssBytes"].as_u64())
+        .context("the kubelet has no figures of the operator")
+}
+
+/// Most of them without pods, which one node could not hold.
 #[tokio::test]
-async fn twenty_deployments_at_rest_cost_no_writes() -> Result<()> {
-    const COUNT: usize = 20;
+async fn two_hundred_deployments_at_rest_cost_no_requests() -> Result<()> {
+    const COUNT: usize = 200;
+    const WITH_PODS: usize = 10;
     const WATCHED: Duration = Duration::from_mins(1);
+    const MEMORY: u64 = 64 << 20;
     let cluster = Cluster::connect().await?;
-    let _operator = Operator::shared(&cluster).await?;
+    let operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "steady", async |namespace| {
         let mut yaml = builtin_voice("rms");
         for number in 0..COUNT {
-            yaml.push_str(&deployment_of(&format!("greeter-{number:02}"), SMALL));
+            let spec = if number < WITH_PODS { SMALL } else { EMPTY };
+            yaml.push_str(&deployment_of(&format!("greeter-{number:03}"), spec));
         }
         namespace.apply(&yaml).await?;
+        let applied = Instant::now();
         namespace
             .kubectl("wait ttsd --all --for=condition=Ready --timeout=300s")
             .await?
             .ok()?;
+        println!("{COUNT} deployments are ready {:.1} s after the last was applied", applied.elapsed().as_secs_f64());
         let before = settled(namespace).await?;
 
         let audit = Audit::from_now(&cluster).await?;
         let start = Instant::now();
-        always("nothing is written", WATCHED, async || {
+        always("nothing is asked for", WATCHED, async || {
             if let Some(audit) = &audit {
-                let writes = audit.writes_by(USER, namespace).await?;
-                ensure!(writes.is_empty(), "after {:?}: {writes:#?}", start.elapsed());
+                let requests = audit.requests_by(USER, namespace).await?;
+                ensure!(requests.is_empty(), "after {:?}: {requests:#?}", start.elapsed());
             }
             Ok(())
         })
@@ -231,11 +258,122 @@ async fn twenty_deployments_at_rest_cost_no_writes() -> Result<()> {
                 // The log does show this user: it renewed its lease.
                 let renewals = audit.renewals_by(USER).await?;
                 ensure!(renewals > 0, "the audit log does not show the operator at all");
-                println!("{COUNT} deployments, {WATCHED:?}: 0 writes by the operator, {renewals} renewals of its lease");
+                println!("{COUNT} deployments, {WATCHED:?}: 0 requests by the operator, {renewals} renewals of its lease");
             }
-            None => println!("{COUNT} deployments, {WATCHED:?}: no object changed; patches without effect cannot be seen without the audit log"),
+            None => println!("{COUNT} deployments, {WATCHED:?}: no object changed; requests without effect cannot be seen without the audit log"),
         }
+        let memory = resident_memory(&cluster, &operator).await?;
+        println!("resident memory of the operator: {} KiB", memory >> 10);
+        ensure!(memory <= MEMORY, "{memory} bytes");
         Ok(())
+    })
+    .await
+}
+
+/// The field of the CRD that an older version lacks.
+const FIELD: &str =
+    "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/inspectedImages";
+const CRD: &str = "ttsvoices.tts-operator.dev";
+
+async fn patch_crd(cluster: &Cluster, operation: serde_json::Value) -> Result<()> {
+    let patch = format!("--patch={}", serde_json::Value::Array(vec![operation]));
+    let arguments = ["patch", "crd", CRD, "--type=json", &patch];
+    cluster.kubectl.run(arguments).await?.ok()?;
+    Ok(())
+}
+
+/// A new operator on old CRDs would fail every status write that has a new field.
+#[tokio::test]
+async fn an_operator_with_older_crds_waits_and_says_what_to_run() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let operator = Operator::alone_with(&cluster, &[]).await?;
+    let crd = cluster
+        .kubectl
+        .run(["get", "crd", CRD, "--output=json"])
+        .await?
+        .ok()?;
+    let crd: serde_json::Value = serde_json::from_str(&crd)?;
+    let field = crd
+        .pointer(FIELD)
+        .context("the CRD has no such field")?
+        .clone();
+    patch_crd(&cluster, serde_json::json!({"op": "remove", "path": FIELD})).await?;
+    let seen: Result<String> = async {
+        let pod = operator.restart().await?;
+        eventually("it says what is missing", TAKE_OVER, async || {
+            let (status, text) = operator.readyz(&pod).await?;
+            ensure!(status == 503, "{status}: {text}");
+            contains_all(
+                &text,
+                &[
+                    CRD,
+                    "status.inspectedImages",
+                    "helm upgrade",
+                    "tts-operator-crds",
+                ],
+            )
+        })
+        .await?;
+        Ok(pod)
+    }
+    .await;
+    // Also after a failure: the CRDs are everybody's.
+    patch_crd(
+        &cluster,
+        serde_json::json!({"op": "add", "path": FIELD, "value": field}),
+    )
+    .await?;
+    let pod = seen?;
+    eventually("it is ready with the new CRDs", TAKE_OVER, async || {
+        let (status, text) = operator.readyz(&pod).await?;
+        ensure!((status, text.as_str()) == (200, "ok"), "{status}: {text}");
+        Ok(())
+    })
+    .await
+}
+
+/// Rights that are missing in one namespace show, and stop nothing in the others.
+#[tokio::test]
+async fn a_namespace_without_rights_does_not_stop_the_others() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let operator = Operator::alone(&cluster).await?;
+    with_namespace(&cluster, "without-a", async |without| {
+        with_namespace(&cluster, "with-b", async |with| {
+            // The one without rights comes first, whatever the order.
+            let list = format!("watchNamespaces={{{},{}}}", without.name, with.name);
+            operator.set(&[&list]).await?;
+            let yaml = [builtin_voice("rms"), deployment_of("greeter", SMALL)].concat();
+            for namespace in [without, with] {
+                namespace.apply(&yaml).await?;
+                namespace.wait_ready("ttsd/greeter").await?;
+            }
+            without.kubectl("delete rolebindings --all").await?.ok()?;
+            let pod = operator.restart().await?;
+            let place = format!("namespace {}: cannot watch", without.name);
+            eventually("it says where it lacks rights", TAKE_OVER, async || {
+                let (status, text) = operator.readyz(&pod).await?;
+                ensure!(status == 200, "{status}: {text}");
+                contains_all(&text, &["ok", &place, "forbidden"])?;
+                ensure!(!text.contains(&with.name), "{text}");
+                Ok(())
+            })
+            .await?;
+            let metrics = operator.metrics(&pod).await?;
+            let failing = |namespace: &str| {
+                metrics.iter().any(|(name, value)| {
+                    name.starts_with("tts_operator_watch_failing{")
+                        && name.contains(&format!("namespace=\"{namespace}\""))
+                        && *value > 0.0
+                })
+            };
+            ensure!(
+                failing(&without.name) && !failing(&with.name),
+                "{metrics:#?}"
+            );
+            with.apply(&deployment_of("second", SMALL)).await?;
+            with.wait_ready("ttsd/second").await
+        })
+        .await
     })
     .await
 }

@@ -2,7 +2,7 @@
 use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Pod};
 use kube::{ResourceExt as _, api::ListParams};
 use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
 use tts_e2e::{
@@ -132,7 +132,51 @@ async fn an_unreachable_url_is_tried_again() -> Result<()> {
         namespace
             .wait_condition::<TtsVoice>("amy", "Reconciling", "True")
             .await?;
+        let jobs = namespace.api::<Job>();
+        eventually("a second Job", READY, async || {
+            let jobs = jobs.list(&ListParams::default()).await?;
+            let attempts: Vec<_> = jobs
+                .iter()
+                .filter_map(|job| job.annotations().get("tts-operator.dev/attempt").cloned())
+                .collect();
+            ensure!(
+                attempts.iter().any(|attempt| attempt != "0"),
+                "{attempts:?}"
+            );
+            Ok(())
+        })
+        .await?;
+        // What is known stays while it is tried again.
+        not_ready(namespace, "amy", "Unreachable").await?;
         Ok(())
+    })
+    .await
+}
+
+/// A pod that the namespace does not allow: the voice says so at once, not after the Job's deadline.
+#[tokio::test]
+async fn an_inspection_whose_pod_is_refused_says_why() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "limits", async |namespace| {
+        let limits = "apiVersion: v1\nkind: LimitRange\nmetadata: {name: small}\nspec: {limits: [{type: Container, max: {memory: 256Mi}}]}\n";
+        namespace.apply(limits).await?;
+        namespace.apply(&builtin_voice("rms")).await?;
+        let voices = namespace.api::<TtsVoice>();
+        eventually("the voice says why", READY, async || {
+            let object = voices.get("rms").await?;
+            contains_all(
+                &object.expect("Ready", "False")?.message,
+                &["maximum memory usage per Container is 256Mi"],
+            )
+        })
+        .await?;
+        namespace
+            .wait_condition::<TtsVoice>("rms", "Stalled", "True")
+            .await?;
+        // The Job is there and gets its pod as soon as that is allowed.
+        namespace.kubectl("delete limitrange/small").await?.ok()?;
+        namespace.wait_ready("ttsv/rms").await
     })
     .await
 }

@@ -151,9 +151,9 @@ impl<K: Watched> Cache<K> {
         &self,
         api: Api<K>,
         config: watcher::Config,
-        slim: impl Fn(&mut K),
-        seen: impl Fn(Change<'_, K>),
-        failed: impl Fn(Option<&watcher::Error>),
+        slim: impl Fn(&mut K) + Send + Sync,
+        seen: impl Fn(Change<'_, K>) + Send + Sync,
+        failed: impl Fn(Option<&watcher::Error>) + Send + Sync,
     ) {
         let writer = self
             .writer

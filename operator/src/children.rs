@@ -2,8 +2,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
-    NamespaceResourceScope,
-    api::core::v1::ObjectReference,
+    NamespaceResourceScope, api::core::v1::ObjectReference,
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::{
@@ -31,6 +30,10 @@ pub enum Error {
         "{kind} {name} already exists and belongs to something else: delete it, or rename this object"
     )]
     NameTaken { kind: String, name: String },
+    #[error(
+        "{kind} {name} still belongs to a former object of this name; waiting until it is garbage-collected"
+    )]
+    NotCollected { kind: String, name: String },
     #[error("failed to {verb} {kind} {name}")]
     Request {
         verb: &'static str,
@@ -67,7 +70,16 @@ pub enum Ownership {
     Ours,
     /// It has our labels and no controller.
     Orphan,
+    /// Of an object that had the name of our owner: the garbage collector will delete it.
+    Predecessors,
     Foreign,
+}
+
+impl Ownership {
+    /// Whether it is ours, or will be.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Orphan)
+    }
 }
 
 impl Children<'_> {
@@ -78,7 +90,8 @@ impl Children<'_> {
     /// an event says so.
     ///
     /// # Errors
-    /// [`Error::NameTaken`] if an object of that name belongs to somebody else; it is not changed.
+    /// [`Error::NameTaken`] if an object of that name belongs to somebody else, and
+    /// [`Error::NotCollected`] if it belongs to a former owner of our owner's name; it is not changed.
     pub async fn ensure<K: Child>(
         &self,
         cache: &Cache<K>,
@@ -97,11 +110,11 @@ impl Children<'_> {
             self.record(&*created, "", &differences(&*created, &desired));
             return Ok(created);
         };
-        if self.ownership(&*live) == Ownership::Foreign {
-            return Err(Error::NameTaken {
-                kind: K::kind(&()).into_owned(),
-                name,
-            });
+        let kind = K::kind(&()).into_owned();
+        match self.ownership(&*live) {
+            Ownership::Ours | Ownership::Orphan => {}
+            Ownership::Predecessors => return Err(Error::NotCollected { kind, name }),
+            Ownership::Foreign => return Err(Error::NameTaken { kind, name }),
         }
         let found = differences(&*live, &desired);
         if found.is_empty() {
@@ -126,7 +139,9 @@ impl Children<'_> {
         }
         let additions = differences(&*now, &desired);
         if additions.iter().any(Difference::is_addition) {
-            now = self.remove_additions(cache, manager, &*now, &additions).await?;
+            now = self
+                .remove_additions(cache, manager, &*now, &additions)
+                .await?;
         }
         self.record(&*now, &text, &differences(&*now, &desired));
         Ok(now)
@@ -179,7 +194,9 @@ impl Children<'_> {
         let corrected = serde_json::to_value(live)
             .map(|live| drift::without_additions(live, differences))
             .and_then(serde_json::from_value::<K>)
-            .map_err(|source| failed::<K>("correct", name.clone(), kube::Error::SerdeError(source)))?;
+            .map_err(|source| {
+                failed::<K>("correct", name.clone(), kube::Error::SerdeError(source))
+            })?;
         self.metrics.count_write(&K::kind(&()), "update");
         let params = PostParams {
             field_manager: Some(manager.to_owned()),
@@ -262,7 +279,7 @@ impl Children<'_> {
                 && object.metadata_is_live()
                 && !keep.contains(&object.name_any().as_str())
                 && self.carries_labels(object)
-                && self.ownership(object) != Ownership::Foreign
+                && self.ownership(object).is_ours()
         });
         for object in obsolete {
             self.delete(cache, &*object).await?;
@@ -306,6 +323,13 @@ pub fn ownership<K: Watched>(
         .find(|reference| reference.controller == Some(true));
     match controller {
         Some(controller) if controller.uid == owner.uid => Ownership::Ours,
+        Some(controller)
+            if controller.name == owner.name
+                && controller.kind == owner.kind
+                && controller.api_version == owner.api_version =>
+        {
+            Ownership::Predecessors
+        }
         None if carries(object, labels) => Ownership::Orphan,
         _ => Ownership::Foreign,
     }

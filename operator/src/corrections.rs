@@ -55,7 +55,9 @@ impl Corrections {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let futile = !left.is_empty();
         let difference = if futile { left } else { corrected };
-        let before = all.get(uid).filter(|before| before.difference == difference);
+        let before = all
+            .get(uid)
+            .filter(|before| before.difference == difference);
         let count = if futile {
             MOST
         } else {
@@ -85,12 +87,26 @@ mod tests {
         let corrections = Corrections::default();
         assert_eq!(corrections.verdict("u", "image"), Verdict::Correct);
         corrections.wrote("u", "image", "image");
-        assert_eq!(corrections.verdict("u", "image"), Verdict::Leave { tell: true });
+        assert_eq!(
+            corrections.verdict("u", "image"),
+            Verdict::Leave { tell: true }
+        );
         assert_eq!(corrections.verdict("u", "image"), LEAVE);
-        assert_eq!(corrections.verdict("u", "args"), Verdict::Correct, "another one");
-        assert_eq!(corrections.verdict("v", "image"), Verdict::Correct, "elsewhere");
+        assert_eq!(
+            corrections.verdict("u", "args"),
+            Verdict::Correct,
+            "another one"
+        );
+        assert_eq!(
+            corrections.verdict("v", "image"),
+            Verdict::Correct,
+            "elsewhere"
+        );
         let later = Instant::now() + PERIOD;
-        assert_eq!(corrections.verdict_at("u", "image", later), Verdict::Correct);
+        assert_eq!(
+            corrections.verdict_at("u", "image", later),
+            Verdict::Correct
+        );
     }
 
     #[test]

@@ -308,6 +308,8 @@ fn same(path: &str, live: &Value, desired: &Value) -> bool {
         (Value::String(live), Value::String(desired)) => {
             live == desired || (is_quantity(path) && quantity::same(live, desired))
         }
+        // It also returns 160 for 160.0.
+        (Value::Number(live), Value::Number(desired)) => live.as_f64() == desired.as_f64(),
         (live, desired) => live == desired,
     }
 }
@@ -349,7 +351,8 @@ mod tests {
 
     #[test]
     fn defaults_and_entries_of_others_are_not_drift() {
-        let desired = container(&json!({"name": "server", "resources": {"requests": {"cpu": "1000m"}}}));
+        let desired =
+            container(&json!({"name": "server", "resources": {"requests": {"cpu": "1000m"}}}));
         let live = json!({"spec": {"replicas": 1, "template": {"spec": {"hostNetwork": true, "containers": [
             {"name": "injected", "command": ["sh"], "env": [{"name": "A"}]},
             {"name": "server", "resources": {"requests": {"cpu": "1"}}, "terminationMessagePath": "/dev/termination-log"},
@@ -371,10 +374,22 @@ mod tests {
     fn rules_and_fields_added_to_a_network_policy_are_drift() {
         let desired = json!({"spec": {"podSelector": {}, "ingress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}]}});
         for (addition, live) in [
-            ("a rule", json!({"podSelector": {}, "ingress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}, {}]})),
-            ("a port", json!({"podSelector": {}, "ingress": [{"ports": [{"port": 8000, "protocol": "TCP"}, {"port": 22}]}]})),
-            ("a peer", json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 8000, "protocol": "TCP"}]}]})),
-            ("a field of a port", json!({"podSelector": {}, "ingress": [{"ports": [{"port": 8000, "endPort": 9000, "protocol": "TCP"}]}]})),
+            (
+                "a rule",
+                json!({"podSelector": {}, "ingress": [{"ports": [{"port": 8000, "protocol": "TCP"}]}, {}]}),
+            ),
+            (
+                "a port",
+                json!({"podSelector": {}, "ingress": [{"ports": [{"port": 8000, "protocol": "TCP"}, {"port": 22}]}]}),
+            ),
+            (
+                "a peer",
+                json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 8000, "protocol": "TCP"}]}]}),
+            ),
+            (
+                "a field of a port",
+                json!({"podSelector": {}, "ingress": [{"ports": [{"port": 8000, "endPort": 9000, "protocol": "TCP"}]}]}),
+            ),
         ] {
             let live = json!({"spec": live});
             let found = differences("NetworkPolicy", &live, &desired);
@@ -419,14 +434,18 @@ mod tests {
         let corrected = without_additions(live, &found);
         let containers = &corrected["spec"]["template"]["spec"]["containers"];
         assert_eq!(containers[0]["command"], json!(["proxy"]));
-        assert_eq!(containers[1]["env"], json!([{"name": "OURS", "value": "1"}]));
+        assert_eq!(
+            containers[1]["env"],
+            json!([{"name": "OURS", "value": "1"}])
+        );
         assert_eq!(containers[1]["volumeMounts"][0]["name"], "x");
         assert!(holds("Deployment", &corrected, &desired), "{corrected}");
     }
 
     #[test]
     fn a_label_added_to_the_selector_of_the_service_is_drift_and_a_port_is_not() {
-        let desired = json!({"spec": {"selector": {"app": "x"}, "ports": [{"port": 80, "protocol": "TCP"}]}});
+        let desired =
+            json!({"spec": {"selector": {"app": "x"}, "ports": [{"port": 80, "protocol": "TCP"}]}});
         let live = json!({"spec": {"selector": {"app": "x", "more": "y"}, "ports": [
             {"port": 443, "protocol": "TCP"}, {"port": 80, "protocol": "TCP", "nodePort": 30000},
         ]}});
@@ -441,7 +460,11 @@ mod tests {
         let constraint = |key: &str| json!({"topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 1});
         let pod = |constraints: Value| json!({"spec": {"template": {"spec": {"topologySpreadConstraints": constraints}}}});
         let desired = pod(json!([constraint("zone"), constraint("host")]));
-        let live = pod(json!([constraint("rack"), constraint("host"), constraint("zone")]));
+        let live = pod(json!([
+            constraint("rack"),
+            constraint("host"),
+            constraint("zone")
+        ]));
         assert!(holds("Deployment", &live, &desired));
     }
 
@@ -453,19 +476,45 @@ mod tests {
     }
 
     #[test]
-    fn quantities_are_compared_by_value_everywhere() {
+    fn quantities_and_numbers_are_compared_by_value_everywhere() {
         let metric = |value: &str| json!({"spec": {"metrics": [{"resource": {"target": {"averageValue": value}}}]}});
-        assert!(holds("HorizontalPodAutoscaler", &metric("500m"), &metric("0.5")));
-        assert!(!holds("HorizontalPodAutoscaler", &metric("501m"), &metric("0.5")));
+        assert!(holds(
+            "HorizontalPodAutoscaler",
+            &metric("500m"),
+            &metric("0.5")
+        ));
+        assert!(!holds(
+            "HorizontalPodAutoscaler",
+            &metric("501m"),
+            &metric("0.5")
+        ));
+        let revision = |number: Value| json!({"data": {"memory": number}});
+        assert!(holds(
+            "ControllerRevision",
+            &revision(json!(160)),
+            &revision(json!(160.0))
+        ));
+        assert!(!holds(
+            "ControllerRevision",
+            &revision(json!(161)),
+            &revision(json!(160.0))
+        ));
         let volume = |size: &str| json!({"spec": {"template": {"spec": {"volumes": [{"name": "v", "emptyDir": {"sizeLimit": size}}]}}}});
         assert!(holds("Deployment", &volume("1Gi"), &volume("1024Mi")));
         let named = |name: &str| json!({"metadata": {"labels": {"size": name}}});
-        assert!(!holds("Service", &named("1"), &named("1000m")), "a label is no quantity");
+        assert!(
+            !holds("Service", &named("1"), &named("1000m")),
+            "a label is no quantity"
+        );
     }
 
     #[test]
     fn an_empty_map_that_the_server_dropped_is_not_drift() {
-        assert!(holds("NetworkPolicy", &json!({}), &json!({"podSelector": {}})));
+        assert!(holds(
+            "NetworkPolicy",
+            &json!({}),
+            &json!({"podSelector": {}})
+        ));
         assert!(!holds("NetworkPolicy", &json!({}), &json!({"replicas": 0})));
     }
 }

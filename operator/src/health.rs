@@ -86,7 +86,12 @@ impl Health {
         }
         let fails = |namespace: &String| state.watches.keys().any(|(of, _)| of == namespace);
         let ready = state.namespaces.is_empty() || !state.namespaces.iter().all(fails);
-        let mut text = if ready { "ok" } else { "no namespace can be watched" }.to_owned();
+        let mut text = if ready {
+            "ok"
+        } else {
+            "no namespace can be watched"
+        }
+        .to_owned();
         for ((namespace, kind), (problem, _)) in &state.watches {
             let place = match namespace.as_str() {
                 "" => "all namespaces".to_owned(),

@@ -143,11 +143,10 @@ impl Settings {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let mut settings: Self =
-            serde_saphyr::from_str(text).map_err(|error| Error::Invalid {
-                path: path.to_owned(),
-                message: error.to_string(),
-            })?;
+        let mut settings: Self = serde_saphyr::from_str(text).map_err(|error| Error::Invalid {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
         if settings.server.image.trim().is_empty() {
             return Err(Error::NoServerImage);
         }
@@ -257,7 +256,10 @@ mod tests {
         for (text, message) in [
             ("server: {image: ''}", "server.image is empty"),
             ("{server: {image: x}, rollout: {}}", "rollout"),
-            ("{server: {image: x, imagePullPolicy: Sometimes}}", "Sometimes"),
+            (
+                "{server: {image: x, imagePullPolicy: Sometimes}}",
+                "Sometimes",
+            ),
             (
                 "{server: {image: x}, rollouts: {maxConcurrent: 0}}",
                 "rollouts.maxConcurrent is 0",
@@ -266,7 +268,10 @@ mod tests {
                 "{server: {image: x}, inspections: {maxConcurrent: 1001}}",
                 "inspections.maxConcurrent is 1001",
             ),
-            ("{server: {image: x}, stalledAfter: soon}", "write 30s or 2m"),
+            (
+                "{server: {image: x}, stalledAfter: soon}",
+                "write 30s or 2m",
+            ),
             (
                 "{server: {image: x}, downloads: {caFile: /dev/null}}",
                 "contains no PEM certificate",

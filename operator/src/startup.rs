@@ -41,7 +41,8 @@ async fn published(client: &Client) -> kube::Result<Value> {
         .body(Vec::new())
         .map_err(kube::Error::HttpError)?;
     match client.request::<Value>(request).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Value::Null),
+        // Not a Status object, so without a reason.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Value::Null),
         result => result,
     }
 }

@@ -50,7 +50,10 @@ pub const CONTROLLERS: [&str; 2] = [TtsVoice::CONTROLLER, TtsDeployment::CONTROL
 pub async fn run(ctx: Arc<Context>, shutdown: &CancellationToken) {
     let namespaces: Vec<_> = ctx.scopes.iter().map(|s| s.namespace.clone()).collect();
     ctx.health.watching(&namespaces);
-    let scopes = ctx.scopes.iter().map(|scope| run_scope(&ctx, scope, shutdown));
+    let scopes = ctx
+        .scopes
+        .iter()
+        .map(|scope| run_scope(&ctx, scope, shutdown));
     future::join_all(scopes).await;
 }
 
@@ -74,10 +77,10 @@ async fn run_scope(ctx: &Arc<Context>, scope: &Arc<Scope>, shutdown: &Cancellati
     let watches = scope.watch(&ctx.client, &triggers, &ctx.health, &ctx.metrics);
     let never_ready = async {
         shutdown.cancelled().await;
-        if scope.wait_until_ready().now_or_never().is_none() {
-            return;
+        // The controllers of a scope that is watched end by themselves.
+        if scope.wait_until_ready().now_or_never().is_some() {
+            future::pending::<()>().await;
         }
-        future::pending().await
     };
     tokio::select! {
         () = controllers => {}
@@ -102,7 +105,11 @@ async fn run_controller<K: Kind>(
         let scope = scope.clone();
         move |()| {
             let objects = K::cache(&scope).store().state();
-            stream::iter(objects.into_iter().map(|object| ObjectRef::from_obj(&*object)))
+            stream::iter(
+                objects
+                    .into_iter()
+                    .map(|object| ObjectRef::from_obj(&*object)),
+            )
         }
     });
     let queue = stream::select(queue, resettled)
@@ -227,10 +234,13 @@ fn failure_verdicts(
     match cause {
         // A user must rename or delete one of the two: the operator never takes over foreign objects.
         children::Error::NameTaken { .. } => vec![failed.as_type(STALLED, True), failed],
-        children::Error::Request { .. } if conditions::is_true(previous, READY) => {
-            vec![failed.as_type(RECONCILING, True)]
+        children::Error::Request { .. } | children::Error::NotCollected { .. } => {
+            let ready = (!conditions::is_true(previous, READY)).then(|| failed.clone());
+            ready
+                .into_iter()
+                .chain([failed.as_type(RECONCILING, True)])
+                .collect()
         }
-        children::Error::Request { .. } => vec![failed.as_type(RECONCILING, True), failed],
     }
 }
 

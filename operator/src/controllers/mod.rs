@@ -35,8 +35,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::watch;
 
-use self::scope::{Guarded, Scope};
 pub use self::driver::run;
+use self::scope::{Guarded, Scope};
 use crate::{
     FIELD_MANAGER,
     cache::Cache,
@@ -147,6 +147,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Child(children::Error::NameTaken { .. }) => "NameTaken",
+            Self::Child(children::Error::NotCollected { .. }) => "NotCollected",
             Self::Child(children::Error::Request { .. }) => "ApplyFailed",
             other => other.into(),
         }

@@ -21,9 +21,8 @@ pub fn trouble(pod: &Pod) -> Option<Trouble> {
             .flatten()
             .find(|c| c.type_ == type_ && c.status == "False")
     };
-    let since = |condition: Option<&PodCondition>| {
-        Some(condition?.last_transition_time.as_ref()?.0)
-    };
+    let since =
+        |condition: Option<&PodCondition>| Some(condition?.last_transition_time.as_ref()?.0);
     let container = status
         .init_container_statuses
         .iter()
@@ -61,7 +60,10 @@ fn container_trouble(container: &ContainerStatus) -> Option<String> {
             if matches!(reason, "ContainerCreating" | "PodInitializing") {
                 return None;
             }
-            (reason, last_termination().or_else(|| waiting.message.clone()))
+            (
+                reason,
+                last_termination().or_else(|| waiting.message.clone()),
+            )
         }
         // Between two crashes it runs for a moment.
         None if !container.ready && container.restart_count >= CRASHES => {

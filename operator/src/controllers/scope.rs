@@ -1,7 +1,7 @@
 //! What the controllers watch in one namespace or in all: one watch and one cache for each kind.
 use std::fmt::Debug;
 
-use futures::{channel::mpsc::UnboundedSender, future};
+use futures::{FutureExt as _, channel::mpsc::UnboundedSender, future};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -110,54 +110,53 @@ impl Scope {
             health,
             metrics,
         };
-        let server = || labels::watcher_config(&[SERVER]);
         let all = watcher::Config::default;
-        future::join5(
-            self.watch_kind(client, &self.voices, all(), &reports, |_| {}, |change| {
-                match change {
-                    Change::Of(voice) => {
-                        send(&triggers.voices, ObjectRef::from_obj(voice));
-                        for deployment in self.deployments_of(voice) {
-                            send(&triggers.deployments, deployment);
-                        }
-                    }
-                    Change::Any => self.reconcile_all(triggers),
+        let server = || labels::watcher_config(&[SERVER]);
+        let inspection = labels::watcher_config(&[INSPECTION]);
+        let any_role = labels::watcher_config(&[SERVER, INSPECTION]);
+        let voice = |change: Change<'_, Guarded<TtsVoice>>| match change {
+            Change::Of(voice) => {
+                send(&triggers.voices, ObjectRef::from_obj(voice));
+                for deployment in self.deployments_of(voice) {
+                    send(&triggers.deployments, deployment);
                 }
-            }),
-            self.watch_kind(client, &self.tts_deployments, all(), &reports, |_| {}, |change| {
-                match change {
-                    Change::Of(deployment) => {
-                        send(&triggers.deployments, ObjectRef::from_obj(deployment));
-                        for voice in voices_of(deployment) {
-                            send(&triggers.voices, voice);
-                        }
-                    }
-                    Change::Any => self.reconcile_all(triggers),
+            }
+            Change::Any => self.reconcile_all(triggers),
+        };
+        let deployment = |change: Change<'_, Guarded<TtsDeployment>>| match change {
+            Change::Of(deployment) => {
+                send(&triggers.deployments, ObjectRef::from_obj(deployment));
+                for voice in voices_of(deployment) {
+                    send(&triggers.voices, voice);
                 }
-            }),
-            self.watch_children(client, &self.jobs, labels::watcher_config(&[INSPECTION]), &reports, triggers),
-            self.watch_kind(
-                client,
-                &self.pods,
-                labels::watcher_config(&[SERVER, INSPECTION]),
-                &reports,
-                |pod: &mut Pod| pod.spec = None,
-                |change| self.trigger_owner(triggers, &change),
-            ),
-            future::join(
-                future::join3(
-                    self.watch_children(client, &self.deployments, server(), &reports, triggers),
-                    self.watch_children(client, &self.revisions, server(), &reports, triggers),
-                    self.watch_children(client, &self.services, server(), &reports, triggers),
-                ),
-                future::join3(
-                    self.watch_children(client, &self.service_accounts, server(), &reports, triggers),
-                    self.watch_children(client, &self.disruption_budgets, server(), &reports, triggers),
-                    self.watch_children(client, &self.network_policies, server(), &reports, triggers),
-                ),
-            ),
-        )
-        .await;
+            }
+            Change::Any => self.reconcile_all(triggers),
+        };
+        let pod = |change: Change<'_, Pod>| self.trigger_owner(triggers, &change);
+        let without_spec = |pod: &mut Pod| pod.spec = None;
+        let (c, r, t) = (client, &reports, triggers);
+        let watches = [
+            self.watch_kind(c, &self.voices, all(), r, |_| {}, voice)
+                .boxed(),
+            self.watch_kind(c, &self.tts_deployments, all(), r, |_| {}, deployment)
+                .boxed(),
+            self.watch_kind(c, &self.pods, any_role, r, without_spec, pod)
+                .boxed(),
+            self.watch_children(c, &self.jobs, inspection, r, t).boxed(),
+            self.watch_children(c, &self.deployments, server(), r, t)
+                .boxed(),
+            self.watch_children(c, &self.revisions, server(), r, t)
+                .boxed(),
+            self.watch_children(c, &self.services, server(), r, t)
+                .boxed(),
+            self.watch_children(c, &self.service_accounts, server(), r, t)
+                .boxed(),
+            self.watch_children(c, &self.disruption_budgets, server(), r, t)
+                .boxed(),
+            self.watch_children(c, &self.network_policies, server(), r, t)
+                .boxed(),
+        ];
+        future::join_all(watches).await;
     }
 
     async fn watch_children<K>(
@@ -181,8 +180,8 @@ impl Scope {
         cache: &Cache<K>,
         config: watcher::Config,
         reports: &Reports<'_>,
-        slim: impl Fn(&mut K),
-        seen: impl Fn(Change<'_, K>),
+        slim: impl Fn(&mut K) + Send + Sync,
+        seen: impl Fn(Change<'_, K>) + Send + Sync,
     ) where
         K: Watched + Resource<Scope = NamespaceResourceScope>,
     {
@@ -236,7 +235,7 @@ impl Scope {
         let namespace = voice.namespace();
         self.serving(namespace.as_deref(), &voice.name_any())
             .iter()
-            .map(|deployment| reference(deployment))
+            .map(reference)
             .collect()
     }
 }

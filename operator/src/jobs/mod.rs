@@ -50,7 +50,8 @@ pub struct Task<'a> {
 pub fn job(task: Task<'_>, attempt: u32) -> Job {
     let identity = hex(&Sha256::digest(format!("{}/{attempt}", task.subject)));
     let name = format!("{}-{}-{}", task.instance, task.verb, &identity[..8]);
-    let mut metadata = labels::metadata(task.role, task.instance, &name, task.namespace, task.owner);
+    let mut metadata =
+        labels::metadata(task.role, task.instance, &name, task.namespace, task.owner);
     metadata.annotations = Some(BTreeMap::from([
         (SUBJECT.to_owned(), task.subject.to_owned()),
         (ATTEMPT.to_owned(), attempt.to_string()),
@@ -101,8 +102,13 @@ pub fn lacks_pod(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// `waiting` is what it waits for, if anything.
-    Running { waiting: Option<Trouble> },
-    Ended { at: Timestamp, result: Outcome },
+    Running {
+        waiting: Option<Trouble>,
+    },
+    Ended {
+        at: Timestamp,
+        result: Outcome,
+    },
 }
 
 /// What a finished Job left.
@@ -112,9 +118,13 @@ pub enum Outcome {
     Message(String),
     OutOfMemory,
     /// It ended with this exit code and without a message.
-    Silent { exit_code: i32 },
+    Silent {
+        exit_code: i32,
+    },
     /// The deadline passed; `waiting` is what the pod waited for at the end.
-    TimedOut { waiting: Option<String> },
+    TimedOut {
+        waiting: Option<String>,
+    },
     /// The pod was deleted before its message was read.
     Lost,
 }
@@ -187,9 +197,7 @@ pub struct Retry {
 impl Retry {
     /// How long after the failed `attempt` the next one starts.
     pub fn after(self, attempt: u32) -> Duration {
-        self.base
-            .saturating_mul(1 << attempt.min(10))
-            .min(self.max)
+        self.base.saturating_mul(1 << attempt.min(10)).min(self.max)
     }
 }
 
@@ -245,7 +253,8 @@ mod tests {
         .unwrap()
     }
 
-    const SIDECAR: &str = "{name: proxy, image: '', imageID: '', ready: true, restartCount: 0, state: {running: {}}}";
+    const SIDECAR: &str =
+        "{name: proxy, image: '', imageID: '', ready: true, restartCount: 0, state: {running: {}}}";
 
     #[test]
     fn the_result_is_read_although_an_injected_container_goes_on() {
@@ -270,7 +279,9 @@ mod tests {
 
     #[test]
     fn a_job_without_a_pod_says_why() {
-        let at = |seconds| "2024-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds);
+        let at = |seconds| {
+            "2024-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
+        };
         assert!(!lacks_pod(&job("{}"), &[], at(4)));
         assert!(lacks_pod(&job("{}"), &[], at(5)));
         assert!(!lacks_pod(&job("{}"), &[pod("[]")], at(5)));

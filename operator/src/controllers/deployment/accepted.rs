@@ -46,7 +46,8 @@ impl Accepted {
             downloads: pod.init_containers.iter().flatten().count() > 0,
             sized: Sized {
                 mode: Mode::Default,
-                explanation: "as the live pods are; the record of how they were sized is lost".to_owned(),
+                explanation: "as the live pods are; the record of how they were sized is lost"
+                    .to_owned(),
             },
             plan: None,
             spec: String::new(),

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     FIELD_MANAGER,
     cache::{Cache, Watched},
-    children::{Children, Error, Ownership},
+    children::{Children, Error},
     controllers::scope::Scope,
 };
 
@@ -77,7 +77,11 @@ pub async fn apply(
         .ensure(&scope.services, FIELD_MANAGER, service)
         .await?;
     children
-        .ensure(&scope.disruption_budgets, FIELD_MANAGER, pod_disruption_budget)
+        .ensure(
+            &scope.disruption_budgets,
+            FIELD_MANAGER,
+            pod_disruption_budget,
+        )
         .await?;
     if let Some(workload) = workload {
         let Workload {
@@ -124,5 +128,5 @@ fn own<K: Watched>(
 ) -> Option<Arc<K>> {
     cache
         .get(&tts.namespace, &tts.name)
-        .filter(|live| children.ownership(&**live) != Ownership::Foreign)
+        .filter(|live| children.ownership(&**live).is_ours())
 }

@@ -6,10 +6,7 @@ use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard};
 use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
 
 use super::{Error, Result, accepted::Accepted, labels, rollout};
-use crate::{
-    children::{self, Ownership},
-    controllers::scope::Scope,
-};
+use crate::{children, controllers::scope::Scope};
 
 /// Referenced objects, not validated yet.
 #[derive(Default)]
@@ -42,11 +39,11 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
     let deployment = scope
         .deployments
         .get(&namespace, &name)
-        .filter(|live| children::ownership(&**live, &owner, &ours) != Ownership::Foreign);
+        .filter(|live| children::ownership(&**live, &owner, &ours).is_ours());
     let revisions = scope.revisions.filter(|revision| {
         revision.namespace().as_deref() == Some(namespace.as_str())
             && revision.labels().get(labels::INSTANCE) == Some(&name)
-            && children::ownership(revision, &owner, &ours) != Ownership::Foreign
+            && children::ownership(revision, &owner, &ours).is_ours()
     });
     let accepted = revisions
         .iter()

@@ -16,6 +16,8 @@ mod accepted;
 mod apply;
 mod build;
 mod dereference;
+#[cfg(test)]
+mod fixtures;
 mod plan;
 mod rollout;
 mod sizing;
@@ -77,16 +79,11 @@ impl Kind for TtsDeployment {
         let desired = build::build(&planned);
         let about = self.object_ref(&());
         let labels = build::selector(&planned.tts);
-        let children = ctx.children(
-            &planned.tts.namespace,
-            &planned.tts.owner,
-            &about,
-            &labels,
-        );
+        let children = ctx.children(&planned.tts.namespace, &planned.tts.owner, &about, &labels);
         let applied = if planned.tts.paused {
             apply::read(&children, &scope, &planned.tts)
         } else {
-            apply::apply(&children, &scope, &planned.tts, desired).await? // client
+            Box::pin(apply::apply(&children, &scope, &planned.tts, desired)).await? // client
         };
         let (status, verdicts) = status::status(&self, &planned, &applied, now);
         super::write_status(&ctx, &scope, &self, status, &verdicts).await?; // client

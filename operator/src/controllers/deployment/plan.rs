@@ -98,7 +98,11 @@ fn decide(
 ) -> (Option<Accepted>, Option<Pending>) {
     let kept = references.accepted.as_ref();
     let current = &tts.settings.server.image;
-    let image = newest_passed(served, current, kept.map(|kept| kept.accepted.image.as_str()));
+    let image = newest_passed(
+        served,
+        current,
+        kept.map(|kept| kept.accepted.image.as_str()),
+    );
     let inspection = (image != Some(current)).then(|| awaits_inspection(served, current));
     let Some(image) = image else {
         return (kept.map(|kept| kept.accepted.clone()), inspection);

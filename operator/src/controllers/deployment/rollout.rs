@@ -145,9 +145,7 @@ pub fn takes_turn(deployment: &Deployment) -> bool {
         .status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten())
-        .any(|c| {
-            c.type_ == "Progressing" && c.reason.as_deref() == Some("NewReplicaSetAvailable")
-        });
+        .any(|c| c.type_ == "Progressing" && c.reason.as_deref() == Some("NewReplicaSetAvailable"));
     deployment.metadata.deletion_timestamp.is_none()
         && deployment.annotations().contains_key(TAKES_TURN)
         && !(ended && is_current(deployment))
@@ -203,24 +201,35 @@ mod tests {
 
     #[test]
     fn a_pod_in_trouble_is_given_its_time() {
-        let deployment = deployment("{metadata: {}, spec: {replicas: 1, selector: {}, template: {}}, status: {}}");
+        let deployment = deployment(
+            "{metadata: {}, spec: {replicas: 1, selector: {}, template: {}}, status: {}}",
+        );
         let pod: Pod = serde_saphyr::from_str(
             "{metadata: {name: p}, status: {conditions: [{type: PodScheduled, status: 'False', message: no room, lastTransitionTime: '2024-01-01T00:00:00Z'}]}}",
         )
         .unwrap();
         let rollout = Rollout::of(Some(&deployment), &[Arc::new(pod)]);
         let patience = Duration::from_mins(2);
-        let after = |seconds| "2024-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds);
+        let after = |seconds| {
+            "2024-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
+        };
         assert_eq!(rollout.stuck(patience, after(119)), None);
-        assert_eq!(rollout.stuck_in(patience, after(119)), Some(Duration::from_secs(1)));
+        assert_eq!(
+            rollout.stuck_in(patience, after(119)),
+            Some(Duration::from_secs(1))
+        );
         assert_eq!(rollout.stuck(patience, after(120)), Some("pod p: no room"));
         assert_eq!(rollout.stuck_in(patience, after(121)), None);
-        assert!(rollout.in_words().ends_with("; pod p: no room"), "told at once");
+        assert!(
+            rollout.in_words().ends_with("; pod p: no room"),
+            "told at once"
+        );
     }
 
     #[test]
     fn scaled_to_zero_is_complete() {
-        let zero = rollout("{metadata: {}, spec: {replicas: 0, selector: {}, template: {}}, status: {}}");
+        let zero =
+            rollout("{metadata: {}, spec: {replicas: 0, selector: {}, template: {}}, status: {}}");
         assert!(zero.complete() && zero.scaled_to_zero() && !zero.serves());
     }
 
@@ -242,6 +251,9 @@ mod tests {
         assert!(takes(marked, 2, "ReplicaSetUpdated"));
         assert!(takes(marked, 2, "ProgressDeadlineExceeded"), "the brake");
         assert!(!takes(marked, 2, "NewReplicaSetAvailable"));
-        assert!(!takes("{}", 2, "ReplicaSetUpdated"), "the user's own change");
+        assert!(
+            !takes("{}", 2, "ReplicaSetUpdated"),
+            "the user's own change"
+        );
     }
 }

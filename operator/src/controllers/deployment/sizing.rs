@@ -97,11 +97,11 @@ fn default(voices: &[ReadyVoice], accepted: Option<&AcceptedPlan>) -> PodSize {
     let needed = PROCESS.saturating_add(sessions).saturating_add(audio);
     let memory = settle(needed, accepted.map(|plan| plan.pod.resources.memory));
     let explanation = format!(
-            "defaults, because nothing was measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory: {} for the process, {} for the voices as measured by their inspections, {} for the audio of {} requests, and a margin",
-            Quantity::from_bytes_in_mebi(PROCESS),
-            Quantity::from_bytes_in_mebi(sessions),
-            Quantity::from_bytes_in_mebi(audio),
-            workers + u64::from(QUEUE),
+        "defaults, because nothing was measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory: {} for the process, {} for the voices as measured by their inspections, {} for the audio of {} requests, and a margin",
+        Quantity::from_bytes_in_mebi(PROCESS),
+        Quantity::from_bytes_in_mebi(sessions),
+        Quantity::from_bytes_in_mebi(audio),
+        workers + u64::from(QUEUE),
     );
     PodSize {
         plan: Some(plan(memory.bytes(), &explanation)),

@@ -39,6 +39,8 @@ pub const STARTUP_SECONDS: i32 = 600;
 const LAST_LOG_LINES: &str = "FallbackToLogsOnError";
 /// Combined digest of the voices: a changed voice changes the pod template.
 const VOICES_DIGEST: &str = "tts-operator.dev/voices-digest";
+/// Room for the logs of a container, which the kubelet rotates at 50 MiB (five files of 10 MiB) by default.
+const LOGS_BYTES: u64 = 128 << 20;
 /// Folder of the downloaded voices in the pod.
 const VOICES_DIR: &str = "/voices";
 /// How long a terminating pod still accepts requests, until endpoints and proxies are updated.
@@ -119,12 +121,7 @@ fn pod(tts: &ValidatedDeployment, served: &Served, size: &PodSize, image: &str) 
     }
 }
 
-fn server(
-    tts: &ValidatedDeployment,
-    served: &Served,
-    size: &PodSize,
-    image: &str,
-) -> Container {
+fn server(tts: &ValidatedDeployment, served: &Served, size: &PodSize, image: &str) -> Container {
     let mut args = vec![
         "serve".to_owned(),
         format!("--listen=:{CONTAINER_PORT}"),
@@ -145,7 +142,8 @@ fn server(
                 None => format!("--voice={0}={VOICES_DIR}/{0}", voice.name),
             }),
     );
-    let mut container = server_image::container(&tts.settings.server, image, SERVER_CONTAINER, args);
+    let mut container =
+        server_image::container(&tts.settings.server, image, SERVER_CONTAINER, args);
     container.ports = Some(vec![ContainerPort {
         name: Some(PORT_NAME.to_owned()),
         container_port: CONTAINER_PORT,
@@ -156,26 +154,48 @@ fn server(
     container.startup_probe = Some(probe("/startupz", 1, STARTUP_SECONDS));
     container.readiness_probe = Some(probe("/readyz", 2, 2));
     container.liveness_probe = Some(probe("/livez", 10, 3));
-    container.resources = Some(resources(size));
+    container.resources = Some(resources(size, total_bytes(&downloaded(served))));
     container.termination_message_policy = Some(LAST_LOG_LINES.to_owned());
     container
 }
 
-fn resources(size: &PodSize) -> ResourceRequirements {
+fn resources(size: &PodSize, voices_bytes: u64) -> ResourceRequirements {
     let quantity = |quantity: &tts_crds::quantity::Quantity| Quantity(quantity.to_string());
-    let limits: BTreeMap<String, Quantity> =
+    let mut requests = disk(voices_bytes);
+    requests.extend([
+        ("cpu".to_owned(), quantity(&size.cpu_request)),
+        ("memory".to_owned(), quantity(&size.memory_request)),
+    ]);
+    let mut limits = disk(LOGS_BYTES.saturating_add(volume_bytes(voices_bytes)));
+    limits.extend(
         [("cpu", &size.cpu_limit), ("memory", &size.memory_limit)]
             .into_iter()
-            .filter_map(|(name, limit)| Some((name.to_owned(), quantity(limit.as_ref()?))))
-            .collect();
+            .filter_map(|(name, limit)| Some((name.to_owned(), quantity(limit.as_ref()?)))),
+    );
     ResourceRequirements {
-        requests: Some(BTreeMap::from([
-            ("cpu".to_owned(), quantity(&size.cpu_request)),
-            ("memory".to_owned(), quantity(&size.memory_request)),
-        ])),
-        limits: (!limits.is_empty()).then_some(limits),
+        requests: Some(requests),
+        limits: Some(limits),
         ..ResourceRequirements::default()
     }
+}
+
+/// Logs and, in a volume, downloaded voices count as ephemeral storage; at least one mebibyte.
+fn disk(bytes: u64) -> BTreeMap<String, Quantity> {
+    let quantity = tts_crds::quantity::Quantity::from_bytes_in_mebi(bytes.max(1));
+    BTreeMap::from([(
+        "ephemeral-storage".to_owned(),
+        Quantity(quantity.to_string()),
+    )])
+}
+
+/// Twice the size of the voices leaves room to replace a file.
+fn volume_bytes(voices_bytes: u64) -> u64 {
+    voices_bytes.saturating_mul(2)
+}
+
+fn total_bytes(downloads: &[&ReadyVoice]) -> u64 {
+    let sizes = downloads.iter().map(|voice| voice.size_bytes);
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// Downloads the voices and verifies their digests before the server starts.
@@ -199,15 +219,17 @@ fn fetch(tts: &ValidatedDeployment, downloads: &[&ReadyVoice], image: &str) -> C
         .extend(server_image::download_environment(&tts.settings.downloads));
     container.termination_message_policy = Some(LAST_LOG_LINES.to_owned());
     container.volume_mounts = Some(vec![voices_mount()]);
+    let bytes = total_bytes(downloads);
+    let mut requests = disk(bytes);
+    requests.extend([
+        ("cpu".to_owned(), Quantity("50m".to_owned())),
+        ("memory".to_owned(), Quantity("64Mi".to_owned())),
+    ]);
+    let mut limits = disk(LOGS_BYTES.saturating_add(volume_bytes(bytes)));
+    limits.insert("memory".to_owned(), Quantity("256Mi".to_owned()));
     container.resources = Some(ResourceRequirements {
-        requests: Some(BTreeMap::from([
-            ("cpu".to_owned(), Quantity("50m".to_owned())),
-            ("memory".to_owned(), Quantity("64Mi".to_owned())),
-        ])),
-        limits: Some(BTreeMap::from([(
-            "memory".to_owned(),
-            Quantity("256Mi".to_owned()),
-        )])),
+        requests: Some(requests),
+        limits: Some(limits),
         ..ResourceRequirements::default()
     });
     container
@@ -221,10 +243,10 @@ fn voices_mount() -> VolumeMount {
     }
 }
 
-/// The sizes are known from the inspection; twice the size leaves room to replace a file.
+/// The sizes are known from the inspection.
 fn voices_volume(downloads: &[&ReadyVoice]) -> Volume {
-    let bytes: u64 = downloads.iter().map(|voice| voice.size_bytes).sum();
-    let limit = tts_crds::quantity::Quantity::from_bytes_in_mebi(bytes.saturating_mul(2));
+    let bytes = volume_bytes(total_bytes(downloads));
+    let limit = tts_crds::quantity::Quantity::from_bytes_in_mebi(bytes);
     Volume {
         name: "voices".to_owned(),
         empty_dir: Some(EmptyDirVolumeSource {

@@ -1,6 +1,6 @@
 //! Starts the Job, and deletes Jobs that are no longer needed.
 use k8s_openapi::api::batch::v1::Job;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 
 use super::build::Resources;
 use crate::{
@@ -16,7 +16,7 @@ pub async fn apply(
     // No `..`: a new kind of child that is not applied does not compile.
     let Resources { job, kept_jobs } = desired;
     let mut keep: Vec<&str> = kept_jobs.iter().map(String::as_str).collect();
-    let started = job.as_ref().map(|job| job.name_any());
+    let started = job.as_ref().map(ResourceExt::name_any);
     if let Some(job) = &job {
         children.create(cache, job).await?;
     }

@@ -83,5 +83,9 @@ async fn why_unstarted(client: &Client, namespace: &str, job: &Job) -> Result<Op
             what: "the events of the inspection Job".into(),
             source,
         })?;
-    Ok(events.items.into_iter().filter_map(|event| event.message).next_back())
+    Ok(events
+        .items
+        .into_iter()
+        .filter_map(|event| event.message)
+        .next_back())
 }

@@ -6,7 +6,10 @@ use kube::{Resource as _, ResourceExt as _, runtime::controller::Action};
 use tts_crds::v1alpha1::{TtsVoice, TtsVoiceStatus};
 
 use self::validate::{Inspection, ValidatedVoice};
-use super::{Context, Error, Kind, RESYNC, Result, labels, scope::{Guarded, Scope}};
+use super::{
+    Context, Error, Kind, RESYNC, Result, labels,
+    scope::{Guarded, Scope},
+};
 use crate::{cache::Cache, jobs};
 
 mod apply;

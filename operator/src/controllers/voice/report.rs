@@ -91,7 +91,9 @@ pub fn facts(outcome: Outcome, memory: u64) -> Result<Facts, Failure> {
                 "the inspection ended with exit code {exit_code} and wrote no report; see the logs of its pod"
             ),
         )),
-        Outcome::TimedOut { waiting: Some(waiting) } => Err(Failure::new(
+        Outcome::TimedOut {
+            waiting: Some(waiting),
+        } => Err(Failure::new(
             "InspectionTimedOut",
             format!("the inspection timed out: {waiting}"),
         )),

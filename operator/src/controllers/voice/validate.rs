@@ -15,7 +15,7 @@ use super::{
     report::{self, Facts, Failure},
 };
 use crate::{
-    children::{self, Ownership, hex},
+    children::{self, hex},
     controllers::{
         labels::{self, INSPECTION},
         pods::Trouble,
@@ -104,8 +104,7 @@ pub fn validate(
 
     let ours = labels::selector(INSPECTION, &name);
     let current = references.jobs.iter().filter(|job| {
-        children::ownership(*job, &owner, &ours) != Ownership::Foreign
-            && jobs::is_about(job, &subject)
+        children::ownership(*job, &owner, &ours).is_ours() && jobs::is_about(job, &subject)
     });
     let latest = current.max_by_key(|job| jobs::attempt(job));
     let first = Inspection::Start {
@@ -150,7 +149,10 @@ fn is_overtaken(job: &Job, references: &References, settings: &Settings) -> bool
     let Progress::Running { waiting: Some(_) } = progress else {
         return false;
     };
-    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let pod = job
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
     let has = |name: &String| {
         pod.and_then(|pod| pod.image_pull_secrets.as_ref())
             .is_some_and(|secrets| secrets.iter().any(|secret| secret.name == *name))

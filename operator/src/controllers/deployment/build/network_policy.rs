@@ -29,7 +29,9 @@ pub(super) fn build(tts: &ValidatedDeployment, accepted: &Accepted) -> NetworkPo
                 ..NetworkPolicyIngressRule::default()
             }]),
             // URLs and proxies may name any host and port, so the rule cannot be narrower.
-            egress: accepted.downloads.then(|| vec![NetworkPolicyEgressRule::default()]),
+            egress: accepted
+                .downloads
+                .then(|| vec![NetworkPolicyEgressRule::default()]),
         }),
     }
 }

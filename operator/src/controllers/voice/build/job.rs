@@ -25,6 +25,8 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 const DEADLINE: Duration = Duration::from_mins(30);
 /// Maximum size of a voice's files on the node's disk.
 const MAX_FILES: &str = "8Gi";
+/// The files and the logs.
+const MAX_DISK: &str = "9Gi";
 
 /// `memory` is the limit of the container in bytes.
 pub(super) fn build(voice: &ValidatedVoice, attempt: u32, memory: u64) -> Job {
@@ -62,8 +64,15 @@ fn pod(voice: &ValidatedVoice, memory: u64) -> PodSpec {
     container.termination_message_path = Some(TERMINATION_LOG.to_owned());
     let limit = tts_crds::quantity::Quantity::from_bytes_in_mebi(memory).to_string();
     container.resources = Some(ResourceRequirements {
-        requests: Some(quantities([("cpu", "100m"), ("memory", "256Mi")])),
-        limits: Some(quantities([("memory", &limit)])),
+        requests: Some(quantities([
+            ("cpu", "100m"),
+            ("ephemeral-storage", "64Mi"),
+            ("memory", "256Mi"),
+        ])),
+        limits: Some(quantities([
+            ("ephemeral-storage", MAX_DISK),
+            ("memory", &limit),
+        ])),
         ..ResourceRequirements::default()
     });
     container.volume_mounts = Some(vec![VolumeMount {

@@ -1,0 +1,459 @@
+//! What the operator keeps as it is accepted, whatever others do to it.
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::{ResourceExt as _, api::ListParams};
+use tts_crds::v1alpha1::TtsDeployment;
+use tts_e2e::{
+    Cluster, Namespace, Operator,
+    eventually::{always, eventually},
+    namespace::{READY, contains_all},
+    speech::Endpoint,
+    with_namespace,
+    yaml::{builtin_voice, deployment, deployment_of},
+};
+
+/// The operator's answer to a change that it sees.
+const SOON: Duration = Duration::from_secs(30);
+
+async fn greeter(namespace: &Namespace) -> Result<()> {
+    namespace
+        .apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
+        .await?;
+    namespace.wait_ready("ttsd/greeter").await
+}
+
+/// The uids of the server's pods that are not on their way out.
+async fn pods(namespace: &Namespace) -> Result<BTreeSet<String>> {
+    let pods = namespace
+        .api::<Pod>()
+        .list(&ListParams::default().labels("app.kubernetes.io/name=tts-server"))
+        .await?;
+    Ok(pods
+        .into_iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter_map(|pod| pod.uid())
+        .collect())
+}
+
+/// What kubectl prints of one field.
+async fn field(namespace: &Namespace, object: &str, path: &str) -> Result<String> {
+    namespace
+        .kubectl(&format!("get {object} -o jsonpath={{{path}}}"))
+        .await?
+        .ok()
+}
+
+#[tokio::test]
+async fn an_edit_of_a_child_is_reverted() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "drift", async |namespace| {
+        greeter(namespace).await?;
+        let image = field(namespace, "deployment/greeter", ".spec.template.spec.containers[0].image").await?;
+        for (object, path, edit) in [
+            ("deployment/greeter", ".spec.replicas", r#"{"spec":{"replicas":3}}"#),
+            (
+                "deployment/greeter",
+                ".spec.template.spec.containers[0].image",
+                r#"{"spec":{"template":{"spec":{"containers":[{"name":"server","image":"localhost/other:1"}]}}}}"#,
+            ),
+            ("service/greeter", ".spec.ports[0].targetPort", r#"{"spec":{"ports":[{"port":80,"targetPort":1}]}}"#),
+            ("service/greeter", ".spec.selector", r#"{"spec":{"selector":{"app.kubernetes.io/instance":"other"}}}"#),
+            ("networkpolicy/greeter", ".spec.ingress", r#"{"spec":{"ingress":[]}}"#),
+            ("poddisruptionbudget/greeter", ".spec.maxUnavailable", r#"{"spec":{"maxUnavailable":0}}"#),
+            (
+                "serviceaccount/greeter",
+                ".automountServiceAccountToken",
+                r#"{"automountServiceAccountToken":true}"#,
+            ),
+            ("service/greeter", ".metadata.labels", r#"{"metadata":{"labels":{"app.kubernetes.io/component":"mine"}}}"#),
+            // Additions to parts that are the operator's alone.
+            ("networkpolicy/greeter", ".spec", r#"{"spec":{"egress":[{}]}}"#),
+            (
+                "networkpolicy/greeter",
+                ".spec",
+                r#"{"spec":{"ingress":[{"from":[{"podSelector":{}}],"ports":[{"port":8000,"protocol":"TCP"}]}]}}"#,
+            ),
+            ("service/greeter", ".spec.selector", r#"{"spec":{"selector":{"extra":"label"}}}"#),
+            (
+                "deployment/greeter",
+                ".spec.template.spec.containers[0]",
+                r#"{"spec":{"template":{"spec":{"containers":[{"name":"server","command":["sh"]}]}}}}"#,
+            ),
+            (
+                "deployment/greeter",
+                ".spec.template.spec.containers[0]",
+                r#"{"spec":{"template":{"spec":{"containers":[{"name":"server","env":[{"name":"EXTRA","value":"1"}]}]}}}}"#,
+            ),
+            (
+                "deployment/greeter",
+                ".spec.template.spec.containers[0]",
+                r#"{"spec":{"template":{"spec":{"containers":[{"name":"server","livenessProbe":{"initialDelaySeconds":600}}]}}}}"#,
+            ),
+        ] {
+            let before = field(namespace, object, path).await?;
+            // Strategic merge, as `kubectl edit` sends it. One argument, because values hold no space.
+            // kubectl prints what the API server made of it: an edit without effect would leave nothing to revert.
+            let edited = namespace
+                .kubectl(&format!("patch {object} --type=strategic --patch {edit} --output=jsonpath={{{path}}}"))
+                .await?
+                .ok()?;
+            ensure!(edited != before, "{edit} changed nothing of {object}: {path} is {before}");
+            eventually(&format!("{object} {path} is {before} again"), SOON, async || {
+                let now = field(namespace, object, path).await?;
+                ensure!(now == before, "it is {now}");
+                Ok(())
+            })
+            .await?;
+        }
+        ensure!(image.ends_with(&format!("/tts-server:{}", cluster.tag)), "{image}");
+        namespace.wait_ready("ttsd/greeter").await?;
+        Endpoint::of(namespace, "greeter").await?.speak("rms", "As it was.").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_deleted_child_comes_back() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "deleted", async |namespace| {
+        greeter(namespace).await?;
+        for child in [
+            "service",
+            "poddisruptionbudget",
+            "networkpolicy",
+            "serviceaccount",
+            "deployment",
+        ] {
+            let uid = field(namespace, &format!("{child}/greeter"), ".metadata.uid").await?;
+            namespace
+                .kubectl(&format!("delete {child}/greeter"))
+                .await?
+                .ok()?;
+            eventually(&format!("a new {child}"), SOON, async || {
+                let new = field(namespace, &format!("{child}/greeter"), ".metadata.uid").await?;
+                ensure!(new != uid, "the old one is still there");
+                Ok(())
+            })
+            .await?;
+        }
+        namespace.wait_ready("ttsd/greeter").await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_removed_voice_keeps_being_served() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "removed", async |namespace| {
+        namespace
+            .apply(
+                &[
+                    builtin_voice("rms"),
+                    deployment_of("greeter", "{voices: [{name: rms}]}"),
+                ]
+                .concat(),
+            )
+            .await?;
+        namespace.wait_ready("ttsd/greeter").await?;
+        let before = pods(namespace).await?;
+        let endpoint = Endpoint::of(namespace, "greeter").await?;
+        namespace.kubectl("delete ttsv/rms").await?.ok()?;
+
+        let (reason, message) = namespace
+            .wait_condition::<TtsDeployment>("greeter", "VoicesReady", "False")
+            .await?;
+        ensure!(reason == "VoiceMissing", "{reason}");
+        contains_all(&message, &["rms"])?;
+        namespace
+            .wait_condition::<TtsDeployment>("greeter", "Available", "True")
+            .await?;
+        always(
+            "the pods stay and speak",
+            Duration::from_secs(5),
+            async || {
+                ensure!(pods(namespace).await? == before, "other pods");
+                endpoint.speak("rms", "Still here.").await?;
+                Ok(())
+            },
+        )
+        .await?;
+
+        // The voice is back: nothing has to be replaced for it, although what its new inspection measured differs a little.
+        namespace.apply(&builtin_voice("rms")).await?;
+        namespace.wait_ready("ttsd/greeter").await?;
+        ensure!(pods(namespace).await? == before, "the pods were replaced");
+        Ok(())
+    })
+    .await
+}
+
+/// A missing voice is no reason to let go of what runs.
+#[tokio::test]
+async fn what_was_accepted_is_enforced_while_its_voice_is_missing() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "enforced", async |namespace| {
+        greeter(namespace).await?;
+        let template = ".spec.template.spec.containers[0]";
+        let before = field(namespace, "deployment/greeter", template).await?;
+        namespace.kubectl("delete ttsv/rms").await?.ok()?;
+        namespace
+            .wait_condition::<TtsDeployment>("greeter", "VoicesReady", "False")
+            .await?;
+
+        let uid = field(namespace, "deployment/greeter", ".metadata.uid").await?;
+        namespace.kubectl("delete deployment/greeter").await?.ok()?;
+        eventually("the Deployment comes back", SOON, async || {
+            let new = field(namespace, "deployment/greeter", ".metadata.uid").await?;
+            ensure!(new != uid, "the old one is still there");
+            let now = field(namespace, "deployment/greeter", template).await?;
+            ensure!(now == before, "{now}");
+            Ok(())
+        })
+        .await?;
+        namespace
+            .kubectl("scale ttsd/greeter --replicas=2")
+            .await?
+            .ok()?;
+        namespace
+            .kubectl(
+                "wait deployment/greeter --for=jsonpath={.status.readyReplicas}=2 --timeout=120s",
+            )
+            .await?
+            .ok()?;
+        Endpoint::of(namespace, "greeter")
+            .await?
+            .speak("rms", "Still here.")
+            .await?;
+
+        // The record itself is kept, too.
+        namespace
+            .kubectl("delete controllerrevisions --all")
+            .await?
+            .ok()?;
+        eventually("the record comes back", SOON, async || {
+            let left = namespace
+                .kubectl("get controllerrevisions -o name")
+                .await?
+                .ok()?;
+            ensure!(left.lines().count() == 1, "{left:?}");
+            Ok(())
+        })
+        .await?;
+        let (reason, _) = namespace
+            .wait_condition::<TtsDeployment>("greeter", "UpToDate", "False")
+            .await?;
+        ensure!(reason == "VoiceMissing", "{reason}");
+        Ok(())
+    })
+    .await
+}
+
+/// What is not the operator's alone is left to whoever put it there.
+#[tokio::test]
+async fn additions_of_others_stay() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "additions", async |namespace| {
+        greeter(namespace).await?;
+        for (object, path, edit) in [
+            ("deployment/greeter", ".metadata.annotations.note", r#"{"metadata":{"annotations":{"note":"mine"}}}"#),
+            (
+                "deployment/greeter",
+                ".spec.template.metadata.labels.team",
+                r#"{"spec":{"template":{"metadata":{"labels":{"team":"voice"}}}}}"#,
+            ),
+            (
+                "deployment/greeter",
+                ".spec.template.spec.volumes[0].name",
+                r#"{"spec":{"template":{"spec":{"volumes":[{"name":"extra","emptyDir":{}}]}}}}"#,
+            ),
+            ("service/greeter", ".spec.ports[?(@.port==81)].port", r#"{"spec":{"ports":[{"name":"more","port":81}]}}"#),
+        ] {
+            let added = namespace
+                .kubectl(&format!("patch {object} --type=strategic --patch {edit} --output=jsonpath={{{path}}}"))
+                .await?
+                .ok()?;
+            ensure!(!added.is_empty(), "{edit} added nothing to {object}");
+            // Something that the operator does correct, so that it has certainly looked.
+            namespace
+                .kubectl("patch service/greeter --type=merge --patch {\"metadata\":{\"labels\":{\"app.kubernetes.io/component\":\"mine\"}}}")
+                .await?
+                .ok()?;
+            eventually("the operator has looked", SOON, async || {
+                let label = field(namespace, "service/greeter", ".metadata.labels.app\\.kubernetes\\.io/component").await?;
+                ensure!(label == "inference-server", "{label}");
+                Ok(())
+            })
+            .await?;
+            let now = field(namespace, object, path).await?;
+            ensure!(now == added, "{object} {path} was {added} and is {now}");
+        }
+        namespace.wait_ready("ttsd/greeter").await
+    })
+    .await
+}
+
+/// As after a restore from a backup, which gives objects new owners at best.
+#[tokio::test]
+async fn a_child_that_lost_its_owner_is_adopted() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "adopted", async |namespace| {
+        greeter(namespace).await?;
+        let revision = namespace.kubectl("get controllerrevisions -o name").await?.ok()?;
+        for object in [
+            "deployment/greeter",
+            "service/greeter",
+            "serviceaccount/greeter",
+            "networkpolicy/greeter",
+            "poddisruptionbudget/greeter",
+            revision.trim(),
+        ] {
+            let owner = field(namespace, object, ".metadata.ownerReferences[0].uid").await?;
+            ensure!(!owner.is_empty(), "{object} has no owner");
+            namespace
+                .kubectl(&format!(
+                    "patch {object} --type=json --patch [{{\"op\":\"remove\",\"path\":\"/metadata/ownerReferences\"}}]"
+                ))
+                .await?
+                .ok()?;
+            eventually(&format!("{object} is adopted"), SOON, async || {
+                let now = field(namespace, object, ".metadata.ownerReferences[0].uid").await?;
+                ensure!(now == owner, "its owner is {now:?}");
+                Ok(())
+            })
+            .await?;
+        }
+        namespace.wait_ready("ttsd/greeter").await
+    })
+    .await
+}
+
+/// The status is what the operator says, whoever edits it.
+#[tokio::test]
+async fn an_edited_status_is_corrected() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "status", async |namespace| {
+        greeter(namespace).await?;
+        for (object, edit, path) in [
+            (
+                "ttsd/greeter",
+                r#"{"status":{"readyReplicas":9,"endpoint":"http://elsewhere"}}"#,
+                ".status.endpoint",
+            ),
+            (
+                "ttsd/greeter",
+                r#"{"status":{"conditions":[]}}"#,
+                ".status.conditions[0].type",
+            ),
+            (
+                "ttsv/rms",
+                r#"{"status":{"digest":"sha256:0"}}"#,
+                ".status.inspectedImages[0]",
+            ),
+        ] {
+            let before = field(namespace, object, path).await?;
+            ensure!(!before.is_empty(), "{object} has no {path}");
+            namespace
+                .kubectl(&format!(
+                    "patch {object} --subresource=status --type=merge --patch {edit}"
+                ))
+                .await?
+                .ok()?;
+            eventually(
+                &format!("{object} {path} is {before} again"),
+                SOON,
+                async || {
+                    let now = field(namespace, object, path).await?;
+                    ensure!(now == before, "it is {now}");
+                    Ok(())
+                },
+            )
+            .await?;
+        }
+        namespace.wait_ready("ttsd/greeter").await
+    })
+    .await
+}
+
+/// A quota that forbids Jobs stops nothing that runs.
+#[tokio::test]
+async fn a_quota_on_jobs_makes_nothing_unready() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "quota", async |namespace| {
+        greeter(namespace).await?;
+        namespace
+            .kubectl("create quota none --hard=count/jobs.batch=0")
+            .await?
+            .ok()?;
+        // A voice that cannot be inspected now says so, and nothing else changes.
+        namespace.apply(&builtin_voice("other")).await?;
+        eventually("the voice says why", READY, async || {
+            let message = field(
+                namespace,
+                "ttsv/other",
+                ".status.conditions[?(@.type==\"Reconciling\")].message",
+            )
+            .await?;
+            contains_all(&message, &["exceeded quota", "count/jobs.batch"])
+        })
+        .await?;
+        namespace
+            .apply(&deployment_of(
+                "greeter",
+                "{voices: [{name: rms}, {name: other}]}",
+            ))
+            .await?;
+        namespace
+            .wait_condition::<TtsDeployment>("greeter", "VoicesReady", "False")
+            .await?;
+        namespace
+            .wait_condition::<TtsDeployment>("greeter", "Available", "True")
+            .await?;
+        Endpoint::of(namespace, "greeter")
+            .await?
+            .speak("rms", "Still here.")
+            .await?;
+        namespace.kubectl("delete quota/none").await?.ok()?;
+        namespace.wait_ready("ttsd/greeter").await
+    })
+    .await
+}
+
+/// Somebody else's object of the same name is theirs.
+#[tokio::test]
+async fn a_taken_name_is_not_taken_over() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "taken", async |namespace| {
+        namespace
+            .kubectl("create service clusterip greeter --tcp=80")
+            .await?
+            .ok()?;
+        namespace
+            .apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
+            .await?;
+        let (reason, message) = namespace
+            .wait_condition::<TtsDeployment>("greeter", "Stalled", "True")
+            .await?;
+        ensure!(reason == "NameTaken", "{reason}");
+        contains_all(&message, &["Service", "greeter"])?;
+        let service = namespace.api::<Service>().get("greeter").await?;
+        ensure!(
+            service.owner_references().is_empty(),
+            "{:?}",
+            service.metadata
+        );
+        Ok(())
+    })
+    .await
+}
