@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::{
     process::{Child, Command},
@@ -107,6 +107,14 @@ impl HostOperator {
         timeout(within, self.ended())
             .await
             .with_context(|| format!("the operator has not ended within {within:?}"))?
+    }
+
+    /// Does `work`, and fails as soon as the operator ends.
+    pub async fn during<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            result = work => result,
+            status = self.child.wait() => bail!("the operator has ended with {}", status?),
+        }
     }
 
     fn status(&mut self) -> Result<Option<ExitStatus>> {

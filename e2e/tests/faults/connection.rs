@@ -44,11 +44,12 @@ async fn while_serving(
     let _none = Operator::absent(&cluster).await?;
     with_namespace(&cluster, purpose, async |namespace| {
         let proxy = Proxy::start(cluster.client.clone()).await?;
-        let operator = HostOperator::start(namespace, &proxy)?;
+        let mut operator = HostOperator::start(namespace, &proxy)?;
         namespace
             .apply(&[builtin_voice("rms"), greeter(FIRST)].concat())
             .await?;
-        serves(namespace, FIRST, READY)
+        operator
+            .during(serves(namespace, FIRST, READY))
             .await
             .with_context(|| operator.log_tail())?;
         let mut serving = Serving {
