@@ -110,10 +110,17 @@ impl HostOperator {
     }
 
     /// Does `work`, and fails as soon as the operator ends.
-    pub async fn during<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            result = work => result,
-            status = self.child.wait() => bail!("the operator has ended with {}", status?),
+    pub fn during<T>(
+        &mut self,
+        work: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
+        // A future that holds another one by value grows with every call.
+        let work = Box::pin(work);
+        async {
+            tokio::select! {
+                result = work => result,
+                status = self.child.wait() => bail!("the operator has ended with {}", status?),
+            }
         }
     }
 

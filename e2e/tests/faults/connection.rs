@@ -207,10 +207,11 @@ async fn watches_that_are_cut_miss_no_change() -> Result<()> {
             if cut == cuts / 2 {
                 serving.change().await?;
             }
+            let before = serving.proxy.opened_watches();
             serving.proxy.cut_watches();
             eventually("the operator watches again", AFTER_FAULT, async || {
-                let now = serving.proxy.open_watches();
-                ensure!(now >= open, "{now} of {open} watches");
+                let new = serving.proxy.opened_watches() - before;
+                ensure!(new >= open, "{new} of {open} watches");
                 Ok(())
             })
             .await
