@@ -20,6 +20,8 @@ const KUBECONFIG: &str = "admin.kubeconfig";
 #[derive(Clone)]
 pub struct Cluster {
     pub client: Client,
+    /// Does not try again what was answered with 429, 503 or 504.
+    pub once: Client,
     pub kubectl: Program,
     /// Registry of the images under test, and their tag.
     pub registry: String,
@@ -54,6 +56,9 @@ impl Cluster {
         .await
         .with_context(|| format!("{} names no usable cluster", kubeconfig.display()))?;
         let url = config.cluster_url.to_string();
+        let mut once = config.clone();
+        once.default_retry = false;
+        let once = Client::try_from(once)?;
         let client = Client::try_from(config)?;
         let system = Api::<Namespace>::all(client.clone())
             .get("kube-system")
@@ -71,6 +76,7 @@ impl Cluster {
         };
         Ok(Self {
             client,
+            once,
             kubectl: Program::new(kubectl).env("KUBECONFIG", &kubeconfig),
             registry,
             tag: env::var("TTS_IMAGE_TAG").unwrap_or_else(|_| "dev".to_owned()),

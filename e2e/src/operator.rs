@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams};
+use tokio::time::timeout;
 
 use crate::{Cluster, authority::Authority, cluster, digest::sha256, eventually};
 
@@ -20,6 +21,8 @@ pub const CRDS_RELEASE: &str = "tts-operator-e2e-crds";
 pub const USER: &str = "system:serviceaccount:tts-operator-e2e:tts-operator-e2e";
 /// The chart names the lease as the release.
 const LEASE: &str = RELEASE;
+/// What a probe has to wait for at most.
+const ANSWER: Duration = Duration::from_secs(5);
 /// A killed leader's lease has to expire first.
 pub const TAKE_OVER: Duration = Duration::from_mins(1);
 
@@ -77,10 +80,17 @@ impl Operator {
     pub async fn readyz(&self, pod: &str) -> Result<(u16, String)> {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/readyz");
         let request = axum::http::Request::get(path).body(kube::client::Body::empty())?;
-        let response = self.cluster.client.send(request).await?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect_bytes().await?;
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        let answer = async {
+            // 503 is an answer.
+            let response = self.cluster.once.send(request).await?;
+            let status = response.status().as_u16();
+            let body = response.into_body().collect_bytes().await?;
+            anyhow::Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        };
+        // The API server waits long for a pod whose network is being set up.
+        timeout(ANSWER, answer)
+            .await
+            .with_context(|| format!("{pod} does not answer"))?
     }
 
     /// Deletes all pods of the operator, and returns the new one when it answers.
@@ -201,16 +211,18 @@ impl Kinds {
 async fn install_kinds(cluster: &Cluster) -> Result<()> {
     let arguments = upgrade(CRDS_RELEASE);
     cluster.helm()?.run(arguments).await?.ok()?;
-    let ours = [
-        "ttsvoices.tts-operator.dev",
-        "ttsdeployments.tts-operator.dev",
-    ];
+    let crds: Vec<String> = tts_crds::all().iter().map(ResourceExt::name_any).collect();
     let wait = ["wait", "--for=condition=Established", "--timeout=1m", "crd"];
-    cluster.kubectl.run(wait.iter().chain(&ours)).await?.ok()?;
+    let arguments = wait.into_iter().chain(crds.iter().map(String::as_str));
+    cluster.kubectl.run(arguments).await?.ok()?;
     // The API server's lists of kinds lag behind Established by a moment.
     eventually("our kinds are served", Duration::from_mins(1), async || {
-        let served = ["get", "ttsvoices,ttsdeployments", "--namespace=default"];
-        cluster.kubectl.run(served).await?.ok()
+        let kinds = crds.join(",");
+        cluster
+            .kubectl
+            .run(["get", &kinds, "--namespace=default"])
+            .await?
+            .ok()
     })
     .await?;
     Ok(())

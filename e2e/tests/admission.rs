@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::Api;
 use tts_e2e::{
-    Cluster,
+    Cluster, Namespace,
     cluster::repository,
     namespace::{ENFORCE, contains_all},
     operator::Kinds,
@@ -197,28 +197,47 @@ async fn bad_specs_are_refused_with_what_to_do() -> Result<()> {
     .await
 }
 
+/// Takes every manifest of a folder in a dry run; returns how many there are.
+async fn take_all(namespace: &Namespace, folder: &str) -> Result<usize> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(repository().join(folder))? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            let yaml = std::fs::read_to_string(&path)?;
+            namespace
+                .kubectl_with(&yaml, "apply --dry-run=server -f -")
+                .await?
+                .ok()
+                .with_context(|| path.display().to_string())?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 #[tokio::test]
 async fn the_examples_are_taken() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _kinds = Kinds::installed(&cluster).await?;
     with_namespace(&cluster, "examples", async |namespace| {
-        let mut count = 0;
-        for entry in std::fs::read_dir(repository().join("docs/examples"))? {
-            let path = entry?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-            {
-                let yaml = std::fs::read_to_string(&path)?;
-                namespace
-                    .kubectl_with(&yaml, "apply --dry-run=server -f -")
-                    .await?
-                    .ok()
-                    .with_context(|| path.display().to_string())?;
-                count += 1;
-            }
-        }
+        let count = take_all(namespace, "docs/examples").await?;
         anyhow::ensure!(count >= 4, "only {count} examples");
+        Ok(())
+    })
+    .await
+}
+
+/// What people wrote for an earlier version of the CRDs stays valid.
+#[tokio::test]
+async fn the_first_examples_are_still_taken() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _kinds = Kinds::installed(&cluster).await?;
+    with_namespace(&cluster, "first", async |namespace| {
+        let count = take_all(namespace, "e2e/fixtures/first-examples").await?;
+        anyhow::ensure!(count == 4, "{count} examples");
         Ok(())
     })
     .await

@@ -326,6 +326,38 @@ async fn a_list_of_namespaces_needs_no_rights_on_the_cluster() -> Result<()> {
     Ok(())
 }
 
+/// A kind that is added to the CRDs needs a rule for its objects and one for its status.
+#[tokio::test]
+async fn the_rules_cover_every_kind() -> Result<()> {
+    let objects = objects(&["rbac.aggregatedRoles=false"]).await?;
+    let rules = of_kind(&objects, "ClusterRole")[0]["rules"]
+        .as_array()
+        .context("no rules")?;
+    let allows = |resource: &str, verb: &str| {
+        let has = |rule: &Value, field: &str, value: &str| {
+            rule[field]
+                .as_array()
+                .is_some_and(|values| values.iter().any(|v| v == value))
+        };
+        rules.iter().any(|rule| {
+            has(rule, "apiGroups", "tts-operator.dev")
+                && has(rule, "resources", resource)
+                && has(rule, "verbs", verb)
+        })
+    };
+    for crd in tts_crds::all() {
+        let plural = crd.spec.names.plural;
+        for verb in ["list", "watch"] {
+            ensure!(allows(&plural, verb), "no right to {verb} {plural}");
+        }
+        ensure!(
+            allows(&format!("{plural}/status"), "patch"),
+            "no right to write the status of {plural}"
+        );
+    }
+    Ok(())
+}
+
 /// The operator reads no Secret and asks for no right by wildcard.
 #[tokio::test]
 async fn the_rules_are_narrow() -> Result<()> {

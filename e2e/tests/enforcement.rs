@@ -8,6 +8,7 @@ use tts_crds::v1alpha1::TtsDeployment;
 use tts_e2e::{
     Cluster, Namespace, Operator,
     eventually::{always, eventually},
+    kube_score::{kube_score_with, nothing_critical},
     namespace::{READY, contains_all},
     speech::Endpoint,
     with_namespace,
@@ -380,6 +381,35 @@ async fn an_edited_status_is_corrected() -> Result<()> {
             .await?;
         }
         namespace.wait_ready("ttsd/greeter").await
+    })
+    .await
+}
+
+/// What the operator makes is as good as what a careful person writes.
+#[tokio::test]
+async fn kube_score_finds_nothing_critical_in_what_the_operator_makes() -> Result<()> {
+    // The image sets its own user, 65532, and platforms that assign a user to each namespace must be able to override it.
+    // The pull policy is a setting of the installation: images are referred to by version or digest, not by a moving tag.
+    // A CPU limit would throttle speech in the middle of a sentence; the request and the node bound it.
+    const REASONS: [&str; 3] = [
+        "--ignore-test=container-security-context-user-group-id",
+        "--ignore-test=container-image-pull-policy",
+        "--ignore-container-cpu-limit",
+    ];
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "score", async |namespace| {
+        greeter(namespace).await?;
+        let children = namespace
+            .kubectl("get deployment,service,networkpolicy,poddisruptionbudget,serviceaccount greeter -o json")
+            .await?
+            .ok()?;
+        let list: serde_json::Value = serde_json::from_str(&children)?;
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        ensure!(items.len() == 5, "{} children", items.len());
+        let documents: Vec<String> = items.iter().map(ToString::to_string).collect();
+        let findings = kube_score_with(&documents.join("\n---\n"), &REASONS).await?;
+        nothing_critical(&findings)
     })
     .await
 }

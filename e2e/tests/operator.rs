@@ -2,12 +2,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kube::ResourceExt as _;
+use kube::{ResourceExt as _, api::ListParams};
 use tokio::time::Instant;
+use tts_crds::v1alpha1::TtsDeployment;
 use tts_e2e::{
     Cluster, Operator,
     audit::Audit,
     children::{self, Snapshot},
+    conditions::Conditioned as _,
     eventually::{always, eventually},
     namespace::{READY, contains_all},
     operator::{NAMESPACE, TAKE_OVER, USER},
@@ -217,28 +219,43 @@ async fn resident_memory(cluster: &Cluster, operator: &Operator) -> Result<u64> 
         .context("the kubelet has no figures of the operator")
 }
 
-/// Most of them without pods, which one node could not hold.
+/// Most of them without pods, which one node could not hold. `make test-long` takes 1,000.
 #[tokio::test]
 async fn two_hundred_deployments_at_rest_cost_no_requests() -> Result<()> {
-    const COUNT: usize = 200;
+    at_rest(200, 64 << 20).await
+}
+
+#[tokio::test]
+#[ignore = "minutes: make test-long"]
+async fn a_thousand_deployments_at_rest_cost_no_requests() -> Result<()> {
+    at_rest(1_000, 192 << 20).await
+}
+
+/// `memory` is the most that the operator may use, in bytes.
+async fn at_rest(count: usize, memory: u64) -> Result<()> {
     const WITH_PODS: usize = 10;
+    /// From the last one that was applied until the operator has nothing more to do.
+    const DONE: Duration = Duration::from_mins(1);
     const WATCHED: Duration = Duration::from_mins(1);
-    const MEMORY: u64 = 64 << 20;
     let cluster = Cluster::connect().await?;
     let operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "steady", async |namespace| {
         let mut yaml = builtin_voice("rms");
-        for number in 0..COUNT {
+        for number in 0..count {
             let spec = if number < WITH_PODS { SMALL } else { EMPTY };
-            yaml.push_str(&deployment_of(&format!("greeter-{number:03}"), spec));
+            yaml.push_str(&deployment_of(&format!("greeter-{number:04}"), spec));
         }
         namespace.apply(&yaml).await?;
         let applied = Instant::now();
-        namespace
-            .kubectl("wait ttsd --all --for=condition=Ready --timeout=300s")
-            .await?
-            .ok()?;
-        println!("{COUNT} deployments are ready {:.1} s after the last was applied", applied.elapsed().as_secs_f64());
+        let deployments = namespace.api::<TtsDeployment>();
+        eventually("all are ready", DONE, async || {
+            let list = deployments.list(&ListParams::default()).await?;
+            let ready = list.iter().filter(|d| d.expect("Ready", "True").is_ok()).count();
+            ensure!(ready == count, "{ready} of {count}");
+            Ok(())
+        })
+        .await?;
+        println!("{count} deployments are ready {:.1} s after the last was applied", applied.elapsed().as_secs_f64());
         let before = settled(namespace).await?;
 
         let audit = Audit::from_now(&cluster).await?;
@@ -258,13 +275,13 @@ async fn two_hundred_deployments_at_rest_cost_no_requests() -> Result<()> {
                 // The log does show this user: it renewed its lease.
                 let renewals = audit.renewals_by(USER).await?;
                 ensure!(renewals > 0, "the audit log does not show the operator at all");
-                println!("{COUNT} deployments, {WATCHED:?}: 0 requests by the operator, {renewals} renewals of its lease");
+                println!("{count} deployments, {WATCHED:?}: 0 requests by the operator, {renewals} renewals of its lease");
             }
-            None => println!("{COUNT} deployments, {WATCHED:?}: no object changed; requests without effect cannot be seen without the audit log"),
+            None => println!("{count} deployments, {WATCHED:?}: no object changed; requests without effect cannot be seen without the audit log"),
         }
-        let memory = resident_memory(&cluster, &operator).await?;
-        println!("resident memory of the operator: {} KiB", memory >> 10);
-        ensure!(memory <= MEMORY, "{memory} bytes");
+        let used = resident_memory(&cluster, &operator).await?;
+        println!("resident memory of the operator: {} KiB", used >> 10);
+        ensure!(used <= memory, "{used} bytes");
         Ok(())
     })
     .await

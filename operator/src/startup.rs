@@ -74,7 +74,68 @@ fn lacks(published: &Value, crd: &CustomResourceDefinition) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use http::Response;
+    use kube::client::Body;
+    use serde_json::json;
+    use tower_test::mock;
+
     use super::*;
+
+    /// What the API server publishes of our kinds.
+    fn all_published() -> Value {
+        let schemas: serde_json::Map<String, Value> = tts_crds::all()
+            .iter()
+            .map(|crd| {
+                let schema = crd.spec.versions[0].schema.as_ref();
+                let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_ref());
+                let mut schema = serde_json::to_value(schema).unwrap();
+                schema["x-kubernetes-group-version-kind"] = json!([{"kind": crd.spec.names.kind}]);
+                (crd.spec.names.kind.clone(), schema)
+            })
+            .collect();
+        json!({"components": {"schemas": schemas}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn startup_waits_for_the_api_server_then_for_the_crds_and_says_so() {
+        let (service, mut requests) = mock::pair::<Request<Body>, Response<Body>>();
+        let client = Client::new(service, "default");
+        let health = Health::awaiting("the API server");
+        let mut old = all_published();
+        let deployment = &mut old["components"]["schemas"]["TtsDeployment"]["properties"]["spec"];
+        deployment["properties"]
+            .as_object_mut()
+            .unwrap()
+            .remove("scaling");
+        let api = async {
+            for (status, answer, awaited) in [
+                (500, json!({}), "the API server"),
+                (
+                    404,
+                    json!("page not found"),
+                    "waiting for the API server to publish its schemas",
+                ),
+                (
+                    200,
+                    old,
+                    "waiting for the CRD ttsvoices.tts-operator.dev: install the CRDs",
+                ),
+                (200, all_published(), "lacks spec.scaling; update the CRDs"),
+            ] {
+                let (request, send) = pin!(requests.next_request()).await.expect("a request");
+                assert_eq!(request.uri().path(), schema::PATH);
+                let text = health.report().text;
+                assert!(text.contains(awaited), "{text}");
+                let body = Body::from(serde_json::to_vec(&answer).unwrap());
+                send.send_response(Response::builder().status(status).body(body).unwrap());
+            }
+        };
+        tokio::join!(wait_for_crds(&client, &health), api);
+        health.ready();
+        assert!(health.report().ready);
+    }
 
     #[test]
     fn an_absent_and_an_old_crd_say_what_to_run() {

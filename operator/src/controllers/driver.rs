@@ -306,8 +306,14 @@ fn retry<K: Kind>(
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use kube::{
+        Client,
+        client::Body,
+        runtime::events::{Recorder, Reporter},
+    };
 
     use super::*;
+    use crate::{health::Health, metrics::Metrics};
 
     fn forbidden() -> Error {
         let source = kube::Error::Api(
@@ -356,6 +362,62 @@ mod tests {
                 condition("Reconciling", "True", "ApplyFailed"),
             ]
         );
+    }
+
+    /// Written by an older or newer version, past what admission refuses today.
+    #[tokio::test]
+    async fn an_object_that_cannot_be_decoded_says_so_once() {
+        let (service, mut requests) =
+            tower_test::mock::pair::<http::Request<Body>, http::Response<Body>>();
+        let client = Client::new(service, "stage");
+        let reporter = Reporter {
+            controller: "tts-operator".to_owned(),
+            instance: None,
+        };
+        let settings = serde_saphyr::from_str("server: {image: x}").unwrap();
+        let (_sender, settings) = tokio::sync::watch::channel(Arc::new(settings));
+        let ctx = Context::new(
+            client.clone(),
+            Recorder::new(client, reporter),
+            Arc::new(Metrics::new().unwrap()),
+            Health::default(),
+            settings,
+            vec![None],
+        );
+        let object: Guarded<TtsDeployment> = serde_json::from_value(json!({
+            "apiVersion": "tts-operator.dev/v1alpha1", "kind": "TtsDeployment",
+            "metadata": {"name": "greeter", "namespace": "stage", "uid": "u", "generation": 7},
+            "spec": {"voices": [{"name": "rms"}], "sizing": {"mode": "Manual", "resources": {"requests": {"cpu": -1, "memory": "1Gi"}}}},
+        }))
+        .unwrap();
+        let invalid = object.0.clone().unwrap_err();
+        let api = async {
+            let (request, send) = std::pin::pin!(requests.next_request()).await.unwrap();
+            assert_eq!(
+                request.uri().path(),
+                "/apis/tts-operator.dev/v1alpha1/namespaces/stage/ttsdeployments/greeter/status"
+            );
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["metadata"]["uid"], "u");
+            assert_eq!(body["status"]["observedGeneration"], 7);
+            let conditions = body["status"]["conditions"].as_array().unwrap();
+            let seen: Vec<_> = conditions
+                .iter()
+                .map(|c| (&c["type"], &c["status"]))
+                .collect();
+            assert_eq!(
+                format!("{seen:?}"),
+                r#"[(String("Ready"), String("False")), (String("Stalled"), String("True"))]"#
+            );
+            let answer = serde_json::to_vec(&json!({"metadata": {"name": "greeter"}})).unwrap();
+            send.send_response(http::Response::new(Body::from(answer)));
+        };
+        let twice = async {
+            record_undecodable::<TtsDeployment>(&ctx, &invalid, "no quantity").await;
+            record_undecodable::<TtsDeployment>(&ctx, &invalid, "no quantity").await;
+        };
+        tokio::join!(twice, api);
     }
 
     #[test]

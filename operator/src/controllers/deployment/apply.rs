@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 
 use super::{
     build::{self, Resources, Workload},
-    validate::ValidatedDeployment,
+    plan::PlannedDeployment,
 };
 use crate::{
     FIELD_MANAGER,
@@ -58,7 +58,7 @@ impl Applied {
 pub async fn apply(
     children: &Children<'_>,
     scope: &Scope,
-    tts: &ValidatedDeployment,
+    planned: &PlannedDeployment,
     desired: Resources,
 ) -> Result<Applied, Error> {
     // No `..`: a new kind of child that is not applied does not compile.
@@ -103,17 +103,17 @@ pub async fn apply(
             .delete_others(&scope.revisions, &[&revision.name_any()])
             .await?;
     }
-    Ok(read(children, scope, tts))
+    Ok(read(children, scope, planned))
 }
 
 /// Reads the live objects without writing.
-pub fn read(children: &Children<'_>, scope: &Scope, tts: &ValidatedDeployment) -> Applied {
-    let selector = build::selector(tts);
+pub fn read(children: &Children<'_>, scope: &Scope, planned: &PlannedDeployment) -> Applied {
+    let selector = build::selector(planned);
     Applied {
-        deployment: own(children, &scope.deployments, tts),
-        service: own(children, &scope.services, tts),
+        deployment: own(children, &scope.deployments, planned),
+        service: own(children, &scope.services, planned),
         pods: scope.pods.filter(|pod| {
-            pod.namespace().as_deref() == Some(tts.namespace.as_str())
+            pod.namespace().as_deref() == Some(planned.tts.namespace.as_str())
                 && selector
                     .iter()
                     .all(|(key, value)| pod.labels().get(key) == Some(value))
@@ -124,9 +124,9 @@ pub fn read(children: &Children<'_>, scope: &Scope, tts: &ValidatedDeployment) -
 fn own<K: Watched>(
     children: &Children<'_>,
     cache: &Cache<K>,
-    tts: &ValidatedDeployment,
+    planned: &PlannedDeployment,
 ) -> Option<Arc<K>> {
     cache
-        .get(&tts.namespace, &tts.name)
+        .get(&planned.tts.namespace, &planned.tts.name)
         .filter(|live| children.ownership(&**live).is_ours())
 }

@@ -78,12 +78,12 @@ impl Kind for TtsDeployment {
         };
         let desired = build::build(&planned);
         let about = self.object_ref(&());
-        let labels = build::selector(&planned.tts);
+        let labels = build::selector(&planned);
         let children = ctx.children(&planned.tts.namespace, &planned.tts.owner, &about, &labels);
         let applied = if planned.tts.paused {
-            apply::read(&children, &scope, &planned.tts)
+            apply::read(&children, &scope, &planned)
         } else {
-            Box::pin(apply::apply(&children, &scope, &planned.tts, desired)).await? // client
+            Box::pin(apply::apply(&children, &scope, &planned, desired)).await? // client
         };
         let (status, verdicts) = status::status(&self, &planned, &applied, now);
         super::write_status(&ctx, &scope, &self, status, &verdicts).await?; // client

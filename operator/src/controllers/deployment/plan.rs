@@ -30,6 +30,23 @@ pub struct Workload {
     pub revision: i64,
 }
 
+/// A deployment with the workload that was planned for it.
+pub struct PlannedWorkload<'a> {
+    pub deployment: &'a PlannedDeployment,
+    pub accepted: &'a Accepted,
+    pub revision: i64,
+}
+
+impl PlannedDeployment {
+    pub fn planned_workload(&self) -> Option<PlannedWorkload<'_>> {
+        self.workload.as_ref().map(|workload| PlannedWorkload {
+            deployment: self,
+            accepted: &workload.accepted,
+            revision: workload.revision,
+        })
+    }
+}
+
 /// Why the newest template is not accepted yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {

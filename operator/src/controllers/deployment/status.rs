@@ -60,7 +60,7 @@ pub fn status(
         ),
         replicas: view.rollout.replicas,
         ready_replicas: view.rollout.ready,
-        selector: Some(labels::to_selector(&build::selector(&planned.tts))),
+        selector: Some(labels::to_selector(&build::selector(planned))),
         endpoint: applied.endpoint(),
         server_image: planned
             .workload

@@ -15,7 +15,6 @@ use k8s_openapi::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    build::selector,
     sizing::PodSize,
     validate::{ReadyVoice, Served, ValidatedDeployment},
 };
@@ -281,7 +280,7 @@ fn spread(tts: &ValidatedDeployment, topology_key: &str) -> TopologySpreadConstr
         topology_key: topology_key.to_owned(),
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
         label_selector: Some(LabelSelector {
-            match_labels: Some(selector(tts)),
+            match_labels: Some(labels::selector(SERVER, &tts.name)),
             ..LabelSelector::default()
         }),
         ..TopologySpreadConstraint::default()

@@ -6,28 +6,26 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{PlannedDeployment, metadata, selector};
-use crate::controllers::deployment::{
-    accepted::Accepted, rollout::TAKES_TURN, template::STARTUP_SECONDS,
-};
+use super::{PlannedWorkload, metadata, selector};
+use crate::controllers::deployment::{rollout::TAKES_TURN, template::STARTUP_SECONDS};
 
 /// How long a new pod may take, including the pull of its image and the downloads of its voices.
 const PROGRESS_DEADLINE_SECONDS: i32 = STARTUP_SECONDS + 600;
 
-pub(super) fn build(planned: &PlannedDeployment, accepted: &Accepted) -> Deployment {
-    let tts = &planned.tts;
-    let mut metadata = metadata(tts);
+pub(super) fn build(planned: &PlannedWorkload<'_>) -> Deployment {
+    let accepted = planned.accepted;
+    let mut metadata = metadata(planned.deployment);
     if accepted.takes_turn {
         metadata.annotations = Some(BTreeMap::from([(TAKES_TURN.to_owned(), "true".to_owned())]));
     }
     Deployment {
         metadata,
         spec: Some(DeploymentSpec {
-            replicas: Some(tts.replicas),
+            replicas: Some(planned.deployment.tts.replicas),
             revision_history_limit: Some(3),
             progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
             selector: LabelSelector {
-                match_labels: Some(selector(tts)),
+                match_labels: Some(selector(planned.deployment)),
                 ..LabelSelector::default()
             },
             // A new pod is ready before an old one is removed: a rollout loses no capacity.

@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{plan::PlannedDeployment, validate::ValidatedDeployment};
+use super::plan::{PlannedDeployment, PlannedWorkload};
 use crate::controllers::labels::{self, SERVER};
 
 mod deployment;
@@ -38,25 +38,25 @@ pub struct Workload {
 }
 
 pub fn build(planned: &PlannedDeployment) -> Resources {
-    let tts = &planned.tts;
     Resources {
-        service_account: service_account::build(tts),
-        service: service::build(tts),
-        pod_disruption_budget: pod_disruption_budget::build(tts),
-        workload: planned.workload.as_ref().map(|workload| Workload {
-            revision: revision::build(planned, workload),
-            network_policy: network_policy::build(tts, &workload.accepted),
-            deployment: deployment::build(planned, &workload.accepted),
+        service_account: service_account::build(planned),
+        service: service::build(planned),
+        pod_disruption_budget: pod_disruption_budget::build(planned),
+        workload: planned.planned_workload().map(|planned| Workload {
+            revision: revision::build(&planned),
+            network_policy: network_policy::build(&planned),
+            deployment: deployment::build(&planned),
         }),
     }
 }
 
 /// Labels that identify the pods.
-pub fn selector(tts: &ValidatedDeployment) -> BTreeMap<String, String> {
-    labels::selector(SERVER, &tts.name)
+pub fn selector(planned: &PlannedDeployment) -> BTreeMap<String, String> {
+    labels::selector(SERVER, &planned.tts.name)
 }
 
-fn metadata(tts: &ValidatedDeployment) -> ObjectMeta {
+fn metadata(planned: &PlannedDeployment) -> ObjectMeta {
+    let tts = &planned.tts;
     labels::metadata(SERVER, &tts.name, &tts.name, &tts.namespace, &tts.owner)
 }
 

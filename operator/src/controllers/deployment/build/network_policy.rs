@@ -8,15 +8,15 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{ValidatedDeployment, metadata, selector};
-use crate::controllers::deployment::{accepted::Accepted, template::CONTAINER_PORT};
+use super::{PlannedWorkload, metadata, selector};
+use crate::controllers::deployment::template::CONTAINER_PORT;
 
-pub(super) fn build(tts: &ValidatedDeployment, accepted: &Accepted) -> NetworkPolicy {
+pub(super) fn build(planned: &PlannedWorkload<'_>) -> NetworkPolicy {
     NetworkPolicy {
-        metadata: metadata(tts),
+        metadata: metadata(planned.deployment),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(LabelSelector {
-                match_labels: Some(selector(tts)),
+                match_labels: Some(selector(planned.deployment)),
                 ..LabelSelector::default()
             }),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
@@ -29,7 +29,8 @@ pub(super) fn build(tts: &ValidatedDeployment, accepted: &Accepted) -> NetworkPo
                 ..NetworkPolicyIngressRule::default()
             }]),
             // URLs and proxies may name any host and port, so the rule cannot be narrower.
-            egress: accepted
+            egress: planned
+                .accepted
                 .downloads
                 .then(|| vec![NetworkPolicyEgressRule::default()]),
         }),

@@ -4,16 +4,16 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{ValidatedDeployment, metadata, selector};
+use super::{PlannedDeployment, metadata, selector};
 
-pub(super) fn build(tts: &ValidatedDeployment) -> PodDisruptionBudget {
+pub(super) fn build(planned: &PlannedDeployment) -> PodDisruptionBudget {
     PodDisruptionBudget {
-        metadata: metadata(tts),
+        metadata: metadata(planned),
         spec: Some(PodDisruptionBudgetSpec {
             // Not minAvailable: with one replica it would block every drain forever.
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(LabelSelector {
-                match_labels: Some(selector(tts)),
+                match_labels: Some(selector(planned)),
                 ..LabelSelector::default()
             }),
             // Evicting a pod that does not serve does no harm.

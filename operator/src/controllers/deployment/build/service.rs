@@ -5,29 +5,29 @@ use k8s_openapi::{
 };
 use tts_crds::v1alpha1::ServiceType;
 
-use super::{ValidatedDeployment, metadata, selector};
+use super::{PlannedDeployment, metadata, selector};
 use crate::controllers::deployment::template::PORT_NAME;
 
 /// Port of the Service.
 const SERVICE_PORT: i32 = 80;
 
-pub(super) fn build(tts: &ValidatedDeployment) -> Service {
-    let mut metadata = metadata(tts);
-    if !tts.service.annotations.is_empty() {
-        metadata.annotations = Some(tts.service.annotations.clone());
+pub(super) fn build(planned: &PlannedDeployment) -> Service {
+    let mut metadata = metadata(planned);
+    if !planned.tts.service.annotations.is_empty() {
+        metadata.annotations = Some(planned.tts.service.annotations.clone());
     }
     Service {
         metadata,
         spec: Some(ServiceSpec {
             type_: Some(
-                match tts.service.r#type {
+                match planned.tts.service.r#type {
                     ServiceType::ClusterIP => "ClusterIP",
                     ServiceType::NodePort => "NodePort",
                     ServiceType::LoadBalancer => "LoadBalancer",
                 }
                 .to_owned(),
             ),
-            selector: Some(selector(tts)),
+            selector: Some(selector(planned)),
             ports: Some(vec![ServicePort {
                 name: Some(PORT_NAME.to_owned()),
                 port: SERVICE_PORT,
