@@ -22,8 +22,8 @@ const OTHERS: [&str; 6] = [
     "ReplicaSet",
 ];
 
-/// Fields that the API server or the cluster's controllers choose, at any depth.
-const CHOSEN_BY_THE_CLUSTER: [&str; 11] = [
+/// Fields that the cluster chooses or that were measured, at any depth.
+const DIFFERENT_EACH_TIME: [&str; 12] = [
     "clusterIP",
     "clusterIPs",
     "creationTimestamp",
@@ -31,6 +31,7 @@ const CHOSEN_BY_THE_CLUSTER: [&str; 11] = [
     "lastTransitionTime",
     "lastUpdateTime",
     "managedFields",
+    "peakMemoryBytes",
     "resourceVersion",
     "startTime",
     "completionTime",
@@ -39,6 +40,8 @@ const CHOSEN_BY_THE_CLUSTER: [&str; 11] = [
 
 /// The revision that the Deployment controller gives a template.
 const REVISION: &str = "deployment.kubernetes.io/revision";
+
+const LEAVING: &str = ", leaving";
 
 impl EndState {
     pub async fn of(namespace: &Namespace) -> Result<Self> {
@@ -79,6 +82,11 @@ impl EndState {
     /// The objects and what is counted.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
+    }
+
+    /// Whether a pod is on its way out, which takes longer than everything else.
+    pub fn has_leaving_pods(&self) -> bool {
+        self.keys().any(|key| key.ends_with(LEAVING))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -142,7 +150,7 @@ fn pod_key(pod: &Value) -> String {
         "Pod of a {owner}, {}{}{}",
         text(&pod["status"]["phase"]),
         if ready { ", ready" } else { "" },
-        if leaving { ", leaving" } else { "" },
+        if leaving { LEAVING } else { "" },
     )
 }
 
@@ -151,7 +159,7 @@ fn flatten(path: &str, value: &Value, namespace: &str, fields: &mut BTreeMap<Str
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                if !CHOSEN_BY_THE_CLUSTER.contains(&key.as_str()) {
+                if !DIFFERENT_EACH_TIME.contains(&key.as_str()) {
                     flatten(&format!("{path}.{key}"), value, namespace, fields);
                 }
             }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::{
     process::{Child, Command},
@@ -79,6 +79,7 @@ impl HostOperator {
             // Each option has a variable: none of them comes from the environment of the tests.
             .env_clear()
             .env("KUBECONFIG", proxy.kubeconfig())
+            .env("NO_COLOR", "1")
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log_file.try_clone()?)
@@ -106,6 +107,21 @@ impl HostOperator {
         timeout(within, self.ended())
             .await
             .with_context(|| format!("the operator has not ended within {within:?}"))?
+    }
+
+    /// Does `work`, and fails as soon as the operator ends.
+    pub fn during<T>(
+        &mut self,
+        work: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
+        // A future that holds another one by value grows with every call.
+        let work = Box::pin(work);
+        async {
+            tokio::select! {
+                result = work => result,
+                status = self.child.wait() => bail!("the operator has ended with {}", status?),
+            }
+        }
     }
 
     fn status(&mut self) -> Result<Option<ExitStatus>> {

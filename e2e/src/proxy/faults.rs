@@ -22,8 +22,8 @@ pub enum Moment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errors {
     pub status: u16,
-    /// Every request if 1, every second if 2.
-    pub one_in: usize,
+    /// Every request if 1, half of them if 2.
+    pub one_in: u64,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub struct Faults {
     killed_at: Option<Write>,
     errors: Option<Errors>,
     /// Requests that came since the errors began.
-    requests: usize,
+    requests: u64,
 }
 
 impl Faults {
@@ -65,10 +65,19 @@ impl Faults {
     pub fn error(&mut self) -> Option<u16> {
         let errors = self.errors?;
         self.requests += 1;
-        self.requests
+        scattered(self.requests)
             .is_multiple_of(errors.one_in)
             .then_some(errors.status)
     }
+}
+
+/// A number without a pattern for each number, the same in every run: if every second request failed, it could be the
+/// same one of a retried pair each time. This is the finalizer of `SplitMix64`.
+fn scattered(number: u64) -> u64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
@@ -98,8 +107,13 @@ mod tests {
             status: 500,
             one_in: 2,
         }));
-        let answers: Vec<_> = (0..4).map(|_| faults.error()).collect();
-        assert_eq!(answers, [None, Some(500), None, Some(500)]);
+        let failed = (0..1000).filter_map(|_| faults.error()).count();
+        assert!((450..550).contains(&failed), "{failed}");
+        faults.set_errors(Some(Errors {
+            status: 429,
+            one_in: 1,
+        }));
+        assert!((0..10).all(|_| faults.error() == Some(429)));
         faults.set_errors(None);
         assert_eq!(faults.error(), None);
     }

@@ -133,6 +133,11 @@ impl Proxy {
         self.shared.watches.open()
     }
 
+    /// How many watch streams were opened so far.
+    pub fn opened_watches(&self) -> usize {
+        self.shared.watches.opened()
+    }
+
     /// Ends all watch streams; new ones are served.
     pub fn cut_watches(&self) {
         self.shared.watches.cut();

@@ -44,12 +44,18 @@ struct Control {
 pub struct Watches {
     control: watch::Sender<Control>,
     open: Arc<AtomicUsize>,
+    opened: AtomicUsize,
 }
 
 impl Watches {
     /// How many streams are open.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many streams were opened so far.
+    pub fn opened(&self) -> usize {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// Ends all open streams.
@@ -69,6 +75,7 @@ impl Watches {
         events: impl Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
     ) -> Body {
         let (to, mut from) = mpsc::channel(1);
+        self.opened.fetch_add(1, Ordering::Relaxed);
         let open = Open::new(&self.open);
         let control = self.control.subscribe();
         let resource = resource.to_owned();
@@ -225,6 +232,6 @@ mod tests {
         let mut after = stream(&watches, "pods");
         after.send("second");
         assert_eq!(after.next().await.unwrap(), "second");
-        assert_eq!(watches.open(), 1);
+        assert_eq!((watches.open(), watches.opened()), (1, 2));
     }
 }

@@ -44,11 +44,12 @@ async fn while_serving(
     let _none = Operator::absent(&cluster).await?;
     with_namespace(&cluster, purpose, async |namespace| {
         let proxy = Proxy::start(cluster.client.clone()).await?;
-        let operator = HostOperator::start(namespace, &proxy)?;
+        let mut operator = HostOperator::start(namespace, &proxy)?;
         namespace
             .apply(&[builtin_voice("rms"), greeter(FIRST)].concat())
             .await?;
-        serves(namespace, FIRST, READY)
+        operator
+            .during(serves(namespace, FIRST, READY))
             .await
             .with_context(|| operator.log_tail())?;
         let mut serving = Serving {
@@ -98,10 +99,14 @@ impl Serving<'_> {
         FIRST + self.changes
     }
 
-    async fn change_is_carried_out(&self, within: Duration) -> Result<()> {
+    /// Waits until the last change is carried out, after or in spite of `fault`.
+    async fn change_is_carried_out(&self, fault: &str, within: Duration) -> Result<()> {
         let start = Instant::now();
-        serves(self.namespace, self.wanted(), within).await?;
-        println!("carried out {:.1} s later", start.elapsed().as_secs_f64());
+        serves(self.namespace, self.wanted(), within)
+            .await
+            .with_context(|| fault.to_owned())?;
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{fault}: the change was carried out {seconds:.1} s later");
         Ok(())
     }
 
@@ -139,13 +144,18 @@ impl Serving<'_> {
             .filter(|write| !write.path.ends_with("/ttsdeployments/greeter/status"))
             .collect();
         let shown: Vec<_> = written.iter().map(Write::to_string).collect();
+        let count = |resource: &str| written.iter().filter(|w| w.resource() == resource).count();
+        let (changes, deployments, revisions) = (
+            self.changes as usize,
+            count("deployments"),
+            // The accepted template is stored, and the one before it is deleted.
+            count("controllerrevisions"),
+        );
         ensure!(
-            written.len() == self.changes as usize
-                && written
-                    .iter()
-                    .all(|write| write.resource() == "deployments"),
-            "{} changes of the deployment, and these writes of its children: {shown:#?}",
-            self.changes
+            deployments == changes
+                && revisions <= 2 * changes
+                && deployments + revisions == written.len(),
+            "{changes} changes of the deployment, and these writes of its children: {shown:#?}"
         );
         Ok(())
     }
@@ -158,17 +168,15 @@ async fn errors_of_the_api_server_delay_a_change() -> Result<()> {
             serving.proxy.fail(Errors { status, one_in: 2 });
             serving.change().await?;
             serving
-                .change_is_carried_out(READY)
-                .await
-                .with_context(|| format!("every second request gets {status}"))?;
+                .change_is_carried_out(&format!("half of the requests get {status}"), READY)
+                .await?;
             serving.proxy.fail(Errors { status, one_in: 1 });
             serving.change().await?;
             serving.endure().await?;
             serving.proxy.recover();
             serving
-                .change_is_carried_out(AFTER_FAULT)
-                .await
-                .with_context(|| format!("every request got {status}"))?;
+                .change_is_carried_out(&format!("every request got {status}"), AFTER_FAULT)
+                .await?;
         }
         Ok(())
     })
@@ -182,7 +190,9 @@ async fn an_api_server_that_is_down_delays_a_change() -> Result<()> {
         serving.change().await?;
         serving.endure().await?;
         serving.proxy.recover();
-        serving.change_is_carried_out(AFTER_FAULT).await
+        serving
+            .change_is_carried_out("the API server was down", AFTER_FAULT)
+            .await
     })
     .await
 }
@@ -193,20 +203,26 @@ async fn watches_that_are_cut_miss_no_change() -> Result<()> {
     while_serving("cuts", async |serving| {
         let open = serving.proxy.open_watches();
         ensure!(open > 0, "the operator watches nothing");
-        for cut in 0..cuts {
+        for cut in 1..=cuts {
             if cut == cuts / 2 {
                 serving.change().await?;
             }
+            let before = serving.proxy.opened_watches();
             serving.proxy.cut_watches();
             eventually("the operator watches again", AFTER_FAULT, async || {
-                let now = serving.proxy.open_watches();
-                ensure!(now >= open, "{now} of {open} watches");
+                let new = serving.proxy.opened_watches() - before;
+                ensure!(new >= open, "{new} of {open} watches");
                 Ok(())
             })
             .await
             .with_context(|| format!("after cut {cut}"))?;
         }
-        serving.change_is_carried_out(AFTER_FAULT).await
+        serving
+            .change_is_carried_out(
+                &format!("{open} watches were cut {cuts} times"),
+                AFTER_FAULT,
+            )
+            .await
     })
     .await
 }
@@ -214,21 +230,21 @@ async fn watches_that_are_cut_miss_no_change() -> Result<()> {
 #[tokio::test]
 async fn events_that_come_late_lead_to_no_extra_write() -> Result<()> {
     while_serving("stale", async |serving| {
-        // What the operator has read before is old, what it reads now is new.
-        serving.proxy.hold_watches(Held::Everything);
-        serving.change().await?;
-        serving.endure().await?;
-        serving.proxy.hold_watches(Held::Nothing);
-        serving.change_is_carried_out(AFTER_FAULT).await?;
-
-        // It sees the change and not what came of its own writes.
-        serving
-            .proxy
-            .hold_watches(Held::Resources(&["deployments", "pods", "services"]));
-        serving.change().await?;
-        serving.endure().await?;
-        serving.proxy.hold_watches(Held::Nothing);
-        serving.change_is_carried_out(AFTER_FAULT).await
+        for (held, fault) in [
+            (Held::Everything, "all events came late"),
+            // It sees the change and not what came of its own writes.
+            (
+                Held::Resources(&["controllerrevisions", "deployments", "pods", "services"]),
+                "the events of children came late",
+            ),
+        ] {
+            serving.proxy.hold_watches(held);
+            serving.change().await?;
+            serving.endure().await?;
+            serving.proxy.hold_watches(Held::Nothing);
+            serving.change_is_carried_out(fault, AFTER_FAULT).await?;
+        }
+        Ok(())
     })
     .await
 }

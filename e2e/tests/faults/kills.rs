@@ -73,6 +73,7 @@ impl Phase {
             if !changed.is_empty() {
                 (last, since) = (now, Instant::now());
             }
+            ensure!(!last.has_leaving_pods(), "pods are on their way out");
             ensure!(since.elapsed() > SETTLED, "it changed: {changed:#?}");
             Ok(last.clone())
         })
@@ -121,20 +122,21 @@ async fn undisturbed(cluster: &Cluster) -> Result<Undisturbed> {
         let proxy = Proxy::start(cluster.client.clone()).await?;
         let mut operator = HostOperator::start_elected(namespace, &proxy, "operator")?;
         for phase in PHASES {
-            let state = async {
-                phase.begin(namespace).await?;
-                phase.end(namespace).await
-            }
-            .await
-            .with_context(|| format!("{phase:?}: {}", operator.log_tail()))?;
+            let state = operator
+                .during(async {
+                    phase.begin(namespace).await?;
+                    phase.end(namespace).await
+                })
+                .await
+                .with_context(|| format!("{phase:?}: {}", operator.log_tail()))?;
             run.states.push(state);
         }
-        operator.ensure_alive()?;
-        let writes = proxy.writes();
-        for write in &writes {
-            println!("{write}");
+        for write in proxy.writes() {
+            if write.number.is_some() {
+                println!("{write}");
+                run.writes += 1;
+            }
         }
-        run.writes = writes.iter().filter_map(|write| write.number).count();
         Ok(())
     })
     .await?;
@@ -217,8 +219,8 @@ fn points(writes: usize) -> Vec<Point> {
     } else {
         vec![
             point(1, Moment::After),
-            point(writes.div_ceil(3), Moment::Before),
-            point((2 * writes).div_ceil(3), Moment::After),
+            point(writes.div_ceil(2), Moment::Before),
+            point(writes * 4 / 5, Moment::After),
         ]
     }
 }
