@@ -357,7 +357,7 @@ async fn an_edited_status_is_corrected() -> Result<()> {
             (
                 "ttsd/greeter",
                 r#"{"status":{"conditions":[]}}"#,
-                ".status.conditions[0].type",
+                ".status.conditions[*].type",
             ),
             (
                 "ttsv/rms",

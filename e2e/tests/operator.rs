@@ -1,5 +1,5 @@
 //! The operator itself: killed, doubled, idle.
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use kube::{ResourceExt as _, api::ListParams};
@@ -9,10 +9,11 @@ use tts_e2e::{
     Cluster, Operator,
     audit::Audit,
     children::{self, Snapshot},
+    cluster::repository,
     conditions::Conditioned as _,
     eventually::{always, eventually},
     namespace::{READY, contains_all},
-    operator::{NAMESPACE, TAKE_OVER, USER},
+    operator::{CRDS_RELEASE, NAMESPACE, TAKE_OVER, USER, upgrade, upgrade_from},
     with_namespace,
     yaml::{builtin_voice, deployment, deployment_of},
 };
@@ -287,15 +288,29 @@ async fn at_rest(count: usize, memory: u64) -> Result<()> {
     .await
 }
 
-/// The field of the CRD that an older version lacks.
-const FIELD: &str =
-    "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/inspectedImages";
 const CRD: &str = "ttsvoices.tts-operator.dev";
 
-async fn patch_crd(cluster: &Cluster, operation: serde_json::Value) -> Result<()> {
-    let patch = format!("--patch={}", serde_json::Value::Array(vec![operation]));
-    let arguments = ["patch", "crd", CRD, "--type=json", &patch];
-    cluster.kubectl.run(arguments).await?.ok()?;
+/// The chart of the CRDs as an older version had it: without a field of the status.
+fn older_crds(folder: &Path) -> Result<()> {
+    const FIELD: &str =
+        "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/inspectedImages";
+    let chart = repository().join("charts/tts-operator-crds");
+    for part in ["", "files", "templates"] {
+        std::fs::create_dir_all(folder.join(part))?;
+        for entry in std::fs::read_dir(chart.join(part))? {
+            let path = entry?.path();
+            if let (true, Some(name)) = (path.is_file(), path.file_name()) {
+                std::fs::copy(&path, folder.join(part).join(name))?;
+            }
+        }
+    }
+    let file = folder.join(format!("files/{CRD}.yaml"));
+    let mut crd: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(&file)?)?;
+    let (properties, field) = FIELD.rsplit_once('/').context("no parent")?;
+    crd.pointer_mut(properties)
+        .and_then(|properties| properties.as_object_mut()?.remove(field))
+        .context("the CRD has no such field")?;
+    std::fs::write(&file, serde_saphyr::to_string(&crd)?)?;
     Ok(())
 }
 
@@ -304,17 +319,13 @@ async fn patch_crd(cluster: &Cluster, operation: serde_json::Value) -> Result<()
 async fn an_operator_with_older_crds_waits_and_says_what_to_run() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let operator = Operator::alone_with(&cluster, &[]).await?;
-    let crd = cluster
-        .kubectl
-        .run(["get", "crd", CRD, "--output=json"])
+    let folder = tempfile::tempdir()?;
+    older_crds(folder.path())?;
+    cluster
+        .helm()?
+        .run(upgrade_from(CRDS_RELEASE, folder.path()))
         .await?
         .ok()?;
-    let crd: serde_json::Value = serde_json::from_str(&crd)?;
-    let field = crd
-        .pointer(FIELD)
-        .context("the CRD has no such field")?
-        .clone();
-    patch_crd(&cluster, serde_json::json!({"op": "remove", "path": FIELD})).await?;
     let seen: Result<String> = async {
         let pod = operator.restart().await?;
         eventually("it says what is missing", TAKE_OVER, async || {
@@ -334,12 +345,8 @@ async fn an_operator_with_older_crds_waits_and_says_what_to_run() -> Result<()> 
         Ok(pod)
     }
     .await;
-    // Also after a failure: the CRDs are everybody's.
-    patch_crd(
-        &cluster,
-        serde_json::json!({"op": "add", "path": FIELD, "value": field}),
-    )
-    .await?;
+    // What the message says; also after a failure, the CRDs are everybody's.
+    cluster.helm()?.run(upgrade(CRDS_RELEASE)).await?.ok()?;
     let pod = seen?;
     eventually("it is ready with the new CRDs", TAKE_OVER, async || {
         let (status, text) = operator.readyz(&pod).await?;
