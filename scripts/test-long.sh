@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is too slow for `make test`, run by hand: the planner's validation grid and laws, the fuzz targets for ten minutes each, the
-# benchmarks with measurements, a build with zig, every fault of the operator. Writes docs/test-long.md; commit it.
+# benchmarks with measurements, a build with zig, the operator's faults and 1,000 deployments. Writes docs/test-long.md; commit it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
@@ -34,7 +34,7 @@ main() {
     run_step planner-laws planner_laws
     run_step fuzz run_fuzz_targets "$TTS_LONG_FUZZ_SECONDS"
     run_step build-with-zig build_with_zig
-    run_step operator-faults "$here/test/operator-faults.sh"
+    run_step operator "$here/test/operator-long.sh"
     run_step benches cargo bench --locked --workspace --bench '*'
     write_record >docs/test-long.md
     python3 "$here/test/summary.py" "$REPORTS"

@@ -1,6 +1,6 @@
 //! A namespace that a test has for itself.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, Hasher as _},
     panic::AssertUnwindSafe,
     time::Duration,
@@ -10,17 +10,26 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use futures::FutureExt as _;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{Namespace as CoreNamespace, ServiceAccount},
+    api::core::v1::{Namespace as CoreNamespace, Pod, ServiceAccount},
 };
 use kube::{
     Api, Resource,
-    api::{DeleteParams, ObjectMeta, PostParams},
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
 
-use crate::{Cluster, command::Output, conditions::Conditioned, eventually, operator};
+use crate::{
+    Cluster,
+    command::Output,
+    conditions::Conditioned,
+    eventually, operator,
+    yaml::{builtin_voice, deployment},
+};
 
 /// Long enough for a voice's inspection and a pod's start on a machine that is busy with other tests.
 pub const READY: Duration = Duration::from_mins(3);
+
+/// The operator's answer to a change that it sees.
+pub const SOON: Duration = Duration::from_secs(30);
 
 /// The label of a namespace that holds its pods to a Pod Security standard.
 pub const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
@@ -165,6 +174,33 @@ impl Namespace {
             Ok((condition.reason.clone(), condition.message.clone()))
         })
         .await
+    }
+
+    /// What kubectl prints of one field of `object` (`ttsd/greeter`); `path` is a JSON path such as `.spec.replicas`.
+    pub async fn field(&self, object: &str, path: &str) -> Result<String> {
+        self.kubectl(&format!("get {object} -o jsonpath={{{path}}}"))
+            .await?
+            .ok()
+    }
+
+    /// The uids of the server's pods that are not on their way out.
+    pub async fn server_pods(&self) -> Result<BTreeSet<String>> {
+        let pods = self
+            .api::<Pod>()
+            .list(&ListParams::default().labels("app.kubernetes.io/name=tts-server"))
+            .await?;
+        Ok(pods
+            .into_iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .filter_map(|pod| pod.metadata.uid)
+            .collect())
+    }
+
+    /// The shortest deployment, `greeter` of the voice `rms`, when it serves.
+    pub async fn greeter(&self) -> Result<()> {
+        self.apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
+            .await?;
+        self.wait_ready("ttsd/greeter").await
     }
 
     /// For a failed test: what is there and what happened.

@@ -1,58 +1,26 @@
 //! A deployment over its life: what keeps it as it is written, and what its deletion leaves.
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, policy::v1::PodDisruptionBudget};
-use kube::{ResourceExt as _, api::ListParams};
+use k8s_openapi::api::{apps::v1::Deployment, policy::v1::PodDisruptionBudget};
 use tts_crds::v1alpha1::TtsDeployment;
 use tts_e2e::{
-    Cluster, Namespace, Operator, children,
+    Cluster, Operator, children,
     cluster::repository,
     conditions::Conditioned as _,
     eventually::{always, eventually},
-    namespace::{READY, contains_all},
+    namespace::{READY, SOON, contains_all},
     speech::Endpoint,
     with_namespace,
     yaml::{builtin_voice, deployment, deployment_of},
 };
-
-/// The operator's answer to a change that it sees.
-const SOON: Duration = Duration::from_secs(30);
-
-async fn greeter(namespace: &Namespace) -> Result<()> {
-    namespace
-        .apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
-        .await?;
-    namespace.wait_ready("ttsd/greeter").await
-}
-
-/// The uids of the server's pods that are not on their way out.
-async fn pods(namespace: &Namespace) -> Result<BTreeSet<String>> {
-    let pods = namespace
-        .api::<Pod>()
-        .list(&ListParams::default().labels("app.kubernetes.io/name=tts-server"))
-        .await?;
-    Ok(pods
-        .into_iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| pod.uid())
-        .collect())
-}
-
-/// What kubectl prints of one field.
-async fn field(namespace: &Namespace, object: &str, path: &str) -> Result<String> {
-    namespace
-        .kubectl(&format!("get {object} -o jsonpath={{{path}}}"))
-        .await?
-        .ok()
-}
 
 #[tokio::test]
 async fn deletion_leaves_nothing() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "gone", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         let there = children::everything(namespace).await?;
         for kind in [
             "deployment.apps/",
@@ -84,7 +52,7 @@ async fn kubectl_shows_waits_and_scales() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "kubectl", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         let columns = namespace.kubectl("get ttsd").await?.ok()?;
         let (header, row) = columns.split_once('\n').context("no row")?;
         ensure!(
@@ -113,7 +81,7 @@ async fn kubectl_shows_waits_and_scales() -> Result<()> {
             .await?
             .ok()?;
         namespace.wait_ready("ttsd/greeter").await?;
-        let scale = field(namespace, "ttsd/greeter", ".status.selector").await?;
+        let scale = namespace.field("ttsd/greeter", ".status.selector").await?;
         let selected = namespace
             .kubectl(&format!("get pods --selector={scale} -o name"))
             .await?
@@ -125,7 +93,7 @@ async fn kubectl_shows_waits_and_scales() -> Result<()> {
             .await?
             .ok()?;
         eventually("no pods", READY, async || {
-            let left = pods(namespace).await?;
+            let left = namespace.server_pods().await?;
             ensure!(left.is_empty(), "{} pods", left.len());
             Ok(())
         })
@@ -152,7 +120,7 @@ async fn an_autoscaler_can_scale_the_shortest_deployment() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "autoscaled", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         // It has no metrics here, but sees the number of pods and keeps it within its bounds.
         let autoscaler = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: greeter}\nspec:\n  scaleTargetRef: {apiVersion: tts-operator.dev/v1alpha1, kind: TtsDeployment, name: greeter}\n  minReplicas: 2\n  maxReplicas: 3\n  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]\n";
         namespace.apply(autoscaler).await?;
@@ -171,7 +139,7 @@ async fn an_autoscaler_can_scale_the_shortest_deployment() -> Result<()> {
             "apply --server-side --force-conflicts --field-manager=gitops -f -",
         ] {
             namespace.kubectl_with(&manifest, apply).await?.ok()?;
-            let replicas = field(namespace, "ttsd/greeter", ".spec.scaling.replicas").await?;
+            let replicas = namespace.field("ttsd/greeter", ".spec.scaling.replicas").await?;
             ensure!(replicas == "2", "{replicas} after {apply}");
         }
         Ok(())
@@ -184,7 +152,7 @@ async fn paused_means_hands_off() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "paused", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         let pause = |paused| {
             deployment_of(
                 "greeter",

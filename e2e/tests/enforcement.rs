@@ -1,58 +1,27 @@
 //! What the operator keeps as it is accepted, whatever others do to it.
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::{ResourceExt as _, api::ListParams};
+use k8s_openapi::api::core::v1::Service;
+use kube::ResourceExt as _;
 use tts_crds::v1alpha1::TtsDeployment;
 use tts_e2e::{
-    Cluster, Namespace, Operator,
+    Cluster, Operator,
     eventually::{always, eventually},
     kube_score::{kube_score_with, nothing_critical},
-    namespace::{READY, contains_all},
+    namespace::{READY, SOON, contains_all},
     speech::Endpoint,
     with_namespace,
     yaml::{builtin_voice, deployment, deployment_of},
 };
-
-/// The operator's answer to a change that it sees.
-const SOON: Duration = Duration::from_secs(30);
-
-async fn greeter(namespace: &Namespace) -> Result<()> {
-    namespace
-        .apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
-        .await?;
-    namespace.wait_ready("ttsd/greeter").await
-}
-
-/// The uids of the server's pods that are not on their way out.
-async fn pods(namespace: &Namespace) -> Result<BTreeSet<String>> {
-    let pods = namespace
-        .api::<Pod>()
-        .list(&ListParams::default().labels("app.kubernetes.io/name=tts-server"))
-        .await?;
-    Ok(pods
-        .into_iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| pod.uid())
-        .collect())
-}
-
-/// What kubectl prints of one field.
-async fn field(namespace: &Namespace, object: &str, path: &str) -> Result<String> {
-    namespace
-        .kubectl(&format!("get {object} -o jsonpath={{{path}}}"))
-        .await?
-        .ok()
-}
 
 #[tokio::test]
 async fn an_edit_of_a_child_is_reverted() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "drift", async |namespace| {
-        greeter(namespace).await?;
-        let image = field(namespace, "deployment/greeter", ".spec.template.spec.containers[0].image").await?;
+        namespace.greeter().await?;
+        let image = namespace.field("deployment/greeter", ".spec.template.spec.containers[0].image").await?;
         for (object, path, edit) in [
             ("deployment/greeter", ".spec.replicas", r#"{"spec":{"replicas":3}}"#),
             (
@@ -98,7 +67,7 @@ async fn an_edit_of_a_child_is_reverted() -> Result<()> {
                 r#"{"spec":{"template":{"spec":{"containers":[{"name":"server","livenessProbe":{"initialDelaySeconds":600}}]}}}}"#,
             ),
         ] {
-            let before = field(namespace, object, path).await?;
+            let before = namespace.field(object, path).await?;
             // Strategic merge, as `kubectl edit` sends it. One argument, because values hold no space.
             // kubectl prints what the API server made of it: an edit without effect would leave nothing to revert.
             let edited = namespace
@@ -107,7 +76,7 @@ async fn an_edit_of_a_child_is_reverted() -> Result<()> {
                 .ok()?;
             ensure!(edited != before, "{edit} changed nothing of {object}: {path} is {before}");
             eventually(&format!("{object} {path} is {before} again"), SOON, async || {
-                let now = field(namespace, object, path).await?;
+                let now = namespace.field(object, path).await?;
                 ensure!(now == before, "it is {now}");
                 Ok(())
             })
@@ -126,7 +95,7 @@ async fn a_deleted_child_comes_back() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "deleted", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         for child in [
             "service",
             "poddisruptionbudget",
@@ -134,13 +103,17 @@ async fn a_deleted_child_comes_back() -> Result<()> {
             "serviceaccount",
             "deployment",
         ] {
-            let uid = field(namespace, &format!("{child}/greeter"), ".metadata.uid").await?;
+            let uid = namespace
+                .field(&format!("{child}/greeter"), ".metadata.uid")
+                .await?;
             namespace
                 .kubectl(&format!("delete {child}/greeter"))
                 .await?
                 .ok()?;
             eventually(&format!("a new {child}"), SOON, async || {
-                let new = field(namespace, &format!("{child}/greeter"), ".metadata.uid").await?;
+                let new = namespace
+                    .field(&format!("{child}/greeter"), ".metadata.uid")
+                    .await?;
                 ensure!(new != uid, "the old one is still there");
                 Ok(())
             })
@@ -166,7 +139,7 @@ async fn a_removed_voice_keeps_being_served() -> Result<()> {
             )
             .await?;
         namespace.wait_ready("ttsd/greeter").await?;
-        let before = pods(namespace).await?;
+        let before = namespace.server_pods().await?;
         let endpoint = Endpoint::of(namespace, "greeter").await?;
         namespace.kubectl("delete ttsv/rms").await?.ok()?;
 
@@ -182,7 +155,7 @@ async fn a_removed_voice_keeps_being_served() -> Result<()> {
             "the pods stay and speak",
             Duration::from_secs(5),
             async || {
-                ensure!(pods(namespace).await? == before, "other pods");
+                ensure!(namespace.server_pods().await? == before, "other pods");
                 endpoint.speak("rms", "Still here.").await?;
                 Ok(())
             },
@@ -192,7 +165,10 @@ async fn a_removed_voice_keeps_being_served() -> Result<()> {
         // The voice is back: nothing has to be replaced for it, although what its new inspection measured differs a little.
         namespace.apply(&builtin_voice("rms")).await?;
         namespace.wait_ready("ttsd/greeter").await?;
-        ensure!(pods(namespace).await? == before, "the pods were replaced");
+        ensure!(
+            namespace.server_pods().await? == before,
+            "the pods were replaced"
+        );
         Ok(())
     })
     .await
@@ -204,20 +180,24 @@ async fn what_was_accepted_is_enforced_while_its_voice_is_missing() -> Result<()
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "enforced", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         let template = ".spec.template.spec.containers[0]";
-        let before = field(namespace, "deployment/greeter", template).await?;
+        let before = namespace.field("deployment/greeter", template).await?;
         namespace.kubectl("delete ttsv/rms").await?.ok()?;
         namespace
             .wait_condition::<TtsDeployment>("greeter", "VoicesReady", "False")
             .await?;
 
-        let uid = field(namespace, "deployment/greeter", ".metadata.uid").await?;
+        let uid = namespace
+            .field("deployment/greeter", ".metadata.uid")
+            .await?;
         namespace.kubectl("delete deployment/greeter").await?.ok()?;
         eventually("the Deployment comes back", SOON, async || {
-            let new = field(namespace, "deployment/greeter", ".metadata.uid").await?;
+            let new = namespace
+                .field("deployment/greeter", ".metadata.uid")
+                .await?;
             ensure!(new != uid, "the old one is still there");
-            let now = field(namespace, "deployment/greeter", template).await?;
+            let now = namespace.field("deployment/greeter", template).await?;
             ensure!(now == before, "{now}");
             Ok(())
         })
@@ -266,7 +246,7 @@ async fn additions_of_others_stay() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "additions", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         for (object, path, edit) in [
             ("deployment/greeter", ".metadata.annotations.note", r#"{"metadata":{"annotations":{"note":"mine"}}}"#),
             (
@@ -292,12 +272,12 @@ async fn additions_of_others_stay() -> Result<()> {
                 .await?
                 .ok()?;
             eventually("the operator has looked", SOON, async || {
-                let label = field(namespace, "service/greeter", ".metadata.labels.app\\.kubernetes\\.io/component").await?;
+                let label = namespace.field("service/greeter", ".metadata.labels.app\\.kubernetes\\.io/component").await?;
                 ensure!(label == "inference-server", "{label}");
                 Ok(())
             })
             .await?;
-            let now = field(namespace, object, path).await?;
+            let now = namespace.field(object, path).await?;
             ensure!(now == added, "{object} {path} was {added} and is {now}");
         }
         namespace.wait_ready("ttsd/greeter").await
@@ -311,7 +291,7 @@ async fn a_child_that_lost_its_owner_is_adopted() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "adopted", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         let revision = namespace.kubectl("get controllerrevisions -o name").await?.ok()?;
         for object in [
             "deployment/greeter",
@@ -321,7 +301,7 @@ async fn a_child_that_lost_its_owner_is_adopted() -> Result<()> {
             "poddisruptionbudget/greeter",
             revision.trim(),
         ] {
-            let owner = field(namespace, object, ".metadata.ownerReferences[0].uid").await?;
+            let owner = namespace.field(object, ".metadata.ownerReferences[0].uid").await?;
             ensure!(!owner.is_empty(), "{object} has no owner");
             namespace
                 .kubectl(&format!(
@@ -330,7 +310,7 @@ async fn a_child_that_lost_its_owner_is_adopted() -> Result<()> {
                 .await?
                 .ok()?;
             eventually(&format!("{object} is adopted"), SOON, async || {
-                let now = field(namespace, object, ".metadata.ownerReferences[0].uid").await?;
+                let now = namespace.field(object, ".metadata.ownerReferences[0].uid").await?;
                 ensure!(now == owner, "its owner is {now:?}");
                 Ok(())
             })
@@ -347,7 +327,7 @@ async fn an_edited_status_is_corrected() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "status", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         for (object, edit, path) in [
             (
                 "ttsd/greeter",
@@ -365,7 +345,7 @@ async fn an_edited_status_is_corrected() -> Result<()> {
                 ".status.digest",
             ),
         ] {
-            let before = field(namespace, object, path).await?;
+            let before = namespace.field(object, path).await?;
             ensure!(!before.is_empty(), "{object} has no {path}");
             let edited = namespace
                 .kubectl(&format!(
@@ -378,7 +358,7 @@ async fn an_edited_status_is_corrected() -> Result<()> {
                 &format!("{object} {path} is {before} again"),
                 SOON,
                 async || {
-                    let now = field(namespace, object, path).await?;
+                    let now = namespace.field(object, path).await?;
                     ensure!(now == before, "it is {now}");
                     Ok(())
                 },
@@ -404,7 +384,7 @@ async fn kube_score_finds_nothing_critical_in_what_the_operator_makes() -> Resul
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "score", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         let children = namespace
             .kubectl("get deployment,service,networkpolicy,poddisruptionbudget,serviceaccount greeter -o json")
             .await?
@@ -425,7 +405,7 @@ async fn a_quota_on_jobs_makes_nothing_unready() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;
     with_namespace(&cluster, "quota", async |namespace| {
-        greeter(namespace).await?;
+        namespace.greeter().await?;
         namespace
             .kubectl("create quota none --hard=count/jobs.batch=0")
             .await?
@@ -433,12 +413,12 @@ async fn a_quota_on_jobs_makes_nothing_unready() -> Result<()> {
         // A voice that cannot be inspected now says so, and nothing else changes.
         namespace.apply(&builtin_voice("other")).await?;
         eventually("the voice says why", READY, async || {
-            let message = field(
-                namespace,
-                "ttsv/other",
-                ".status.conditions[?(@.type==\"Reconciling\")].message",
-            )
-            .await?;
+            let message = namespace
+                .field(
+                    "ttsv/other",
+                    ".status.conditions[?(@.type==\"Reconciling\")].message",
+                )
+                .await?;
             contains_all(&message, &["exceeded quota", "count/jobs.batch"])
         })
         .await?;

@@ -1,9 +1,9 @@
 //! A new image of the inference server: inspected first, then rolled out, a few deployments at a time.
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{ResourceExt as _, api::ListParams};
+use kube::api::ListParams;
 use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
 use tts_e2e::{
     Cluster, Namespace, Operator,
@@ -17,18 +17,6 @@ use tts_e2e::{
 
 /// The same image under another name.
 const NEXT: &str = "tts-server-next";
-
-async fn pods(namespace: &Namespace) -> Result<BTreeSet<String>> {
-    let pods = namespace
-        .api::<Pod>()
-        .list(&ListParams::default().labels("app.kubernetes.io/name=tts-server"))
-        .await?;
-    Ok(pods
-        .into_iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| pod.uid())
-        .collect())
-}
 
 async fn server_image(namespace: &Namespace, name: &str) -> Result<String> {
     let object = namespace.api::<TtsDeployment>().get(name).await?;
@@ -44,11 +32,8 @@ async fn an_image_that_breaks_the_voices_is_not_rolled_out() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let operator = Operator::alone_with(&cluster, &[]).await?;
     with_namespace(&cluster, "badimage", async |namespace| {
-        namespace
-            .apply(&[builtin_voice("rms"), deployment("greeter", "rms")].concat())
-            .await?;
-        namespace.wait_ready("ttsd/greeter").await?;
-        let before = pods(namespace).await?;
+        namespace.greeter().await?;
+        let before = namespace.server_pods().await?;
         let image = server_image(namespace, "greeter").await?;
         ensure!(
             image.ends_with(&format!("tts-server:{}", cluster.tag)),
@@ -77,7 +62,7 @@ async fn an_image_that_breaks_the_voices_is_not_rolled_out() -> Result<()> {
             "everything is as it was",
             Duration::from_secs(5),
             async || {
-                ensure!(pods(namespace).await? == before, "other pods");
+                ensure!(namespace.server_pods().await? == before, "other pods");
                 let object = namespace.api::<TtsDeployment>().get("greeter").await?;
                 object.expect("Ready", "True").map(|_| ())
             },
@@ -116,7 +101,7 @@ async fn an_image_that_breaks_the_voices_is_not_rolled_out() -> Result<()> {
         ensure!(server_image(namespace, "greeter").await? == image);
 
         // Back to an image with which the voice passed: nothing has to be inspected or replaced.
-        let before = pods(namespace).await?;
+        let before = namespace.server_pods().await?;
         operator.set(&[]).await?;
         namespace
             .wait_condition::<TtsDeployment>("greeter", "UpToDate", "True")
@@ -124,7 +109,10 @@ async fn an_image_that_breaks_the_voices_is_not_rolled_out() -> Result<()> {
         namespace
             .wait_condition::<TtsVoice>("rms", "Inspected", "True")
             .await?;
-        ensure!(pods(namespace).await? == before, "the pods were replaced");
+        ensure!(
+            namespace.server_pods().await? == before,
+            "the pods were replaced"
+        );
         Ok(())
     })
     .await

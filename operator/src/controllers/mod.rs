@@ -1,8 +1,6 @@
 //! One module per kind, each with the same files; this file has what they share, `driver` runs them.
 pub mod deployment;
 mod driver;
-pub mod labels;
-pub mod pods;
 mod scope;
 mod server_image;
 pub mod voice;

@@ -19,10 +19,10 @@ use kube::{
 };
 use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
 
-use super::labels::{self, INSPECTION, Role, SERVER};
 use crate::{
     cache::{Cache, Change, Watched},
     health::Health,
+    labels::{self, INSPECTION, Role, SERVER},
     metrics::Metrics,
 };
 

@@ -15,10 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     children::hex,
-    controllers::{
-        labels::{self, Role},
-        pods::{self, Trouble},
-    },
+    labels::{self, Role},
+    pods::{self, Trouble},
 };
 
 mod log;

@@ -5,8 +5,8 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard};
 use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
 
-use super::{Error, Result, accepted::Accepted, labels, rollout};
-use crate::{children, controllers::scope::Scope};
+use super::{Error, Result, accepted::Accepted, rollout};
+use crate::{children, controllers::scope::Scope, labels};
 
 /// Referenced objects, not validated yet.
 #[derive(Default)]

@@ -76,7 +76,7 @@ pub fn references(voices: Vec<Option<TtsVoice>>) -> References {
 }
 
 pub fn validated(spec: &str, references: &References, image: &str) -> ValidatedDeployment {
-    validate(&deployment(spec), references, &settings(image)).unwrap()
+    validate(&deployment(spec), &references.voices, &settings(image)).unwrap()
 }
 
 /// The first plan of a deployment.

@@ -7,7 +7,7 @@ use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus};
 
 use self::{dereference::References, plan::PlannedDeployment, rollout::Rollout};
 use super::{
-    Context, Error, Kind, RESYNC, Result, labels,
+    Context, Error, Kind, RESYNC, Result,
     scope::{Guarded, Scope},
 };
 use crate::cache::Cache;
@@ -63,7 +63,7 @@ impl Kind for TtsDeployment {
         let settings = ctx.settings();
         let mut references = dereference::dereference(&scope, &self)?;
         let decide = |references: &References| {
-            validate::validate(&self, references, &settings)
+            validate::validate(&self, &references.voices, &settings)
                 .map(|validated| plan::plan(validated, references))
         };
         let mut planned = decide(&references)?;

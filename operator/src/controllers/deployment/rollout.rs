@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
 use crate::{
-    controllers::pods::{self, Trouble},
     jobs::since,
+    pods::{self, Trouble},
 };
 
 /// Annotation of the Deployment: its last rollout counts against the budget while it lasts.

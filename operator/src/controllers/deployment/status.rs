@@ -16,7 +16,7 @@ use crate::{
         Status::{False, True, Unknown},
         UP_TO_DATE, Verdict,
     },
-    controllers::labels,
+    labels,
 };
 
 const VOICES_READY: &str = "VoicesReady";

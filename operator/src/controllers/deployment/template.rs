@@ -20,10 +20,8 @@ use super::{
 };
 use crate::{
     children::hex,
-    controllers::{
-        labels::{self, SERVER},
-        server_image,
-    },
+    controllers::server_image,
+    labels::{self, SERVER},
 };
 
 /// Name of the container that serves.

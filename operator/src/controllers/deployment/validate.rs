@@ -9,7 +9,7 @@ use tts_crds::v1alpha1::{
     TtsDeploymentSpec, TtsVoice, VoiceSource, VoiceState,
 };
 
-use super::{Error, Result, dereference::References};
+use super::{Error, Result};
 use crate::{
     children::hex,
     conditions::{self, INSPECTED, READY},
@@ -73,16 +73,17 @@ pub struct ReadyVoice {
     pub failure: Option<String>,
 }
 
+/// `voices` has one entry per voice of the spec, in order; `None` if the object does not exist.
 pub fn validate(
     object: &TtsDeployment,
-    references: &References,
+    voices: &[Option<Arc<DeserializeGuard<TtsVoice>>>],
     settings: &Arc<Settings>,
 ) -> Result<ValidatedDeployment> {
     let spec = &object.spec;
     let mut voice_states = Vec::with_capacity(spec.voices.len());
     let mut ready = Vec::with_capacity(spec.voices.len());
     let mut not_ready = Vec::new();
-    for (voice, found) in spec.voices.iter().zip(&references.voices) {
+    for (voice, found) in spec.voices.iter().zip(voices) {
         let checked = check(&voice.name, found.as_deref());
         voice_states.push(VoiceState {
             name: voice.name.clone(),

@@ -9,10 +9,11 @@ use k8s_openapi::api::{
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use tts_crds::v1alpha1::TtsVoice;
 
-use super::{Error, Result, build::INSPECTOR, labels::INSPECTION};
+use super::{Error, Result, build::INSPECTOR};
 use crate::{
-    controllers::{labels, scope::Scope},
+    controllers::scope::Scope,
     jobs::{self, Outcome, Progress},
+    labels::{self, INSPECTION},
 };
 
 /// Objects of the voice, fetched but not validated yet.

@@ -7,16 +7,17 @@ use tts_crds::v1alpha1::{TtsVoice, TtsVoiceStatus};
 
 use self::validate::{Inspection, ValidatedVoice};
 use super::{
-    Context, Error, Kind, RESYNC, Result, labels,
+    Context, Error, Kind, RESYNC, Result,
     scope::{Guarded, Scope},
 };
-use crate::{cache::Cache, jobs};
+use crate::{cache::Cache, jobs, labels};
 
 mod apply;
 mod build;
 mod dereference;
 mod memory;
 mod report;
+mod seal;
 mod status;
 mod validate;
 

@@ -2,22 +2,21 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
-use sha2::{Digest as _, Sha256};
 use tts_crds::v1alpha1::{MAX_INSPECTED_IMAGES, TtsVoice, TtsVoiceStatus};
 
 use super::{
     report::{Facts, Failure},
+    seal::seal,
     validate::{Inspection, ValidatedVoice},
 };
 use crate::{
-    children::hex,
     conditions::{
         self, INSPECTED, READY, RECONCILING, STALLED,
         Status::{False, True, Unknown},
         Verdict,
     },
-    controllers::pods::Trouble,
     jobs,
+    pods::Trouble,
 };
 
 const SOURCE_VERIFIED: &str = "SourceVerified";
@@ -47,19 +46,6 @@ pub fn status(
         now,
     );
     (status, verdicts)
-}
-
-/// Identifies the inspected source and the facts that belong to it: facts that somebody edited do not hold.
-pub fn seal(source_id: &str, status: &TtsVoiceStatus) -> String {
-    let facts = TtsVoiceStatus {
-        inspected_source: None,
-        conditions: Vec::new(),
-        observed_generation: 0,
-        ..status.clone()
-    };
-    // Numbers and texts: always serializable. What is not set is left out, so that a new field breaks no seal.
-    let facts = serde_json::to_vec(&facts).unwrap_or_default();
-    format!("{source_id}.{}", &hex(&Sha256::digest(facts))[..16])
 }
 
 fn record(facts: &Facts, voice: &ValidatedVoice, previous: &TtsVoiceStatus) -> TtsVoiceStatus {

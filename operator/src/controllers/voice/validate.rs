@@ -13,15 +13,13 @@ use super::{
     dereference::References,
     memory,
     report::{self, Facts, Failure},
-    status,
+    seal::seal,
 };
 use crate::{
     children::{self, hex},
-    controllers::{
-        labels::{self, INSPECTION},
-        pods::Trouble,
-    },
     jobs::{self, Outcome, Progress, Retry},
+    labels::{self, INSPECTION},
+    pods::Trouble,
     settings::Settings,
 };
 
@@ -100,7 +98,7 @@ pub fn validate(
         short_hash(&format!("{image} {:?}", settings.downloads))
     );
     let status = voice.status.clone().unwrap_or_default();
-    let facts_hold = status.inspected_source == Some(status::seal(&source_id, &status));
+    let facts_hold = status.inspected_source == Some(seal(&source_id, &status));
     let recorded = facts_hold && status.inspected_images.contains(image);
 
     let ours = labels::selector(INSPECTION, &name);

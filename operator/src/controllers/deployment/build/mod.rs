@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 
 use super::plan::{PlannedDeployment, PlannedWorkload};
-use crate::controllers::labels::{self, SERVER};
+use crate::labels::{self, SERVER};
 
 mod deployment;
 mod network_policy;

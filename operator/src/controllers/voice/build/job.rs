@@ -10,8 +10,9 @@ use k8s_openapi::{
 };
 
 use crate::{
-    controllers::{labels::INSPECTION, server_image, voice::validate::ValidatedVoice},
+    controllers::{server_image, voice::validate::ValidatedVoice},
     jobs::{self, Task},
+    labels::INSPECTION,
 };
 
 /// Name of the container whose termination message is the report.
