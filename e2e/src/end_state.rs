@@ -23,10 +23,12 @@ const OTHERS: [&str; 6] = [
 ];
 
 /// Fields that the cluster chooses or that were measured, at any depth.
-const DIFFERENT_EACH_TIME: [&str; 12] = [
+const DIFFERENT_EACH_TIME: [&str; 13] = [
     "clusterIP",
     "clusterIPs",
     "creationTimestamp",
+    // Seals what was measured, too.
+    "inspectedSource",
     "kubectl.kubernetes.io/last-applied-configuration",
     "lastTransitionTime",
     "lastUpdateTime",

@@ -421,11 +421,12 @@ async fn the_operator_has_these_rights() -> Result<()> {
     let expected = [
         "/events list",
         "/pods list watch",
+        "/pods/log get",
         "/serviceaccounts get list watch create update patch",
         "/services get list watch create update patch",
         "apps/controllerrevisions get list watch create patch delete",
         "apps/deployments get list watch create update patch",
-        "batch/jobs get list watch create delete",
+        "batch/jobs list watch create delete",
         "events.k8s.io/events create patch",
         "networking.k8s.io/networkpolicies get list watch create update patch",
         "policy/poddisruptionbudgets get list watch create update patch",

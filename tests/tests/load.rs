@@ -237,7 +237,8 @@ async fn a_client_that_leaves_in_the_middle_of_a_run_frees_the_worker_at_once() 
     answer.bytes().await.unwrap();
     let whole = begun.elapsed();
     println!("a run takes {whole:?}");
-    assert!(whole > 20 * AT_ONCE, "{whole:?}");
+    // So much is left of it when the client leaves that its end is not taken for its cancellation.
+    assert!(whole > MIDDLE + 4 * AT_ONCE, "{whole:?}");
 
     let inflight = async || {
         let answer = client.get(server.url("/metrics")).send().await.unwrap();
