@@ -127,17 +127,6 @@ pub fn merge(
     conditions
 }
 
-/// The conditions with these verdicts, and all others unchanged.
-pub fn replace(
-    previous: &[Condition],
-    verdicts: Vec<Verdict>,
-    generation: Option<i64>,
-    now: Timestamp,
-) -> Vec<Condition> {
-    let types: Vec<&str> = verdicts.iter().map(|verdict| verdict.type_).collect();
-    merge(previous, &types, verdicts, generation, now)
-}
-
 /// Whether the condition of `type_` is present and true.
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     conditions
@@ -242,18 +231,6 @@ mod tests {
         let first = merged(&before, vec![stalled], 10);
         assert_eq!(first.len(), 2);
         assert_eq!(merged(&first, vec![], 20), before);
-    }
-
-    #[test]
-    fn a_failure_says_what_is_awaited_and_leaves_the_rest() {
-        let inspected = Verdict::new(INSPECTED, Status::True, "Spoke", "");
-        let before = [vec![inspected], ready(Status::True, "Serving")].concat();
-        let before = merged(&[], before, 10);
-        let failed = Verdict::new(RECONCILING, Status::True, "ApplyFailed", "quota");
-        let after = replace(&before, vec![failed], Some(2), at(20));
-        let types: Vec<_> = after.iter().map(|c| c.type_.as_str()).collect();
-        assert_eq!(types, ["Inspected", "Ready", "Reconciling"]);
-        assert_eq!(after[1], before[1], "as it was, with its generation");
     }
 
     #[test]

@@ -63,13 +63,7 @@ pub fn defaults(
     let threads = if cpu < 2.0 || requires_gpu { 1 } else { 2 };
     let pod = Pod {
         cpu,
-        threads: Threads {
-            intra_op: threads,
-            inter_op: 1,
-            allow_spinning: false,
-            workers: 1,
-            sessions: 1,
-        },
+        threads: Threads::of_one_worker(threads),
         max_concurrency: 1,
         queue: QUEUE,
         retry_after: RETRY_AFTER,

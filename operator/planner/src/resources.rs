@@ -74,6 +74,19 @@ pub struct Threads {
     pub sessions: u32,
 }
 
+impl Threads {
+    /// One request at a time, with this many threads.
+    pub fn of_one_worker(intra_op: u32) -> Self {
+        Self {
+            intra_op,
+            inter_op: 1,
+            allow_spinning: false,
+            workers: 1,
+            sessions: 1,
+        }
+    }
+}
+
 /// Whole cores, requested and limited: by policy, or because the class's nodes give such pods their
 /// own cores.
 pub(crate) fn qos(policy: &Policy, class: &NodeClass) -> Qos {

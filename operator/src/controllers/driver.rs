@@ -6,6 +6,8 @@ use futures::{
     channel::mpsc::{self, UnboundedReceiver},
     future, stream,
 };
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Resource as _, ResourceExt as _,
     api::Patch,
@@ -210,13 +212,9 @@ async fn record_failure<K: Kind>(ctx: &Context, scope: &Scope, object: &K, error
         return;
     };
     let mut status = object.status().cloned().unwrap_or_default();
-    let verdicts = failure_verdicts(error, cause, K::conditions(&status));
     let generation = object.meta().generation;
-    // Either of the two, whatever there was before.
-    let outlooks = [RECONCILING, STALLED];
-    let types: Vec<&str> = verdicts.iter().map(|v| v.type_).chain(outlooks).collect();
     let previous = K::conditions(&status);
-    let conditions = conditions::merge(previous, &types, verdicts, generation, super::now());
+    let conditions = after_failure(previous, error, cause, generation, super::now());
     // The event about the failure says the same.
     K::set_conditions(&mut status, generation.unwrap_or_default(), conditions);
     if let Err(error) = super::write_status(ctx, scope, object, status, &[]).await {
@@ -227,24 +225,30 @@ async fn record_failure<K: Kind>(ctx: &Context, scope: &Scope, object: &K, error
     }
 }
 
-/// A failed request is tried again, so it is no reason to be unready.
-fn failure_verdicts(
+/// The conditions after a failure. A failed request is tried again, so it is no reason to be unready.
+fn after_failure(
+    previous: &[Condition],
     error: &Error,
     cause: &children::Error,
-    previous: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition],
-) -> Vec<Verdict> {
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
     let failed = Verdict::new(READY, False, error.reason(), error.describe());
-    match cause {
+    let (outlook, unready) = match cause {
         // A user must rename or delete one of the two: the operator never takes over foreign objects.
-        children::Error::NameTaken { .. } => vec![failed.as_type(STALLED, True), failed],
+        children::Error::NameTaken { .. } => (STALLED, true),
         children::Error::Request { .. } | children::Error::NotCollected { .. } => {
-            let ready = (!conditions::is_true(previous, READY)).then(|| failed.clone());
-            ready
-                .into_iter()
-                .chain([failed.as_type(RECONCILING, True)])
-                .collect()
+            (RECONCILING, !conditions::is_true(previous, READY))
         }
+    };
+    let mut verdicts = vec![failed.as_type(outlook, True)];
+    // Of the outlooks there is one, whatever there was before; what is not mentioned stays as it is.
+    let mut types = vec![RECONCILING, STALLED];
+    if unready {
+        types.push(READY);
+        verdicts.push(failed);
     }
+    conditions::merge(previous, &types, verdicts, generation, now)
 }
 
 /// Says in the status of an object that it cannot be decoded, once for each generation: nothing more is
@@ -265,12 +269,8 @@ async fn record_undecodable<K: Kind>(ctx: &Context, object: &InvalidObject, mess
         return;
     }
     let failed = Verdict::new(READY, False, "Undecodable", message);
-    let conditions = conditions::replace(
-        &[],
-        vec![failed.as_type(STALLED, True), failed],
-        Some(generation),
-        super::now(),
-    );
+    let verdicts = vec![failed.as_type(STALLED, True), failed];
+    let conditions = conditions::merge(&[], &[], verdicts, Some(generation), super::now());
     // A merge patch: what is known from before stays, although it cannot be decoded here.
     let patch = json!({
         "metadata": {"uid": uid},
@@ -308,12 +308,16 @@ fn retry<K: Kind>(
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use std::pin::pin;
+
     use kube::{
         Client,
         client::Body,
         runtime::events::{Recorder, Reporter},
     };
+    use serde_json::Value;
+    use tower_test::mock::{self, Handle};
+    use tts_crds::v1alpha1::TtsDeploymentStatus;
 
     use super::*;
     use crate::{health::Health, metrics::Metrics};
@@ -332,14 +336,22 @@ mod tests {
         })
     }
 
+    /// The conditions after `error` in generation 2 of an object that was stuck in generation 1.
     fn after(error: &Error, ready: conditions::Status) -> Vec<(String, String, String)> {
         let Error::Child(cause) = error else {
             unreachable!("a child error");
         };
-        let verdict = Verdict::new(READY, ready, "Serving", "1 of 1 pods");
-        let before = conditions::replace(&[], vec![verdict], Some(1), Timestamp::UNIX_EPOCH);
-        let verdicts = failure_verdicts(error, cause, &before);
-        conditions::replace(&before, verdicts, Some(2), Timestamp::UNIX_EPOCH)
+        let verdicts = vec![
+            Verdict::new(READY, ready, "Serving", "1 of 1 pods"),
+            Verdict::new(STALLED, True, "RolloutStuck", "no room"),
+        ];
+        let start = Timestamp::UNIX_EPOCH;
+        let before = conditions::merge(&[], &[], verdicts, Some(1), start);
+        let after = after_failure(&before, error, cause, Some(2), start);
+        if ready == True && matches!(cause, children::Error::Request { .. }) {
+            assert_eq!(after[0], before[0], "as it was, with its generation");
+        }
+        after
             .into_iter()
             .map(|c| (c.type_, c.status, c.reason))
             .collect()
@@ -367,18 +379,18 @@ mod tests {
         );
     }
 
-    /// Written by an older or newer version, past what admission refuses today.
-    #[tokio::test]
-    async fn an_object_that_cannot_be_decoded_says_so_once() {
-        let (service, mut requests) =
-            tower_test::mock::pair::<http::Request<Body>, http::Response<Body>>();
+    type Requests = Handle<http::Request<Body>, http::Response<Body>>;
+
+    fn context() -> (Context, Requests) {
+        let (service, requests) = mock::pair::<http::Request<Body>, http::Response<Body>>();
         let client = Client::new(service, "stage");
         let reporter = Reporter {
             controller: "tts-operator".to_owned(),
             instance: None,
         };
         let settings = serde_saphyr::from_str("server: {image: x}").unwrap();
-        let (_sender, settings) = tokio::sync::watch::channel(Arc::new(settings));
+        // Without a sender the settings stay as they are.
+        let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));
         let ctx = Context::new(
             client.clone(),
             Recorder::new(client, reporter),
@@ -387,40 +399,88 @@ mod tests {
             settings,
             vec![None],
         );
-        let object: Guarded<TtsDeployment> = serde_json::from_value(json!({
+        (ctx, requests)
+    }
+
+    /// Answers the next request; returns its path and body.
+    async fn answer(requests: &mut Requests, answer: &Value) -> (String, Value) {
+        let (request, send) = pin!(requests.next_request()).await.expect("a request");
+        let path = request.uri().path().to_owned();
+        let body = request.into_body().collect_bytes().await.unwrap();
+        let answer = serde_json::to_vec(answer).unwrap();
+        send.send_response(http::Response::new(Body::from(answer)));
+        (path, serde_json::from_slice(&body).unwrap())
+    }
+
+    const STATUS: &str =
+        "/apis/tts-operator.dev/v1alpha1/namespaces/stage/ttsdeployments/greeter/status";
+
+    fn greeter(generation: i64, voice: &str) -> Value {
+        json!({
             "apiVersion": "tts-operator.dev/v1alpha1", "kind": "TtsDeployment",
-            "metadata": {"name": "greeter", "namespace": "stage", "uid": "u", "generation": 7},
-            "spec": {"voices": [{"name": "rms"}], "sizing": {"mode": "Manual", "resources": {"requests": {"cpu": -1, "memory": "1Gi"}}}},
-        }))
-        .unwrap();
-        let invalid = object.0.clone().unwrap_err();
+            "metadata": {
+                "name": "greeter", "namespace": "stage", "uid": "u", "generation": generation,
+                "resourceVersion": generation.to_string(),
+            },
+            "spec": {"voices": [{"name": voice}]},
+        })
+    }
+
+    /// Written by an older or newer version, past what admission refuses today.
+    #[tokio::test]
+    async fn an_object_that_cannot_be_decoded_says_so_once() {
+        let (ctx, mut requests) = context();
+        let mut object = greeter(7, "rms");
+        object["spec"]["sizing"] =
+            json!({"mode": "Manual", "resources": {"requests": {"cpu": -1, "memory": "1Gi"}}});
+        let object: Guarded<TtsDeployment> = serde_json::from_value(object).unwrap();
+        let invalid = object.0.unwrap_err();
         let api = async {
-            let (request, send) = std::pin::pin!(requests.next_request()).await.unwrap();
-            assert_eq!(
-                request.uri().path(),
-                "/apis/tts-operator.dev/v1alpha1/namespaces/stage/ttsdeployments/greeter/status"
-            );
-            let body = request.into_body().collect_bytes().await.unwrap();
-            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let written = greeter(7, "rms");
+            let (path, body) = answer(&mut requests, &written).await;
+            assert_eq!(path, STATUS);
             assert_eq!(body["metadata"]["uid"], "u");
             assert_eq!(body["status"]["observedGeneration"], 7);
             let conditions = body["status"]["conditions"].as_array().unwrap();
             let seen: Vec<_> = conditions
                 .iter()
-                .map(|c| (&c["type"], &c["status"]))
+                .map(|c| format!("{}={}", c["type"], c["status"]))
                 .collect();
-            assert_eq!(
-                format!("{seen:?}"),
-                r#"[(String("Ready"), String("False")), (String("Stalled"), String("True"))]"#
-            );
-            let answer = serde_json::to_vec(&json!({"metadata": {"name": "greeter"}})).unwrap();
-            send.send_response(http::Response::new(Body::from(answer)));
+            assert_eq!(seen, [r#""Ready"="False""#, r#""Stalled"="True""#]);
         };
         let twice = async {
             record_undecodable::<TtsDeployment>(&ctx, &invalid, "no quantity").await;
             record_undecodable::<TtsDeployment>(&ctx, &invalid, "no quantity").await;
         };
         tokio::join!(twice, api);
+    }
+
+    #[tokio::test]
+    async fn a_status_is_written_for_this_very_object_and_hides_no_newer_spec() {
+        let (ctx, mut requests) = context();
+        let object: TtsDeployment = serde_json::from_value(greeter(1, "rms")).unwrap();
+        let status = TtsDeploymentStatus {
+            observed_generation: 1,
+            ..TtsDeploymentStatus::default()
+        };
+        let api = async {
+            // Somebody changed the voice meanwhile.
+            let (path, body) = answer(&mut requests, &greeter(2, "other")).await;
+            assert_eq!(path, STATUS);
+            assert_eq!(
+                body[0],
+                json!({"op": "test", "path": "/metadata/uid", "value": "u"})
+            );
+            assert_eq!(body[1]["value"]["observedGeneration"], 1);
+        };
+        let scope = &ctx.scopes[0];
+        let write = super::super::write_status(&ctx, scope, &object, status, &[]);
+        let (written, ()) = tokio::join!(write, api);
+        written.unwrap();
+        let seen = scope.tts_deployments.get("stage", "greeter").unwrap();
+        let seen = seen.0.as_ref().unwrap();
+        assert_eq!(seen.metadata.generation, Some(2));
+        assert_eq!(seen.spec.voices[0].name, "other");
     }
 
     #[test]

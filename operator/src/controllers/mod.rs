@@ -23,7 +23,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
-    core::{DeserializeGuard, error_boundary::InvalidObject},
+    core::error_boundary::InvalidObject,
     runtime::{
         controller::Action,
         events::{Event, Recorder},
@@ -173,7 +173,6 @@ trait Kind:
     + Clone
     + Debug
     + DeserializeOwned
-    + Serialize
     + Send
     + Sync
     + 'static
@@ -184,7 +183,6 @@ trait Kind:
 
     fn cache(scope: &Scope) -> &Cache<Guarded<Self>>;
     fn status(&self) -> Option<&Self::Status>;
-    fn set_status(&mut self, status: Self::Status);
     fn conditions(status: &Self::Status) -> &[Condition];
     fn set_conditions(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>);
 
@@ -227,28 +225,27 @@ async fn write_status<K: Kind>(
         {"op": "test", "path": "/metadata/uid", "value": uid},
         {"op": "add", "path": "/status", "value": status},
     ]);
-    // Three operations of known shape.
+    // Two operations of known shape.
     let patch = serde_json::from_value(operations)
         .map_err(|error| Error::Status(kube::Error::SerdeError(error)))?;
-    let written = patch_status::<K>(ctx, object.meta(), &Patch::Json::<()>(patch)).await?;
-    let mut now: K = object.clone();
-    *now.meta_mut() = written;
+    let mut written = patch_status::<K>(ctx, object.meta(), &Patch::Json::<()>(patch)).await?;
+    // As the watch will have it, with the spec of now, which may be newer than the one this is about.
+    written.managed_fields_mut().clear();
+    K::cache(scope).wrote(written);
     let previous = object.status().map(K::conditions).unwrap_or_default();
     let events = conditions::events(previous, verdicts);
-    now.set_status(status);
-    K::cache(scope).wrote(DeserializeGuard(Ok(now)));
     for event in events {
         publish(ctx, &event, &object.object_ref(&())).await;
     }
     Ok(())
 }
 
-/// Patches the status of the object with this metadata, and returns its metadata as written.
+/// Patches the status of the object with this metadata, and returns the object as written.
 async fn patch_status<K: Kind>(
     ctx: &Context,
     meta: &ObjectMeta,
     patch: &Patch<impl Serialize + Debug>,
-) -> Result<ObjectMeta> {
+) -> Result<Guarded<K>> {
     let name = meta.name.as_deref().ok_or(Error::Incomplete("name"))?;
     let namespace = meta.namespace.as_deref();
     let namespace = namespace.ok_or(Error::Incomplete("namespace"))?;
@@ -257,13 +254,10 @@ async fn patch_status<K: Kind>(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    let written = Api::<Guarded<K>>::namespaced(ctx.client.clone(), namespace)
+    Api::namespaced(ctx.client.clone(), namespace)
         .patch_status(name, &params, patch)
         .await
-        .map_err(Error::Status)?;
-    let mut meta = written.meta().clone();
-    meta.managed_fields = None;
-    Ok(meta)
+        .map_err(Error::Status)
 }
 
 /// The time of this reconciliation; pure steps take it as an argument.

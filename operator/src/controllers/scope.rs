@@ -1,5 +1,5 @@
 //! What the controllers watch in one namespace or in all: one watch and one cache for each kind.
-use std::{collections::HashSet, fmt::Debug};
+use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use futures::{FutureExt as _, channel::mpsc::UnboundedSender, future};
 use k8s_openapi::{
@@ -117,8 +117,8 @@ impl Scope {
         let voice = |change: Change<'_, Guarded<TtsVoice>>| match change {
             Change::Of(voice) => {
                 send(&triggers.voices, ObjectRef::from_obj(voice));
-                for deployment in self.deployments_of(voice) {
-                    send(&triggers.deployments, deployment);
+                for deployment in self.serving(voice.namespace().as_deref(), &voice.name_any()) {
+                    send(&triggers.deployments, ObjectRef::from_obj(&*deployment));
                 }
             }
             Change::Any => self.reconcile_all(triggers),
@@ -219,26 +219,18 @@ impl Scope {
     }
 
     /// The deployments that serve a voice.
-    pub fn serving(&self, namespace: Option<&str>, voice: &str) -> Vec<TtsDeployment> {
-        self.tts_deployments
-            .filter(|object| {
-                object.namespace().as_deref() == namespace
-                    && object.0.as_ref().is_ok_and(|deployment| {
-                        let mut voices = deployment.spec.voices.iter();
-                        voices.any(|served| served.name == voice)
-                    })
-            })
-            .iter()
-            .filter_map(|object| object.0.clone().ok())
-            .collect()
-    }
-
-    fn deployments_of(&self, voice: &Guarded<TtsVoice>) -> Vec<ObjectRef<Guarded<TtsDeployment>>> {
-        let namespace = voice.namespace();
-        self.serving(namespace.as_deref(), &voice.name_any())
-            .iter()
-            .map(reference)
-            .collect()
+    pub fn serving(
+        &self,
+        namespace: Option<&str>,
+        voice: &str,
+    ) -> Vec<Arc<Guarded<TtsDeployment>>> {
+        self.tts_deployments.filter(|object| {
+            object.namespace().as_deref() == namespace
+                && object.0.as_ref().is_ok_and(|deployment| {
+                    let mut voices = deployment.spec.voices.iter();
+                    voices.any(|served| served.name == voice)
+                })
+        })
     }
 }
 
@@ -251,13 +243,6 @@ fn voices_of(object: &Guarded<TtsDeployment>) -> Vec<ObjectRef<Guarded<TtsVoice>
     voices
         .map(|voice| ObjectRef::new(&voice.name).within(&namespace))
         .collect()
-}
-
-fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectRef<Guarded<K>>
-where
-    Guarded<K>: Resource<DynamicType = ()>,
-{
-    ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default())
 }
 
 fn owners_of<K: Watched, O>(object: &K, role: Role) -> HashSet<ObjectRef<O>>

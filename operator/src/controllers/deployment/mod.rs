@@ -40,10 +40,6 @@ impl Kind for TtsDeployment {
         self.status.as_ref()
     }
 
-    fn set_status(&mut self, status: TtsDeploymentStatus) {
-        self.status = Some(status);
-    }
-
     fn conditions(status: &TtsDeploymentStatus) -> &[Condition] {
         &status.conditions
     }

@@ -128,13 +128,7 @@ fn plan(memory: u64, explanation: &str) -> AcceptedPlan {
     let cpu = f64::from(DEFAULT_CPU_MILLI) / 1_000.0;
     let pod = Pod {
         cpu,
-        threads: Threads {
-            intra_op: 1,
-            inter_op: 1,
-            allow_spinning: false,
-            workers: 1,
-            sessions: 1,
-        },
+        threads: Threads::of_one_worker(1),
         max_concurrency: 1,
         queue: QUEUE,
         retry_after: 1,

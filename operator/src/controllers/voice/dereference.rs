@@ -52,9 +52,9 @@ pub async fn dereference(
     }
     let pull_secrets: BTreeSet<String> = scope
         .serving(Some(&namespace), &name)
-        .into_iter()
-        .filter_map(|deployment| deployment.spec.pod)
-        .flat_map(|pod| pod.image_pull_secrets)
+        .iter()
+        .filter_map(|object| object.0.as_ref().ok()?.spec.pod.as_ref())
+        .flat_map(|pod| pod.image_pull_secrets.clone())
         .collect();
     Ok(References {
         jobs,

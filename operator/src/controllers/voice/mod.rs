@@ -1,5 +1,5 @@
 //! The `TtsVoice` controller: inspects each voice with a Job and records the result.
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource as _, ResourceExt as _, runtime::controller::Action};
@@ -45,10 +45,6 @@ impl Kind for TtsVoice {
         status.conditions = conditions;
     }
 
-    fn set_status(&mut self, status: TtsVoiceStatus) {
-        self.status = Some(status);
-    }
-
     #[tracing::instrument(skip_all, fields(namespace = self.namespace(), name = self.name_any()))]
     async fn reconcile(self, ctx: Arc<Context>, scope: Arc<Scope>) -> Result<Action> {
         let now = super::now();
@@ -78,13 +74,10 @@ impl Kind for TtsVoice {
 
 /// In all namespaces together.
 fn running_inspections(ctx: &Context) -> usize {
-    let jobs: BTreeSet<String> = ctx
-        .scopes
-        .iter()
-        .flat_map(|scope| scope.jobs.filter(jobs::is_running))
-        .filter_map(|job| job.uid())
-        .collect();
-    jobs.len()
+    let scopes = ctx.scopes.iter();
+    scopes
+        .map(|scope| scope.jobs.filter(jobs::is_running).len())
+        .sum()
 }
 
 /// When to reconcile again without a change.
