@@ -1,10 +1,11 @@
 //! What is sent to the API server, which is a mock that answers each request as told.
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use http::{Request, Response};
 use k8s_openapi::api::{core::v1::ServiceAccount, networking::v1::NetworkPolicy};
 use kube::{client::Body, runtime::events::Reporter};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tower_test::mock::{self, Handle};
 
 use super::*;
@@ -104,6 +105,18 @@ async fn answer(requests: &mut Requests, status: u16, answer: &Value) -> (String
     (line, body)
 }
 
+/// A request that nobody answers fails the test instead of holding it up.
+async fn soon<F: Future>(future: F) -> F::Output {
+    timeout(Duration::from_secs(10), future)
+        .await
+        .expect("an answer to each request")
+}
+
+/// What is tested, and the API server that answers it.
+async fn both<A: Future, B: Future>(tested: A, api: B) -> (A::Output, B::Output) {
+    soon(futures::future::join(tested, api)).await
+}
+
 /// Ends when the client is dropped; fails if there was another request.
 async fn no_more(mut requests: Requests) {
     let more = pin!(requests.next_request()).await;
@@ -125,9 +138,8 @@ async fn what_is_as_desired_costs_no_request() {
     let (world, requests) = World::new();
     let cache = Cache::default();
     cache.wrote(stored(&world.desired(), "5"));
-    let live = world
-        .children()
-        .ensure(&cache, "manager", world.desired())
+    let children = world.children();
+    let live = soon(children.ensure(&cache, "manager", world.desired()))
         .await
         .unwrap();
     assert_eq!(live.uid().unwrap(), "child");
@@ -160,7 +172,7 @@ async fn what_is_missing_is_applied_once() {
             .await
             .unwrap();
     };
-    let ((), requests) = tokio::join!(ensure, answers);
+    let ((), requests) = both(ensure, answers).await;
     drop(world);
     no_more(requests).await;
 }
@@ -180,7 +192,7 @@ async fn a_changed_field_is_applied_to_this_very_object() {
         assert_eq!(body["automountServiceAccountToken"], false);
     };
     let children = world.children();
-    let (live, ()) = tokio::join!(children.ensure(&cache, "manager", world.desired()), answers);
+    let (live, ()) = both(children.ensure(&cache, "manager", world.desired()), answers).await;
     assert_eq!(live.unwrap().automount_service_account_token, Some(false));
 }
 
@@ -210,7 +222,11 @@ async fn an_addition_to_a_part_that_is_ours_is_removed_from_the_version_that_was
         requests
     };
     let children = world.children();
-    let (live, requests) = tokio::join!(children.ensure(&cache, "manager", desired()), answers);
+    let (live, requests) = both(
+        Box::pin(children.ensure(&cache, "manager", desired())),
+        answers,
+    )
+    .await;
     live.unwrap();
     drop(world);
     no_more(requests).await;
@@ -245,7 +261,7 @@ async fn what_a_webhook_changes_in_each_write_is_written_once_and_told() {
                 .unwrap();
         }
     };
-    let ((), requests) = tokio::join!(ensure, answers);
+    let ((), requests) = both(ensure, answers).await;
     drop(world);
     no_more(requests).await;
 }
@@ -266,7 +282,7 @@ async fn an_object_without_a_controller_is_adopted_and_a_foreign_one_is_not() {
     };
     let children = world.children();
     let (adopted, requests) =
-        tokio::join!(children.ensure(&cache, "manager", world.desired()), answers);
+        both(children.ensure(&cache, "manager", world.desired()), answers).await;
     adopted.unwrap();
 
     let unlabelled = {
@@ -331,7 +347,7 @@ async fn what_is_obsolete_is_deleted_and_what_is_foreign_stays() {
         children.delete_others(&cache, &["kept"]).await.unwrap();
         children.delete_others(&cache, &["kept"]).await.unwrap();
     };
-    let ((), requests) = tokio::join!(delete, answers);
+    let ((), requests) = both(delete, answers).await;
     drop(world);
     no_more(requests).await;
 }
@@ -346,7 +362,7 @@ async fn a_refused_request_says_what_was_tried() {
         answer(&mut requests, 403, &refused).await;
     };
     let children = world.children();
-    let (result, ()) = tokio::join!(children.ensure(&cache, "manager", world.desired()), answers);
+    let (result, ()) = both(children.ensure(&cache, "manager", world.desired()), answers).await;
     let error = result.unwrap_err();
     assert_eq!(error.to_string(), "failed to apply ServiceAccount narrator");
 }
