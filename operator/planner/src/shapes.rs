@@ -269,7 +269,7 @@ fn level<'a>(
         ttfa_p95: below.ttfa_p95 * slower,
         ttfa_q: below.ttfa_q.iter().map(|time| time * slower).collect(),
         service: None,
-        stages: None,
+        stages: Vec::new(),
         gpu_utilisation: None,
         ..below.clone()
     })

@@ -83,7 +83,7 @@ fn config(cpu: f64, threads: u32, speed: Speed, levels: &[u32], memory: (f64, f6
             throttled_periods: 0.0,
             ttfa_q,
             service: None,
-            stages: None,
+            stages: Vec::new(),
             gpu_utilisation: None,
         }
     };
@@ -169,6 +169,10 @@ pub fn profile(class: &str, ep: ExecutionProvider, configs: Vec<Config>) -> Prof
             throughput_rel_ci: 0.02,
             noise_cv: 0.07,
             dropped: Vec::new(),
+            unstable: Vec::new(),
+            co_tenants: 0,
+            others_cpu: 0.0,
+            faults: Vec::new(),
         },
         corpus: Corpus {
             id: "std-12/v1".to_owned(),
@@ -176,6 +180,7 @@ pub fn profile(class: &str, ep: ExecutionProvider, configs: Vec<Config>) -> Prof
             cv_audio: 0.6,
             chunk_audio: 2.5,
             audio_per_char: 0.066,
+            phonemes_per_audio: None,
         },
         streaming: true,
         cold_start: 4.0,
@@ -185,6 +190,7 @@ pub fn profile(class: &str, ep: ExecutionProvider, configs: Vec<Config>) -> Prof
         batch: None,
         scaling: None,
         verification: None,
+        external: None,
         report: serde_json::Map::new(),
     }
 }

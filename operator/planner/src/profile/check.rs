@@ -88,6 +88,8 @@ pub enum ProfileError {
     },
     #[error("node.fingerprint.gpu: missing, but server.ep is cuda")]
     MissingGpu,
+    #[error("configs: present beside external; a profile is of pods or of an endpoint")]
+    ExternalConfigs,
 }
 
 impl Profile {
@@ -110,8 +112,15 @@ impl Profile {
         root.not_negative("corpus.cvAudio", self.corpus.cv_audio)?;
         root.positive("corpus.chunkAudioS", self.corpus.chunk_audio)?;
         root.not_negative("corpus.audioSPerChar", self.corpus.audio_per_char)?;
+        root.optional("corpus.phonemesPerAudioS", self.corpus.phonemes_per_audio)?;
         self.check_node_points()?;
         self.check_learnt(&root)?;
+        if let Some(external) = &self.external {
+            if !self.configs.is_empty() {
+                return Err(ProfileError::ExternalConfigs);
+            }
+            return external.check(&At("external.".to_owned()));
+        }
         root.counted("configs", self.configs.len(), MAX_CONFIGS)?;
         let mut seen = BTreeSet::new();
         for (index, config) in self.configs.iter().enumerate() {
@@ -158,6 +167,7 @@ impl Profile {
         root.not_negative("run.anchorDrift", self.run.anchor_drift)?;
         root.not_negative("run.psiCpuSome", self.run.psi_cpu_some)?;
         root.not_negative("run.steal", self.run.steal)?;
+        root.at_most("run.othersCpu", self.run.others_cpu, 1.0)?;
         // At 1 the derated pod would do no work at all.
         root.at_most("run.throughputRelCi", self.run.throughput_rel_ci, 0.9)?;
         root.at_most("run.noiseCv", self.run.noise_cv, 10.0)
@@ -308,46 +318,24 @@ impl Level {
             at.not_negative("service.sd", service.sd)?;
             at.not_negative("service.cv", service.cv)?;
         }
-        if let Some(stages) = self.stages {
-            at.not_negative("stages.normalise", stages.normalise)?;
-            at.not_negative("stages.phonemise", stages.phonemise)?;
-            at.not_negative("stages.queue", stages.queue)?;
-            at.not_negative("stages.encode", stages.encode)?;
-            at.not_negative("stages.decode", stages.decode)?;
-            at.not_negative("stages.codec", stages.codec)?;
+        for (index, stage) in self.stages.iter().enumerate() {
+            let at = At(at.path(&format!("stages[{index}].")));
+            at.named("name", &stage.name)?;
+            at.at_most("share", stage.share, 1.0)?;
         }
-        if self.ttfa_q.len() != QUANTILES {
-            return Err(ProfileError::QuantileCount {
-                field: at.path("ttfaQ"),
-                found: self.ttfa_q.len(),
-            });
-        }
-        let mut previous = 0.0;
-        for (index, &value) in self.ttfa_q.iter().enumerate() {
-            let field = format!("ttfaQ[{index}]");
-            at.not_negative(&field, value)?;
-            if value < previous {
-                return Err(ProfileError::UnsortedQuantiles {
-                    field: at.path(&field),
-                    value,
-                    previous,
-                });
-            }
-            previous = value;
-        }
-        Ok(())
+        at.quantiles("ttfaQ", &self.ttfa_q)
     }
 }
 
 /// A place in the file: the path before a field's name.
-struct At(String);
+pub(super) struct At(pub(super) String);
 
 impl At {
-    fn path(&self, field: &str) -> String {
+    pub(super) fn path(&self, field: &str) -> String {
         format!("{}{field}", self.0)
     }
 
-    fn finite(&self, field: &str, value: f64) -> Result<(), ProfileError> {
+    pub(super) fn finite(&self, field: &str, value: f64) -> Result<(), ProfileError> {
         if !value.is_finite() {
             return Err(ProfileError::NotFinite {
                 field: self.path(field),
@@ -363,7 +351,7 @@ impl At {
         Ok(())
     }
 
-    fn not_negative(&self, field: &str, value: f64) -> Result<(), ProfileError> {
+    pub(super) fn not_negative(&self, field: &str, value: f64) -> Result<(), ProfileError> {
         self.finite(field, value)?;
         if value < 0.0 {
             return Err(ProfileError::Negative {
@@ -374,7 +362,7 @@ impl At {
         Ok(())
     }
 
-    fn positive(&self, field: &str, value: f64) -> Result<(), ProfileError> {
+    pub(super) fn positive(&self, field: &str, value: f64) -> Result<(), ProfileError> {
         self.not_negative(field, value)?;
         if value < SMALLEST {
             return Err(ProfileError::NotPositive {
@@ -385,7 +373,7 @@ impl At {
         Ok(())
     }
 
-    fn at_most(&self, field: &str, value: f64, limit: f64) -> Result<(), ProfileError> {
+    pub(super) fn at_most(&self, field: &str, value: f64, limit: f64) -> Result<(), ProfileError> {
         self.not_negative(field, value)?;
         if value > limit {
             return Err(ProfileError::TooLarge {
@@ -401,7 +389,31 @@ impl At {
         value.map_or(Ok(()), |value| self.not_negative(field, value))
     }
 
-    fn named(&self, field: &str, value: &str) -> Result<(), ProfileError> {
+    /// [`QUANTILES`] of them, none below the one before.
+    pub(super) fn quantiles(&self, field: &str, quantiles: &[f64]) -> Result<(), ProfileError> {
+        if quantiles.len() != QUANTILES {
+            return Err(ProfileError::QuantileCount {
+                field: self.path(field),
+                found: quantiles.len(),
+            });
+        }
+        let mut previous = 0.0;
+        for (index, &value) in quantiles.iter().enumerate() {
+            let field = format!("{field}[{index}]");
+            self.not_negative(&field, value)?;
+            if value < previous {
+                return Err(ProfileError::UnsortedQuantiles {
+                    field: self.path(&field),
+                    value,
+                    previous,
+                });
+            }
+            previous = value;
+        }
+        Ok(())
+    }
+
+    pub(super) fn named(&self, field: &str, value: &str) -> Result<(), ProfileError> {
         if value.is_empty() {
             return Err(ProfileError::Empty {
                 field: self.path(field),
@@ -410,7 +422,12 @@ impl At {
         Ok(())
     }
 
-    fn counted(&self, field: &str, found: usize, limit: usize) -> Result<(), ProfileError> {
+    pub(super) fn counted(
+        &self,
+        field: &str,
+        found: usize,
+        limit: usize,
+    ) -> Result<(), ProfileError> {
         if found == 0 {
             return Err(ProfileError::Empty {
                 field: self.path(field),

@@ -5,11 +5,14 @@
 //! that a program has put together.
 
 mod check;
+pub mod details;
+mod external;
 mod read;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::{MAX_CONCURRENCY, MAX_CONFIGS, ProfileError};
+pub use external::{ClientLevel, External, OpenLoop, Quantiles};
 
 /// The only format this crate reads. A field is never added under the same name: that takes a new
 /// version.
@@ -44,6 +47,7 @@ pub struct Profile {
     /// Container start to ready, warm-up included: the 90th percentile of the starts measured (s).
     #[serde(rename = "coldStartS")]
     pub cold_start: f64,
+    #[serde(default)]
     pub configs: Vec<Config>,
     /// The node with all its cores busy: what pods lose to their neighbours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -54,7 +58,11 @@ pub struct Profile {
     pub batch: Option<Batch>,
     pub scaling: Option<Scaling>,
     pub verification: Option<Verification>,
-    /// For reports only: the planner never reads it, so it may hold anything.
+    /// What clients of an endpoint saw. Such a profile has no configs, and nothing is planned from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
+    /// For reports only: the planner never reads it, so it may hold anything. [`details::Details`] is
+    /// what our own profiler writes.
     #[cfg_attr(
         feature = "schemars",
         schemars(extend("x-kubernetes-preserve-unknown-fields" = true))
@@ -241,6 +249,18 @@ pub struct Run {
     /// Levels above what the node can allocate, by name: asked for, not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
+    /// Levels whose passes never agreed within 10 %, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unstable: Vec<String>,
+    /// Pods that served on the node meanwhile.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub co_tenants: u32,
+    /// CPU time that others took of the node while it was measured: a share of all its cores.
+    #[serde(default)]
+    pub others_cpu: f64,
+    /// What makes the measurement unusable, in words: silence, failed requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
 }
 
 impl Run {
@@ -281,6 +301,14 @@ pub struct Corpus {
     pub chunk_audio: f64,
     #[serde(rename = "audioSPerChar")]
     pub audio_per_char: f64,
+    /// Speaking rate: phonemes per audio-second, pauses included; null where the engine does not tell
+    /// phonemes.
+    #[serde(
+        rename = "phonemesPerAudioS",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub phonemes_per_audio: Option<f64>,
 }
 
 /// One pod shape that was measured: cores and threads per request.
@@ -376,9 +404,9 @@ pub struct Level {
     /// Service time in more detail, for reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceTime>,
-    /// Share of the service time by stage, for reports.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stages: Option<Stages>,
+    /// Where a request's time goes, its wait in the queue included, for reports: the engine's own list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_utilisation: Option<f64>,
 }
@@ -395,16 +423,15 @@ pub struct ServiceTime {
     pub cv: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// One stage of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Stages {
-    pub normalise: f64,
-    pub phonemise: f64,
-    pub queue: f64,
-    pub encode: f64,
-    pub decode: f64,
-    pub codec: f64,
+pub struct Stage {
+    /// As the engine names it, e.g. `model`.
+    pub name: String,
+    /// Of the time of all requests of the level; the shares of a level add up to at most 1.
+    pub share: f64,
 }
 
 /// A batch of `b` requests takes `alpha + beta · b` seconds per mean request length.
@@ -477,6 +504,14 @@ pub struct Verification {
 pub struct Predicted {
     pub predicted: f64,
     pub measured: f64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Profile {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{DEGRADED, DRIFT, OLD, TRANSFERRED};
+use super::{DEGRADED, DRIFT, OLD, SPEAKING_RATE, TRANSFERRED};
 use crate::profile::Validity;
 
 /// One thing that speaks against a measurement.
@@ -68,6 +68,25 @@ pub enum Finding {
     SharedGpu {
         sharing: String,
     },
+    /// Others served or worked on the node meanwhile.
+    CoTenant {
+        pods: u32,
+        share: f64,
+    },
+    /// Levels whose passes never agreed.
+    Unstable {
+        levels: Vec<String>,
+    },
+    /// Faster or slower than anybody speaks: the audio is not the text's.
+    SpeakingRate {
+        phonemes_per_second: f64,
+    },
+    /// Requests failed or gave silence.
+    Faulty {
+        faults: Vec<String>,
+    },
+    /// Measured through an endpoint: nothing is known of the pods behind it.
+    External,
     Correction {
         factor: f64,
     },
@@ -81,9 +100,12 @@ impl Finding {
     /// The worst that this alone makes of a measurement.
     pub fn validity(&self) -> Validity {
         match self {
-            Self::Differs { .. } | Self::MissingFlags { .. } | Self::TooFewRequests { .. } => {
-                Validity::Invalid
-            }
+            Self::Differs { .. }
+            | Self::MissingFlags { .. }
+            | Self::TooFewRequests { .. }
+            | Self::SpeakingRate { .. }
+            | Self::Faulty { .. }
+            | Self::External => Validity::Invalid,
             Self::AnchorDrift { drift } if *drift > DRIFT.1 => Validity::Invalid,
             Self::Outdated { .. }
             | Self::Old { .. }
@@ -99,7 +121,9 @@ impl Finding {
             | Self::Steal { .. }
             | Self::Throttled { .. }
             | Self::Governor { .. }
-            | Self::SharedGpu { .. } => Validity::Degraded,
+            | Self::SharedGpu { .. }
+            | Self::CoTenant { .. }
+            | Self::Unstable { .. } => Validity::Degraded,
         }
     }
 
@@ -187,6 +211,29 @@ impl std::fmt::Display for Finding {
                 write!(f, "frequency governor {governor} and no steady clock")
             }
             Self::SharedGpu { sharing } => write!(f, "others may have used the GPU ({sharing})"),
+            Self::CoTenant { pods, share } => write!(
+                f,
+                "{pods} serving pod(s) were on the node, and others used {:.0} % of its CPU time",
+                100.0 * share
+            ),
+            Self::Unstable { levels } => {
+                write!(
+                    f,
+                    "passes differed by more than 10 % at {}",
+                    levels.join(", ")
+                )
+            }
+            Self::SpeakingRate {
+                phonemes_per_second,
+            } => write!(
+                f,
+                "{phonemes_per_second:.1} phonemes per second of audio, speech has {:.0} to {:.0}: measure with texts of the voice's language",
+                SPEAKING_RATE.0, SPEAKING_RATE.1
+            ),
+            Self::Faulty { faults } => write!(f, "{}: measure again", faults.join("; ")),
+            Self::External => {
+                f.write_str("measured through an endpoint: nothing is known of the pods behind it")
+            }
             Self::Correction { factor } => {
                 write!(f, "production takes {factor:.2} times the measured time")
             }

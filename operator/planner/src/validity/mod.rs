@@ -27,6 +27,10 @@ const PRESSURE: f64 = 10.0;
 const STEAL: f64 = 0.02;
 /// Share of throttled scheduler periods that shows in a tail.
 const THROTTLED: f64 = 0.01;
+/// Share of the node's CPU time beyond which others were at work on it.
+const OTHERS: f64 = 0.05;
+/// Phonemes per second of audio that speech has, pauses included.
+const SPEAKING_RATE: (f64, f64) = (8.0, 25.0);
 /// Software power cap, hardware slowdown, software thermal, hardware thermal, power brake: NVML's
 /// clock event reasons.
 const THROTTLE_REASONS: u64 = 0x4 | 0x8 | 0x20 | 0x40 | 0x80;
@@ -213,6 +217,31 @@ fn during_the_run(profile: &Profile, findings: &mut Vec<Finding>) {
         findings.push(Finding::Pressure {
             percent: run.psi_cpu_some,
         });
+    }
+    if run.co_tenants > 0 || run.others_cpu > OTHERS {
+        findings.push(Finding::CoTenant {
+            pods: run.co_tenants,
+            share: run.others_cpu,
+        });
+    }
+    if !run.unstable.is_empty() {
+        findings.push(Finding::Unstable {
+            levels: run.unstable.clone(),
+        });
+    }
+    if !run.faults.is_empty() {
+        findings.push(Finding::Faulty {
+            faults: run.faults.clone(),
+        });
+    }
+    let rate = profile.corpus.phonemes_per_audio;
+    if let Some(rate) = rate.filter(|rate| !(SPEAKING_RATE.0..=SPEAKING_RATE.1).contains(rate)) {
+        findings.push(Finding::SpeakingRate {
+            phonemes_per_second: rate,
+        });
+    }
+    if profile.external.is_some() {
+        findings.push(Finding::External);
     }
     if run.steal > STEAL {
         findings.push(Finding::Steal { share: run.steal });

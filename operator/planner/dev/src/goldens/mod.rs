@@ -369,7 +369,7 @@ impl ShortLevel {
             throttled_periods: 0.0,
             ttfa_q: self.ttfa_q.clone(),
             service: None,
-            stages: None,
+            stages: Vec::new(),
             gpu_utilisation: None,
         })
     }
