@@ -17,6 +17,7 @@ use tts_server::{
 };
 
 mod logging;
+mod profile_command;
 
 /// Text-to-speech over HTTP, from the command line, and for the operator's pods.
 #[derive(Parser)]
@@ -50,6 +51,13 @@ enum Command {
     ///
     /// Exit status: 0 usable, 2 permanently unusable, 3 temporary failure.
     Inspect(Inspect),
+    /// Measure a voice on this machine, and write what a plan is made from.
+    ///
+    /// Exit status: 0 measured, 3 not measured.
+    Profile(Box<profile_command::Arguments>),
+    /// The process that `profile` measures.
+    #[command(hide = true)]
+    ProfileSubject,
     /// Request speech from an endpoint and verify the audio.
     #[command(hide = true)]
     Probe {
@@ -142,11 +150,11 @@ struct Serve {
     #[arg(long, default_value_t)]
     device: Device,
     /// Requests that may wait for a worker; further requests are answered with 429.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(0..=4096))]
+    #[arg(long, default_value_t = DEFAULT_QUEUE, value_parser = clap::value_parser!(u16).range(0..=4096))]
     queue: u16,
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_input_characters: u32,
-    #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u32).range(1..=7200))]
+    #[arg(long, default_value_t = DEFAULT_AUDIO_SECONDS, value_parser = clap::value_parser!(u32).range(1..=7200))]
     max_audio_seconds: u32,
     /// How long to accept new connections after SIGTERM, until endpoints and load balancers are updated.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
@@ -181,11 +189,11 @@ struct Serve {
     #[arg(long, value_name = "BYTES")]
     max_unsent_bytes: Option<usize>,
     /// Time limit for one run of a model.
-    #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
-    run_timeout: Duration,
+    #[arg(long, default_value_t = DEFAULT_RUN_TIMEOUT.into())]
+    run_timeout: humantime::Duration,
     /// While that limit is reached, cut off clients that have not read audio of this age.
-    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
-    slow_reader_timeout: Duration,
+    #[arg(long, default_value_t = DEFAULT_SLOW_READER.into())]
+    slow_reader_timeout: humantime::Duration,
     /// Open connections; further connections can only request probes and metrics.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_connections: u32,
@@ -213,6 +221,24 @@ fn named_location(text: &str) -> Result<(String, VoiceLocation), String> {
 /// Unsent audio at which a request pauses. A run may add to it; the bytes matter at high sample rates only.
 const REQUEST_AHEAD: Duration = Duration::from_secs(12);
 const REQUEST_BUFFER_BYTES: usize = 1024 * 1024;
+const DEFAULT_QUEUE: u16 = 16;
+const DEFAULT_AUDIO_SECONDS: u32 = 1200;
+const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_mins(2);
+const DEFAULT_SLOW_READER: Duration = Duration::from_mins(1);
+
+/// The limits of `serve` at their defaults, for so many workers that all of them have a request.
+fn measured_limits(workers: usize) -> scheduler::Limits {
+    scheduler::Limits {
+        workers,
+        waiting: DEFAULT_QUEUE.into(),
+        max_audio_seconds: DEFAULT_AUDIO_SECONDS.into(),
+        request_buffer: REQUEST_BUFFER_BYTES,
+        request_ahead: REQUEST_AHEAD,
+        total_buffer: share_of_memory(8, 8, 256),
+        run_timeout: DEFAULT_RUN_TIMEOUT,
+        slow_reader: DEFAULT_SLOW_READER,
+    }
+}
 
 fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
     logging::start(&options.log)?;
@@ -250,8 +276,8 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
             total_buffer: options
                 .max_unsent_bytes
                 .unwrap_or_else(|| share_of_memory(8, 8, 256)),
-            run_timeout: options.run_timeout,
-            slow_reader: options.slow_reader_timeout,
+            run_timeout: options.run_timeout.into(),
+            slow_reader: options.slow_reader_timeout.into(),
         },
         session: SessionOptions {
             intra_threads: options.intra_threads.into(),
@@ -397,7 +423,22 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    let result: Result<(), Box<dyn std::error::Error>> = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Clap's own status is 2, which `profile` has another meaning for.
+            let measures = std::env::args_os()
+                .nth(1)
+                .is_some_and(|name| name == "profile");
+            let _ = error.print();
+            return match error.exit_code() {
+                0 => ExitCode::SUCCESS,
+                _ if measures => ExitCode::from(profile_command::NOT_MEASURED),
+                _ => ExitCode::from(2),
+            };
+        }
+    };
+    let result: Result<(), Box<dyn std::error::Error>> = match cli.command {
         Command::Serve(options) => serve(options),
         Command::Say {
             text,
@@ -414,6 +455,10 @@ fn main() -> ExitCode {
                 return ExitCode::from(3);
             }
         },
+        Command::Profile(arguments) => return profile_command::run(&arguments),
+        Command::ProfileSubject => {
+            tts_server::profile::subject::run(measured_limits).map_err(Into::into)
+        }
         Command::Probe {
             url,
             text,

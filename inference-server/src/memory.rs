@@ -20,6 +20,11 @@ pub fn peak() -> Option<u64> {
     kibibytes("/proc/self/status", "VmHWM:")
 }
 
+/// Memory of the process now, in bytes; `None` where there is no /proc.
+pub fn resident() -> Option<u64> {
+    kibibytes("/proc/self/status", "VmRSS:")
+}
+
 /// The value of a line `NAME: N kB`, in bytes.
 fn kibibytes(path: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;

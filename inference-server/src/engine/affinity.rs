@@ -33,7 +33,10 @@ impl CpuSet {
     }
 
     /// Binds this thread, and the threads that it creates from now on.
-    pub(super) fn bind_this_thread(&self) -> Result<(), EngineError> {
+    ///
+    /// # Errors
+    /// When a CPU does not exist or may not be used.
+    pub(crate) fn bind_this_thread(&self) -> Result<(), EngineError> {
         let failed = |error: io::Error| EngineError::Affinity {
             cpus: self.clone(),
             error,

@@ -11,6 +11,7 @@ use super::EngineError;
 
 /// The library's name, with the version that this build was tested with.
 pub const LIBRARY: &str = "libonnxruntime.so.1.31.1";
+pub const VERSION: &str = "1.31.1";
 
 /// ONNX Runtime rejects a second environment even after the first was released, so it lives as long as the process.
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();

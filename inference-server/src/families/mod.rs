@@ -3,7 +3,7 @@
 
 pub mod vits;
 
-use std::{any::Any, fmt};
+use std::{any::Any, fmt, time::Duration};
 
 use crate::{
     audio::Boundary,
@@ -121,6 +121,16 @@ pub struct Script {
     pub chunks: Vec<Chunk>,
     /// Skipped characters with no spoken form (emoji, box drawings, …), each once, in order.
     pub skipped: Vec<char>,
+    /// What reading it took, by stage, in order.
+    pub stages: Vec<Stage>,
+}
+
+/// What one stage of a request took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// In lower case, such as `phonemise`.
+    pub name: &'static str,
+    pub took: Duration,
 }
 
 impl Script {

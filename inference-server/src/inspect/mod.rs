@@ -121,15 +121,15 @@ pub struct Download<'a> {
     pub max_bytes: u64,
 }
 
-/// Finds a voice, downloading its files if it has any; see [`wanted`] for what `voice` is.
+/// Where a voice is, and its files with their digests; they are downloaded if it has any. See [`wanted`] for what `voice` is.
 ///
 /// # Errors
-/// When it cannot be found or downloaded, or its configuration is invalid.
-pub async fn find(
+/// When it cannot be found or downloaded.
+pub async fn locate(
     voice: &str,
     download: Download<'_>,
-) -> Result<(Voice, Vec<FetchedFile>), InspectError> {
-    let (location, files) = match wanted(voice, download.allow_http)? {
+) -> Result<(VoiceLocation, Vec<FetchedFile>), InspectError> {
+    Ok(match wanted(voice, download.allow_http)? {
         Wanted::Local(location) => {
             let files = match &location {
                 VoiceLocation::Builtin(name) => builtin_files(name)?,
@@ -150,7 +150,18 @@ pub async fn find(
                 (VoiceLocation::Folder(folder), fetched)
             }
         },
-    };
+    })
+}
+
+/// Finds a voice, downloading its files if it has any; see [`wanted`] for what `voice` is.
+///
+/// # Errors
+/// When it cannot be found or downloaded, or its configuration is invalid.
+pub async fn find(
+    voice: &str,
+    download: Download<'_>,
+) -> Result<(Voice, Vec<FetchedFile>), InspectError> {
+    let (location, files) = locate(voice, download).await?;
     Ok((Voice::read("voice", &location)?, files))
 }
 

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audio::{EncodeError, Format},
     engine::EngineError,
+    families::Stage,
     text::TextError,
     voices::{Voice, VoiceError},
 };
@@ -88,6 +89,8 @@ pub struct ReadText {
     pub whole: bool,
     /// Skipped characters with no spoken form, each once.
     pub skipped: Vec<char>,
+    /// What reading it took, by stage.
+    pub stages: Vec<Stage>,
 }
 
 /// Bytes of the response.
@@ -111,6 +114,14 @@ pub struct RunReport {
     pub encoding: Duration,
     /// Samples that were beyond full scale.
     pub clipped: u64,
+}
+
+impl RunReport {
+    /// What the run took, by stage.
+    pub fn stages(&self) -> [Stage; 2] {
+        [("model", self.synthesis), ("codec", self.encoding)]
+            .map(|(name, took)| Stage { name, took })
+    }
 }
 
 /// Why a request failed after it was admitted.

@@ -98,6 +98,7 @@ impl Family for Words {
             Chunk::new(word.to_owned(), seconds, Boundary::Part, bucket)
         };
         Ok(Script {
+            stages: Vec::new(),
             chunks: text.split_whitespace().map(chunk).collect(),
             skipped: Vec::new(),
         })

@@ -122,6 +122,7 @@ fn begin(job: &mut Job, queue: &Queue) -> Result<(), Stop> {
     job.client.send(Update::Read(ReadText {
         whole,
         skipped: script.skipped,
+        stages: script.stages,
     }))?;
     Ok(())
 }

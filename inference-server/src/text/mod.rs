@@ -12,6 +12,8 @@ pub mod segment;
 pub use phonemise::{Phone, Symbol};
 pub use piece::Piece;
 
+use std::time::{Duration, Instant};
+
 /// Why a text cannot be spoken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -38,6 +40,16 @@ pub struct Reading {
     pub runs: Vec<Run>,
     /// Skipped characters with no spoken form (emoji, box drawings, …), each once, in order.
     pub passed_over: Vec<char>,
+    pub took: Took,
+}
+
+/// What reading a text took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Took {
+    /// To sentences of words.
+    pub normalise: Duration,
+    /// To symbols, in runs.
+    pub phonemise: Duration,
 }
 
 /// The input of one run of the model.
@@ -71,16 +83,25 @@ pub fn read(text: &str, limit: usize) -> Result<Reading, TextError> {
     if text.trim().is_empty() {
         return Err(TextError::Empty);
     }
+    let mut last = Instant::now();
+    let mut lap = || {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut last, now))
+    };
     let cleaned = characters::clean(text)?;
     let mut runs = Vec::new();
+    let mut took = Took::default();
     for sentence in segment::sentences(&cleaned.text) {
-        let symbols = phonemise::sentence(&normalise::pieces(sentence));
+        let pieces = normalise::pieces(sentence);
+        took.normalise += lap();
+        let symbols = phonemise::sentence(&pieces);
         let parts = segment::runs(&symbols, limit);
         let last = parts.len().saturating_sub(1);
         runs.extend(parts.into_iter().enumerate().map(|(index, part)| Run {
             symbols: part.to_vec(),
             ends_sentence: index == last,
         }));
+        took.phonemise += lap();
     }
     if runs.is_empty() {
         return Err(TextError::NothingToSay);
@@ -88,6 +109,7 @@ pub fn read(text: &str, limit: usize) -> Result<Reading, TextError> {
     Ok(Reading {
         runs,
         passed_over: cleaned.passed_over,
+        took,
     })
 }
 

@@ -78,6 +78,15 @@ impl VoiceLocation {
     }
 }
 
+impl std::fmt::Display for VoiceLocation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Builtin(name) => write!(formatter, "builtin:{name}"),
+            Self::Folder(path) | Self::Model(path) => path.display().fmt(formatter),
+        }
+    }
+}
+
 /// A voice whose files were read. Whoever speaks with it holds it: it can be replaced while requests are served.
 #[derive(Debug)]
 pub struct Voice {

@@ -5,7 +5,7 @@ pub mod config;
 mod input;
 pub mod signature;
 
-use super::{About, Chunk, Family, Kind, LoadError, Pace, Runner, Script, Sink};
+use super::{About, Chunk, Family, Kind, LoadError, Pace, Runner, Script, Sink, Stage};
 use crate::{
     audio::Boundary,
     engine::{Cancel, EngineError, Model, Session, SessionOptions},
@@ -64,6 +64,12 @@ impl Family for Vits {
         Ok(Script {
             chunks: chunks.collect(),
             skipped: reading.passed_over,
+            stages: [
+                ("normalise", reading.took.normalise),
+                ("phonemise", reading.took.phonemise),
+            ]
+            .map(|(name, took)| Stage { name, took })
+            .to_vec(),
         })
     }
 

@@ -211,11 +211,12 @@ impl std::fmt::Display for Finding {
                 write!(f, "frequency governor {governor} and no steady clock")
             }
             Self::SharedGpu { sharing } => write!(f, "others may have used the GPU ({sharing})"),
-            Self::CoTenant { pods, share } => write!(
-                f,
-                "{pods} serving pod(s) were on the node, and others used {:.0} % of its CPU time",
-                100.0 * share
-            ),
+            Self::CoTenant { pods, share } => {
+                if *pods > 0 {
+                    write!(f, "{pods} pod(s) served on the node meanwhile; ")?;
+                }
+                write!(f, "others used {:.0} % of its CPU time", 100.0 * share)
+            }
             Self::Unstable { levels } => {
                 write!(
                     f,

@@ -1,0 +1,217 @@
+//! What was measured so far: everything that a later run needs to go on.
+
+use std::{fs, io, path::Path};
+
+use serde::{Deserialize, Serialize};
+use tts_planner::profile::details::{Anchor, MemoryPoint};
+
+use super::{
+    grid::Shape,
+    protocol::{Codec, LevelSamples, Ready, Verified},
+};
+
+/// One level of one pass.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured {
+    pub shape: Shape,
+    pub n: u32,
+    pub pass: u32,
+    pub samples: LevelSamples,
+}
+
+/// All cores busy, in one pass.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MeasuredNode {
+    pub threads: u32,
+    pub workers: u32,
+    pub pass: u32,
+    pub requests: u32,
+    pub audio_per_sec: f64,
+}
+
+/// Memory of one shape.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MeasuredMemory {
+    pub shape: Shape,
+    pub process_mib: f64,
+    pub loaded_mib: f64,
+    pub points: Vec<MemoryPoint>,
+}
+
+/// Many requests in a row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MeasuredSoak {
+    pub requests: u32,
+    pub seconds: f64,
+    /// Resident memory after each block of requests (MiB).
+    pub resident: Vec<f64>,
+}
+
+/// What happened on the machine while levels were measured, summed up.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Surroundings {
+    pub busy: f64,
+    pub cpu: f64,
+    pub own: f64,
+    pub stolen: f64,
+    /// Worst pressure while the profiler itself was idle (%).
+    pub idle_pressure: f64,
+    /// Watts while it was idle, and joules and audio-seconds while it measured.
+    pub idle_watts: Option<f64>,
+}
+
+/// Energy of one level.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct MeasuredEnergy {
+    pub shape: Shape,
+    pub joules: f64,
+    pub seconds: f64,
+    pub audio: f64,
+}
+
+/// Everything so far.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Measurement {
+    /// What it is a measurement of: another voice, server, machine, sweep or corpus cannot be mixed with it.
+    pub identity: String,
+    /// RFC 3339.
+    pub started: String,
+    /// Seconds of measuring, of all runs that went on with it.
+    pub seconds: f64,
+    /// One of the first process that was ready.
+    pub ready: Option<Ready>,
+    pub verified: Vec<Verified>,
+    pub levels: Vec<Measured>,
+    /// The sweep of lengths, of one core and one thread.
+    pub lengths: Vec<LevelSamples>,
+    pub nodes: Vec<MeasuredNode>,
+    pub memory: Vec<MeasuredMemory>,
+    pub anchors: Vec<Anchor>,
+    pub cold_starts: Vec<f64>,
+    pub codecs: Vec<Codec>,
+    pub soak: Option<MeasuredSoak>,
+    /// MHz while busy.
+    pub clocks: Vec<f64>,
+    pub energy: Vec<MeasuredEnergy>,
+    /// GFLOP/s and GB/s of one thread.
+    pub calibration: Vec<(f64, f64)>,
+    pub surroundings: Surroundings,
+}
+
+/// Why a saved measurement cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("cannot read {path}: {error}")]
+    Read { path: String, error: io::Error },
+    #[error(
+        "{path} is no measurement that this version can go on with: {error}; start anew without --resume"
+    )]
+    Format {
+        path: String,
+        error: serde_json::Error,
+    },
+    #[error("{path} was measured with {found}, this is {wanted}: start anew without --resume")]
+    Other {
+        path: String,
+        found: String,
+        wanted: String,
+    },
+    #[error("cannot write {path}: {error}")]
+    Write { path: String, error: io::Error },
+}
+
+impl Measurement {
+    /// What an earlier run left; it must be of the same `identity`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is a measurement of something else.
+    pub fn load(path: &Path, identity: &str) -> Result<Self, StateError> {
+        let name = || path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| StateError::Read {
+            path: name(),
+            error,
+        })?;
+        let measurement: Self =
+            serde_json::from_str(&text).map_err(|error| StateError::Format {
+                path: name(),
+                error,
+            })?;
+        if measurement.identity == identity {
+            Ok(measurement)
+        } else {
+            Err(StateError::Other {
+                path: name(),
+                found: measurement.identity,
+                wanted: identity.to_owned(),
+            })
+        }
+    }
+
+    /// Writes it as a whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), StateError> {
+        let failed = |error| StateError::Write {
+            path: path.display().to_string(),
+            error,
+        };
+        let text = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
+        let new = path.with_extension("new");
+        fs::write(&new, text)
+            .and_then(|()| fs::rename(&new, path))
+            .map_err(failed)
+    }
+
+    /// The passes of one level, in order.
+    pub fn passes(&self, shape: Shape, n: u32) -> Vec<&Measured> {
+        let mut passes: Vec<&Measured> = self
+            .levels
+            .iter()
+            .filter(|level| level.shape == shape && level.n == n)
+            .collect();
+        passes.sort_by_key(|level| level.pass);
+        passes
+    }
+
+    pub fn has(&self, shape: Shape, n: u32, pass: u32) -> bool {
+        self.passes(shape, n).iter().any(|level| level.pass == pass)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measurement_goes_on_only_with_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let measurement = Measurement {
+            identity: "one".to_owned(),
+            cold_starts: vec![0.5],
+            ..Measurement::default()
+        };
+        measurement.save(&path).unwrap();
+        assert_eq!(Measurement::load(&path, "one").unwrap().cold_starts, [0.5]);
+        let error = Measurement::load(&path, "two").unwrap_err().to_string();
+        assert!(
+            error.contains("was measured with one, this is two"),
+            "{error}"
+        );
+        fs::write(&path, "{").unwrap();
+        assert!(matches!(
+            Measurement::load(&path, "one"),
+            Err(StateError::Format { .. })
+        ));
+        let missing = folder.path().join("missing");
+        assert!(matches!(
+            Measurement::load(&missing, "one"),
+            Err(StateError::Read { .. })
+        ));
+        assert!(matches!(
+            measurement.save(&missing.join("x")),
+            Err(StateError::Write { .. })
+        ));
+    }
+}

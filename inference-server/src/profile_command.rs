@@ -1,0 +1,227 @@
+//! The command line of `profile`.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde_json::json;
+use tts_planner::{Profile, Validity, validity::assess};
+use tts_server::{
+    inspect::Download,
+    profile::{
+        Options, ProfileError, Profiler, corpus::LONGEST_SECONDS, grid::Sweep,
+        measure::MeasureError, output,
+    },
+};
+
+use crate::{FetchOptions, logging};
+
+/// It could not be measured; usage errors have this status too.
+pub const NOT_MEASURED: u8 = 3;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// builtin:NAME, a file NAME.onnx, a folder with the files of a voice, or NAME=SOURCE, where SOURCE is the JSON of
+    /// `spec.source` of a `TtsVoice`.
+    #[arg(long, default_value = "builtin:rms", value_name = "VOICE")]
+    voice: String,
+    /// The folder to download to; needed for voices with files to download only.
+    #[arg(long)]
+    work_dir: Option<PathBuf>,
+    /// Name of the voice in the profile. Default: that of its source.
+    #[arg(long)]
+    name: Option<String>,
+    /// Name of this machine's node class in the profile.
+    #[arg(long, default_value = "local")]
+    class: String,
+    /// How much is measured: quick takes 3 to 5 minutes, full 15 to 40.
+    #[arg(long, value_enum, default_value = "quick")]
+    sweep: Sweep,
+    /// Texts to speak, one per line. Default: twelve English texts.
+    #[arg(long, value_name = "FILE")]
+    corpus: Option<PathBuf>,
+    /// Also measure texts of up to this length.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(30..=i64::from(LONGEST_SECONDS)))]
+    max_audio_seconds: u32,
+    /// Where the profile is written, as a `TtsProfile`: a file NAME.yaml or NAME.json. Default: YAML to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Keep what is measured in this file as it goes; after an interruption, --resume goes on with it.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Go on with what an earlier run has saved.
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Cores that pods can have on this node. Default: the CPUs of this process.
+    #[arg(long, value_name = "CORES", value_parser = cores)]
+    allocatable: Option<f64>,
+    /// Cores that were requested for this measurement; for the record.
+    #[arg(long, value_name = "CORES", value_parser = cores)]
+    requested: Option<f64>,
+    /// Pods that serve on this node meanwhile; for the record.
+    #[arg(long, default_value_t = 0, value_name = "PODS")]
+    co_tenants: u32,
+    /// The server's image; for the record.
+    #[arg(long, default_value = "")]
+    image: String,
+    /// Measure only a pod of this container's own CPU limit, which is below one core, and save it.
+    #[arg(long, requires = "save")]
+    only_limit: bool,
+    /// Write the profile to standard output in parts that a log keeps whole.
+    #[arg(long, conflicts_with = "output")]
+    report_to_log: bool,
+    /// File to write the result's digest to, or the error.
+    #[arg(long, value_name = "FILE")]
+    termination_message: Option<PathBuf>,
+    #[command(flatten)]
+    options: FetchOptions,
+}
+
+fn cores(text: &str) -> Result<f64, String> {
+    let cores: Option<f64> = text.parse().ok();
+    cores
+        .filter(|cores| (0.01..=4096.0).contains(cores))
+        .ok_or_else(|| "write a number of cores, such as 3.92".to_owned())
+}
+
+/// Measures and writes the profile.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    match measure(arguments) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("tts-server: {error}");
+            if let Some(path) = &arguments.termination_message {
+                let temporary = error
+                    .downcast_ref::<ProfileError>()
+                    .is_some_and(is_temporary);
+                let message = json!({"error": error.to_string(), "permanent": !temporary});
+                let message: String = message.to_string().chars().take(1000).collect();
+                if let Err(error) = std::fs::write(path, message) {
+                    eprintln!("tts-server: cannot write {}: {error}", path.display());
+                }
+            }
+            ExitCode::from(NOT_MEASURED)
+        }
+    }
+}
+
+/// Whether the same command may succeed later.
+fn is_temporary(error: &ProfileError) -> bool {
+    match error {
+        ProfileError::Voice(error) => error.may_pass(),
+        ProfileError::Measure(_) | ProfileError::Output(_) => true,
+        _ => false,
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    logging::start(&arguments.options.log)?;
+    if let Some(path) = &arguments.output {
+        output::check_name(path)?;
+    }
+    let fetch = &arguments.options;
+    let download = Download {
+        work_folder: arguments.work_dir.as_deref(),
+        ca_pem: fetch.ca_pem.as_deref(),
+        allow_http: fetch.allow_http,
+        max_bytes: fetch.max_voice_bytes,
+    };
+    let default_save = arguments
+        .output
+        .as_ref()
+        .map(|path| path.with_extension("partial"));
+    let save = arguments
+        .save
+        .clone()
+        .or_else(|| arguments.resume.clone())
+        .or(default_save.clone());
+    let options = Options {
+        voice: arguments.voice.clone(),
+        name: arguments.name.clone(),
+        class: arguments.class.clone(),
+        image: arguments.image.clone(),
+        sweep: arguments.sweep,
+        corpus: arguments.corpus.clone(),
+        max_audio_seconds: arguments.max_audio_seconds,
+        allocatable: arguments.allocatable,
+        requested: arguments.requested,
+        co_tenants: arguments.co_tenants,
+        only_limit: arguments.only_limit,
+        resume: arguments
+            .resume
+            .clone()
+            .filter(|path| path.exists() || !arguments.only_limit),
+        save: save.clone(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let profiler = runtime.block_on(Profiler::prepare(options, download))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    runtime.spawn(interrupted(Arc::clone(&stop)));
+    let measurement = profiler.measure(&stop).inspect_err(|error| {
+        if let (ProfileError::Measure(MeasureError::Interrupted), Some(path)) = (error, &save) {
+            eprintln!(
+                "tts-server: what was measured is in {0}; go on with --resume {0}",
+                path.display()
+            );
+        }
+    })?;
+    if arguments.only_limit {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let profile = profiler.profile(&measurement)?;
+    tell(&profile);
+    if arguments.report_to_log {
+        let (lines, message) = output::log_lines(&profile)?;
+        for line in lines {
+            println!("{line}");
+        }
+        if let Some(path) = &arguments.termination_message {
+            std::fs::write(path, message.to_string())
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        }
+    } else {
+        output::write(&profile, arguments.output.as_deref())?;
+    }
+    if let Some(path) = default_save {
+        // It is in the profile now. Where it cannot be removed, it only lies there.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sets the flag at the first SIGINT or SIGTERM.
+async fn interrupted(stop: Arc<AtomicBool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    stop.store(true, Ordering::Relaxed);
+}
+
+/// The verdict, on standard error.
+fn tell(profile: &Profile) {
+    eprintln!("{}: {}", profile.id, profile.run.validity);
+    let mut unjudged = profile.clone();
+    unjudged.run.validity = Validity::Valid;
+    for finding in assess(&unjudged, None).findings {
+        eprintln!("  {finding}");
+    }
+    if profile.run.validity == Validity::Valid {
+        eprintln!("  nothing speaks against it");
+    }
+    for dropped in &profile.run.dropped {
+        eprintln!("  not measured: {dropped}");
+    }
+}
