@@ -11,11 +11,16 @@ use std::{
 
 use serde_json::json;
 use tts_planner::{Profile, Validity, validity::assess};
+use tts_regression::Record;
 use tts_server::{
     inspect::Download,
     profile::{
-        Options, ProfileError, Profiler, corpus::LONGEST_SECONDS, grid::Sweep,
-        measure::MeasureError, output,
+        Options, ProfileError, Profiler, agreement,
+        corpus::LONGEST_SECONDS,
+        grid::Sweep,
+        measure::MeasureError,
+        output, pairs,
+        verdict::{self, Ceilings},
     },
 };
 
@@ -78,6 +83,21 @@ pub struct Arguments {
     /// File to write the result's digest to, or the error.
     #[arg(long, value_name = "FILE")]
     termination_message: Option<PathBuf>,
+    /// The most that may be measured, such as rtf=0.36,ttfa=400ms: 95th percentiles of one request at a time.
+    #[arg(long)]
+    ceiling: Option<Ceilings>,
+    /// Compare with an earlier profile of the same voice, corpus and machine.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Compare with another voice in turn, and measure nothing else.
+    #[arg(long, value_name = "VOICE")]
+    baseline_voice: Option<String>,
+    /// Compare with another build of the server in turn, and measure nothing else.
+    #[arg(long, value_name = "PROGRAM")]
+    baseline_server: Option<PathBuf>,
+    /// Measure several times, and print how far the runs agree; the first of the most valid ones is the profile.
+    #[arg(long, default_value_t = 1, conflicts_with_all = ["resume", "only_limit"], value_parser = clap::value_parser!(u32).range(1..=20))]
+    runs: u32,
     #[command(flatten)]
     options: FetchOptions,
 }
@@ -124,6 +144,8 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>
     if let Some(path) = &arguments.output {
         output::check_name(path)?;
     }
+    // Before minutes are spent on a comparison with nothing.
+    let earlier = arguments.against.as_deref().map(output::read).transpose()?;
     let fetch = &arguments.options;
     let download = Download {
         work_folder: arguments.work_dir.as_deref(),
@@ -131,16 +153,38 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>
         allow_http: fetch.allow_http,
         max_bytes: fetch.max_voice_bytes,
     };
-    let default_save = arguments
-        .output
-        .as_ref()
-        .map(|path| path.with_extension("partial"));
-    let save = arguments
-        .save
-        .clone()
-        .or_else(|| arguments.resume.clone())
-        .or(default_save.clone());
-    let options = Options {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let options = options(arguments);
+    let profiler = runtime.block_on(Profiler::prepare(options.clone(), download))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    runtime.spawn(interrupted(Arc::clone(&stop)));
+    if arguments.baseline_voice.is_some() || arguments.baseline_server.is_some() {
+        let voice = arguments.baseline_voice.clone();
+        let baseline = Options {
+            name: Some("baseline".to_owned()),
+            voice: voice.unwrap_or_else(|| options.voice.clone()),
+            ..options
+        };
+        let baseline = runtime.block_on(Profiler::prepare(baseline, download))?;
+        return compare(arguments, &baseline, &profiler, &stop);
+    }
+    if arguments.only_limit {
+        measured(&profiler, &options, &stop)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let profile = most_valid(arguments.runs, || {
+        let measurement = measured(&profiler, &options, &stop)?;
+        profiler.profile(&measurement)
+    })?;
+    deliver(arguments, &profile)?;
+    Ok(judge(arguments, earlier.as_ref(), &profile))
+}
+
+fn options(arguments: &Arguments) -> Options {
+    Options {
         voice: arguments.voice.clone(),
         name: arguments.name.clone(),
         class: arguments.class.clone(),
@@ -152,34 +196,74 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>
         requested: arguments.requested,
         co_tenants: arguments.co_tenants,
         only_limit: arguments.only_limit,
+        // Containers of one pod that each measure a part of a core go on with one file; the first has none.
         resume: arguments
             .resume
             .clone()
             .filter(|path| path.exists() || !arguments.only_limit),
-        save: save.clone(),
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let profiler = runtime.block_on(Profiler::prepare(options, download))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    runtime.spawn(interrupted(Arc::clone(&stop)));
-    let measurement = profiler.measure(&stop).inspect_err(|error| {
-        if let (ProfileError::Measure(MeasureError::Interrupted), Some(path)) = (error, &save) {
+        save: arguments
+            .save
+            .clone()
+            .or_else(|| arguments.resume.clone())
+            .or_else(|| partial(arguments)),
+    }
+}
+
+/// Where a measurement is kept until it is complete, if nothing else was said.
+fn partial(arguments: &Arguments) -> Option<PathBuf> {
+    let output = arguments.output.as_ref()?;
+    Some(output.with_extension("partial"))
+}
+
+fn measured(
+    profiler: &Profiler,
+    options: &Options,
+    stop: &Arc<AtomicBool>,
+) -> Result<Measurement, ProfileError> {
+    profiler.measure(stop).inspect_err(|error| {
+        if let (ProfileError::Measure(MeasureError::Interrupted), Some(path)) =
+            (error, &options.save)
+        {
             eprintln!(
                 "tts-server: what was measured is in {0}; go on with --resume {0}",
                 path.display()
             );
         }
-    })?;
-    if arguments.only_limit {
-        return Ok(ExitCode::SUCCESS);
+    })
+}
+
+/// Measures so many times, and tells how far the runs agree; the first of the most valid profiles.
+fn most_valid(
+    runs: u32,
+    mut measure: impl FnMut() -> Result<Profile, ProfileError>,
+) -> Result<Profile, Box<dyn std::error::Error>> {
+    let mut found = Vec::new();
+    for run in 1..=runs {
+        if runs > 1 {
+            eprintln!("run {run} of {runs}");
+        }
+        let profile = measure()?;
+        tell(&profile);
+        found.push(profile);
     }
-    let profile = profiler.profile(&measurement)?;
-    tell(&profile);
+    for pair in found.windows(2) {
+        eprintln!("{}", agreement::text(&pair[0], &pair[1]));
+    }
+    let rank = |profile: &Profile| match profile.run.validity {
+        Validity::Valid => 0,
+        Validity::Invalid => 2,
+        _ => 1,
+    };
+    Ok(found
+        .into_iter()
+        .min_by_key(rank)
+        .ok_or("nothing was measured")?)
+}
+
+/// Writes the profile where it was asked for.
+fn deliver(arguments: &Arguments, profile: &Profile) -> Result<(), Box<dyn std::error::Error>> {
     if arguments.report_to_log {
-        let (lines, message) = output::log_lines(&profile)?;
+        let (lines, message) = output::log_lines(profile)?;
         for line in lines {
             println!("{line}");
         }
@@ -188,13 +272,79 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
     } else {
-        output::write(&profile, arguments.output.as_deref())?;
+        output::write(profile, arguments.output.as_deref())?;
     }
-    if let Some(path) = default_save {
+    if let Some(path) = partial(arguments) {
         // It is in the profile now. Where it cannot be removed, it only lies there.
         let _ = std::fs::remove_file(path);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// The verdict on a profile, as the exit status.
+fn judge(arguments: &Arguments, earlier: Option<&Profile>, profile: &Profile) -> ExitCode {
+    let mut judgements = Vec::new();
+    if let Some(ceilings) = &arguments.ceiling {
+        judgements.extend(ceilings.judge(profile));
+    }
+    judgements.extend(earlier.map(|earlier| verdict::against(earlier, profile)));
+    for judgement in &judgements {
+        eprintln!("{}", judgement.text);
+    }
+    if !judgements.is_empty() && profile.run.validity == Validity::Invalid {
+        eprintln!("the measurement is not valid: there is no verdict");
+        return ExitCode::from(NOT_MEASURED);
+    }
+    ExitCode::from(verdict::overall(&judgements).exit_code())
+}
+
+/// Baseline and candidate in turn; one line of JSON on standard output says what came out.
+fn compare(
+    arguments: &Arguments,
+    baseline: &Profiler,
+    candidate: &Profiler,
+    stop: &Arc<AtomicBool>,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let (mut base, corpus) = (baseline.subject().0.clone(), candidate.subject().1);
+    if let Some(program) = &arguments.baseline_server {
+        base.program.clone_from(program);
+    }
+    let subject = candidate.subject().0;
+    let found = pairs::compare(
+        &base,
+        subject,
+        corpus,
+        stop,
+        &mut |number, base, candidate| {
+            eprintln!(
+                "pair {number}: RTF {base:.5} and {candidate:.5}, ratio {:.3}",
+                candidate / base
+            );
+        },
+    )
+    .map_err(ProfileError::from)?;
+    let comparison = found.comparison;
+    let record = Record {
+        schema: Record::SCHEMA,
+        metric: "serviceSecondsPerAudioSecond".to_owned(),
+        fingerprint: candidate.machine_name(),
+        baseline: format!("{} {}", base.program.display(), base.location),
+        candidate: format!("{} {}", subject.program.display(), subject.location),
+        comparison,
+    };
+    println!("{}", serde_json::to_string(&record)?);
+    let cause = comparison
+        .cause
+        .map_or_else(String::new, |cause| format!(" ({cause})"));
+    eprintln!(
+        "candidate takes {:.3} times the time of the baseline (95 % interval {:.3} to {:.3}, {} pairs): {}{cause}",
+        comparison.ratio,
+        comparison.interval.0,
+        comparison.interval.1,
+        comparison.n,
+        comparison.verdict,
+    );
+    Ok(ExitCode::from(comparison.verdict.exit_code()))
 }
 
 /// Sets the flag at the first SIGINT or SIGTERM.

@@ -705,7 +705,7 @@ mod tests {
                 .collect();
             agree(&passes.iter().collect::<Vec<_>>())
         };
-        assert!(agreed(&[(100.0, 0.1), (110.0, 0.1), (105.0, 0.11)]));
+        assert!(agreed(&[(100.0, 0.1), (109.0, 0.1), (105.0, 0.109)]));
         assert!(!agreed(&[(100.0, 0.1), (111.0, 0.1), (105.0, 0.1)]));
         assert!(!agreed(&[(100.0, 0.1), (100.0, 0.1), (100.0, 0.112)]));
         // An early disturbance is forgotten.

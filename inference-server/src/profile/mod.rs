@@ -5,16 +5,19 @@
 //! levels of the [`grid`] in passes of different order ([`measure`]), keeps what it has in a file that a later run goes on
 //! with ([`state`]), and writes a profile ([`summary`], [`output`]).
 
+pub mod agreement;
 pub mod corpus;
 pub mod grid;
 pub mod measure;
 pub mod output;
+pub mod pairs;
 pub mod process;
 mod progress;
 pub mod protocol;
 pub mod state;
 pub mod subject;
 pub mod summary;
+pub mod verdict;
 
 use std::{
     path::{Path, PathBuf},
@@ -172,6 +175,16 @@ impl Profiler {
             cores,
             grid,
         })
+    }
+
+    /// The machine, for records.
+    pub fn machine_name(&self) -> String {
+        format!("{} {}", self.identity.arch, self.identity.cpu_model)
+    }
+
+    /// What it measures, and with which texts.
+    pub fn subject(&self) -> (&Subject, &Corpus) {
+        (&self.subject, &self.corpus)
     }
 
     /// What a saved measurement has to be one of, to be gone on with.

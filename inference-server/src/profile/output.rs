@@ -22,6 +22,8 @@ pub enum OutputError {
     Write { path: String, error: std::io::Error },
     #[error("the profile cannot be written as YAML: {0}")]
     Yaml(String),
+    #[error("cannot read {path}: {message}")]
+    Read { path: String, message: String },
     #[error("the profile cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -95,6 +97,26 @@ pub fn write(profile: &Profile, path: Option<&Path>) -> Result<(), OutputError> 
             fs::write(path, text).map_err(failed(path.display().to_string()))
         }
     }
+}
+
+/// Reads a profile: a `TtsProfile` as YAML or JSON, or the profile alone as JSON.
+///
+/// # Errors
+/// When it cannot be read, or is no profile.
+pub fn read(path: &Path) -> Result<Profile, OutputError> {
+    let failed = |message: String| OutputError::Read {
+        path: path.display().to_string(),
+        message,
+    };
+    let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    // JSON is YAML, too; but its own reader knows numbers such as 1e400.
+    let value: Value = if is_json(path)? {
+        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?
+    } else {
+        serde_saphyr::from_str(&text).map_err(|error| failed(error.to_string()))?
+    };
+    let spec = value.get("spec").unwrap_or(&value);
+    Profile::from_json(&spec.to_string()).map_err(|error| failed(error.to_string()))
 }
 
 fn yaml(object: &Value) -> Result<String, OutputError> {

@@ -25,6 +25,9 @@ pub struct Details {
     pub anchors: Vec<Anchor>,
     /// Each level in each pass.
     pub passes: Vec<Pass>,
+    /// Single requests of the smallest shape of whole cores, one at a time: what later measurements
+    /// are compared with.
+    pub samples: Vec<Request>,
     /// Start of the process to ready, one entry per start (s).
     pub cold_starts: Vec<f64>,
     pub soak: Option<Soak>,
@@ -115,6 +118,16 @@ pub struct Pass {
     pub first_audio_s: f64,
     /// Cores that the process used.
     pub cores_used: f64,
+}
+
+/// One request (s).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Request {
+    /// Which of the corpus's texts.
+    pub text: u32,
+    pub service_s: f64,
+    pub first_audio_s: f64,
 }
 
 /// Many requests in a row: whether memory grows.
