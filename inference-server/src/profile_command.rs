@@ -20,6 +20,7 @@ use tts_server::{
         grid::Sweep,
         measure::MeasureError,
         output, pairs,
+        state::Measurement,
         verdict::{self, Ceilings},
     },
 };
