@@ -48,6 +48,10 @@ pub struct Arguments {
     /// How much is measured: quick takes 3 to 5 minutes, full 15 to 40.
     #[arg(long, value_enum, default_value = "quick")]
     sweep: Sweep,
+    /// How long each level is measured per pass, at least; with few requests the profile is Degraded. Default: 7 for quick,
+    /// 20 for full.
+    #[arg(long, value_name = "SECONDS", value_parser = level_seconds)]
+    level_seconds: Option<f64>,
     /// Texts to speak, one per line. Default: twelve English texts.
     #[arg(long, value_name = "FILE")]
     corpus: Option<PathBuf>,
@@ -108,6 +112,13 @@ fn cores(text: &str) -> Result<f64, String> {
     cores
         .filter(|cores| (0.01..=4096.0).contains(cores))
         .ok_or_else(|| "write a number of cores, such as 3.92".to_owned())
+}
+
+fn level_seconds(text: &str) -> Result<f64, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    seconds
+        .filter(|seconds| (0.1..=600.0).contains(seconds))
+        .ok_or_else(|| "write a number of seconds from 0.1 to 600".to_owned())
 }
 
 /// Measures and writes the profile.
@@ -191,6 +202,7 @@ fn options(arguments: &Arguments) -> Options {
         class: arguments.class.clone(),
         image: arguments.image.clone(),
         sweep: arguments.sweep,
+        level_seconds: arguments.level_seconds,
         corpus: arguments.corpus.clone(),
         max_audio_seconds: arguments.max_audio_seconds,
         allocatable: arguments.allocatable,

@@ -121,6 +121,7 @@ pub struct Measuring<'a> {
     pub machine: &'a Machine,
     pub grid: &'a Grid,
     pub sweep: Sweep,
+    pub level_seconds: Option<f64>,
     pub corpus: &'a Corpus,
     /// Where it is saved as it goes.
     pub save: Option<PathBuf>,
@@ -190,7 +191,16 @@ impl Measuring<'_> {
     }
 
     fn budget(&self) -> Budget {
-        Budget::of(self.sweep)
+        let budget = Budget::of(self.sweep);
+        let Some(seconds) = self.level_seconds else {
+            return budget;
+        };
+        Budget {
+            seconds,
+            anchor_seconds: budget.anchor_seconds.min(seconds),
+            most_seconds: budget.most_seconds.max(2.0 * seconds),
+            ..budget
+        }
     }
 
     fn level_seconds(&self) -> f64 {

@@ -54,6 +54,8 @@ pub struct Options {
     pub class: String,
     pub image: String,
     pub sweep: Sweep,
+    /// How long a level is measured per pass, at least (s); `None`: as the sweep has it.
+    pub level_seconds: Option<f64>,
     pub corpus: Option<PathBuf>,
     pub max_audio_seconds: u32,
     /// Cores that pods can have on this node; `None`: all that this process may use.
@@ -219,6 +221,7 @@ impl Profiler {
             machine: &self.machine,
             grid: &self.grid,
             sweep: self.options.sweep,
+            level_seconds: self.options.level_seconds,
             corpus: &self.corpus,
             save: self
                 .options
