@@ -19,7 +19,7 @@ pub enum Failure {
     Rejected { status: u16, body: String },
     #[error("status {status}: {body}")]
     Status { status: u16, body: String },
-    #[error("cannot connect: {cause}")]
+    #[error("the connection failed: {cause}")]
     Connection { cause: String },
     #[error("no complete answer within {seconds} s")]
     Timeout { seconds: f64 },

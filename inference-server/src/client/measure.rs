@@ -29,7 +29,9 @@ pub enum ClientError {
     BadRate { found: f64 },
     #[error("the longest time of a level is shorter than its shortest time")]
     BadLimits,
-    #[error("{url} requires another API key: set {API_KEY_VARIABLE}; it answered {status}: {body}")]
+    #[error(
+        "{url} accepts no request without a valid API key: set {API_KEY_VARIABLE}; it answered {status}: {body}"
+    )]
     Unauthorised {
         url: String,
         status: u16,
@@ -58,7 +60,7 @@ pub enum ClientError {
         status: u16,
         body: String,
     },
-    #[error("{url} cannot serve one request alone; {failure}")]
+    #[error("{url} did not answer a single request with speech: {failure}")]
     Unusable { url: String, failure: Failure },
     #[error("{url} gave no whole answer at any number of clients; the last error: {failure}")]
     NoAnswers { url: String, failure: Failure },

@@ -4,6 +4,7 @@ use std::{error::Error as StdError, io, time::Duration};
 
 use http::{StatusCode, header};
 use reqwest::{ClientBuilder, Response, redirect::Policy};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -16,8 +17,8 @@ use super::{
 /// Bytes of an error's body that are read.
 const MOST_OF_AN_ERROR: usize = 4096;
 
-/// `EMFILE`, `ENFILE` and `EADDRNOTAVAIL` of Linux: no more files, and no more local ports.
-const LIMITS_OF_THIS_MACHINE: [i32; 3] = [24, 23, 99];
+/// No more files in this process or on this machine, and no more local ports.
+const LIMITS_OF_THIS_MACHINE: [Errno; 3] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL];
 
 /// A whole, audible answer; times from sending the request (s).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,14 +79,12 @@ impl Client {
 
     /// Requests the speech of a text.
     pub async fn speak(&self, text: &str) -> Result<Answer, Failure> {
-        let timeout = self.timeout;
-        tokio::time::timeout(timeout, self.exchange(text))
+        let late = Failure::Timeout {
+            seconds: self.timeout.as_secs_f64(),
+        };
+        tokio::time::timeout(self.timeout, self.exchange(text))
             .await
-            .unwrap_or_else(|_| {
-                Err(Failure::Timeout {
-                    seconds: timeout.as_secs_f64(),
-                })
-            })
+            .unwrap_or(Err(late))
     }
 
     async fn exchange(&self, text: &str) -> Result<Answer, Failure> {
@@ -98,7 +97,7 @@ impl Client {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let sent = Instant::now();
-        let mut response = request.send().await.map_err(|error| not_sent(&error))?;
+        let mut response = request.send().await.map_err(|error| unanswered(&error))?;
         if !response.status().is_success() {
             return Err(self.refused(response).await);
         }
@@ -163,19 +162,19 @@ fn header_text(response: &Response, name: &header::HeaderName) -> String {
 }
 
 /// Why there was no answer at all.
-fn not_sent(error: &reqwest::Error) -> Failure {
-    let at_limit = causes(error).any(|cause| {
-        let error = cause.downcast_ref::<io::Error>();
-        error
-            .and_then(io::Error::raw_os_error)
-            .is_some_and(|code| LIMITS_OF_THIS_MACHINE.contains(&code))
-    });
+fn unanswered(error: &reqwest::Error) -> Failure {
     let cause = root_cause(error);
-    if at_limit {
+    if is_limit_of_this_machine(error) {
         Failure::ClientLimit { limit: cause }
     } else {
         Failure::Connection { cause }
     }
+}
+
+fn is_limit_of_this_machine(error: &(dyn StdError + 'static)) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error())
+        .any(|code| LIMITS_OF_THIS_MACHINE.contains(&Errno::from_raw_os_error(code)))
 }
 
 fn causes<'a>(
@@ -186,4 +185,17 @@ fn causes<'a>(
 
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
     causes(error).last().unwrap_or(error).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_this_machine_are_not_the_endpoints_fault() {
+        let of =
+            |code| is_limit_of_this_machine(&io::Error::other(io::Error::from_raw_os_error(code)));
+        assert!(of(24) && of(23) && of(99));
+        assert!(!of(111), "connection refused");
+    }
 }

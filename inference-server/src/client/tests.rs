@@ -328,9 +328,10 @@ async fn a_measurement_is_a_profile_of_the_endpoint() {
         steps.push(match step {
             Progress::FirstAnswer(_) => "first".to_owned(),
             Progress::LevelStarted { clients } => format!("{clients} clients"),
-            Progress::Level { samples, .. } => format!("{} requests", samples.len()),
             Progress::RateStarted { rate } => format!("{rate} per second"),
-            Progress::OpenLoop { samples, .. } => format!("{} requests", samples.len()),
+            Progress::Level { samples, .. } | Progress::OpenLoop { samples, .. } => {
+                format!("{} requests", samples.len())
+            }
         });
     }))
     .await

@@ -177,10 +177,10 @@ pub(super) fn header(channels: u16, rate: u32, bits: u16, data_bytes: u32) -> Ve
 mod tests {
     use super::*;
 
-    fn with_chunk(id: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    fn with_list(content: &[u8]) -> Vec<u8> {
         let mut bytes = header(1, 22_050, 16, 4);
         let size = u32::try_from(content.len()).unwrap().to_le_bytes();
-        let mut chunk = [id.as_slice(), &size, content].concat();
+        let mut chunk = [b"LIST", size.as_slice(), content].concat();
         chunk.resize(chunk.len() + content.len() % 2, 0);
         bytes.splice(36..36, chunk);
         bytes
@@ -224,11 +224,11 @@ mod tests {
     #[test]
     fn other_chunks_are_skipped() {
         for length in [0, 1, 2, 26] {
-            let bytes = with_chunk(b"LIST", &vec![7; length]);
+            let bytes = with_list(&vec![7; length]);
             let (_, start) = read_header(&bytes).unwrap().unwrap();
             assert_eq!(start, bytes.len(), "{length}");
         }
-        let long = with_chunk(b"LIST", &vec![7; MAX_HEADER]);
+        let long = with_list(&vec![7; MAX_HEADER]);
         assert!(read_header(&long).is_err());
     }
 
