@@ -1,5 +1,10 @@
 //! The client that measures endpoints, against the server.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a panic is a test's failure"
+)]
+
 use std::time::Duration;
 
 use tts_server::client::{

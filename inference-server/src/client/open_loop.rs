@@ -17,7 +17,7 @@ use super::{
 pub const MAX_OUTSTANDING: usize = 4096;
 
 /// Measures the endpoint at a rate. Times count from when a request was due: waiting for a late client or for earlier
-/// answers is never left out. A timer fires up to 1 ms late.
+/// answers is never left out. A timer fires about 1 ms late, which is part of the times and of each `lag`.
 pub async fn open_loop(
     client: &Client,
     texts: &Texts,

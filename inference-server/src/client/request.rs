@@ -193,8 +193,11 @@ mod tests {
 
     #[test]
     fn limits_of_this_machine_are_not_the_endpoints_fault() {
-        let of =
-            |code| is_limit_of_this_machine(&io::Error::other(io::Error::from_raw_os_error(code)));
+        // An `io::Error` within another is no source.
+        #[derive(Debug, thiserror::Error)]
+        #[error("connect error")]
+        struct Outer(#[source] io::Error);
+        let of = |code| is_limit_of_this_machine(&Outer(io::Error::from_raw_os_error(code)));
         assert!(of(24) && of(23) && of(99));
         assert!(!of(111), "connection refused");
     }
