@@ -4,6 +4,7 @@
 //! bytes: one direction, each step a type.
 
 pub mod audio;
+pub mod client;
 pub mod engine;
 pub mod families;
 pub mod fetch;

@@ -7,16 +7,19 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::json;
 use tts_planner::{Profile, Validity, validity::assess};
 use tts_regression::Record;
 use tts_server::{
+    client::{API_KEY_VARIABLE, Endpoint, Limits, Plan},
     inspect::Download,
     profile::{
         Options, ProfileError, Profiler, agreement,
-        corpus::LONGEST_SECONDS,
+        corpus::{Corpus, LONGEST_SECONDS},
+        external,
         grid::Sweep,
         measure::MeasureError,
         output, pairs,
@@ -29,12 +32,13 @@ use crate::{FetchOptions, logging};
 
 /// It could not be measured; usage errors have this status too.
 pub const NOT_MEASURED: u8 = 3;
+const DEFAULT_VOICE: &str = "builtin:rms";
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// builtin:NAME, a file NAME.onnx, a folder with the files of a voice, or NAME=SOURCE, where SOURCE is the JSON of
-    /// `spec.source` of a `TtsVoice`.
-    #[arg(long, default_value = "builtin:rms", value_name = "VOICE")]
+    /// The voice: builtin:NAME, a file NAME.onnx, a folder with the files of a voice, or NAME=SOURCE, where SOURCE is the JSON of
+    /// `spec.source` of a `TtsVoice`. With --url: `voice` of the requests.
+    #[arg(long, default_value = DEFAULT_VOICE, value_name = "VOICE")]
     voice: String,
     /// The folder to download to; needed for voices with files to download only.
     #[arg(long)]
@@ -88,6 +92,25 @@ pub struct Arguments {
     /// File to write the result's digest to, or the error.
     #[arg(long, value_name = "FILE")]
     termination_message: Option<PathBuf>,
+    /// Measure an OpenAI-compatible endpoint from outside instead, such as <http://127.0.0.1:8000>. Its key is read from
+    /// `OPENAI_API_KEY`.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["resume", "only_limit", "save", "against", "ceiling", "baseline_voice", "baseline_server"])]
+    url: Option<String>,
+    /// With --url: `model` of the requests.
+    #[arg(long, requires = "url")]
+    model: Option<String>,
+    /// With --url: `response_format` of the requests.
+    #[arg(long, default_value = "wav")]
+    format: tts_server::client::Format,
+    /// With --url: numbers of clients that each wait for their answer, comma-separated.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u32).range(1..=256))]
+    clients: Vec<u32>,
+    /// With --url: requests per second that are sent whether or not earlier ones are answered, comma-separated.
+    #[arg(long, requires = "url", value_delimiter = ',', value_parser = rate)]
+    rates: Vec<f64>,
+    /// With --url: time limit for one request.
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
     /// The most that may be measured, such as rtf=0.36,ttfa=400ms: 95th percentiles of one request at a time.
     #[arg(long)]
     ceiling: Option<Ceilings>,
@@ -112,6 +135,12 @@ fn cores(text: &str) -> Result<f64, String> {
     cores
         .filter(|cores| (0.01..=4096.0).contains(cores))
         .ok_or_else(|| "write a number of cores, such as 3.92".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: Option<f64> = text.parse().ok();
+    rate.filter(|rate| (0.001..=1000.0).contains(rate))
+        .ok_or_else(|| "write requests per second, from 0.001 to 1000".to_owned())
 }
 
 fn level_seconds(text: &str) -> Result<f64, String> {
@@ -169,6 +198,11 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>
         .worker_threads(1)
         .enable_all()
         .build()?;
+    if let Some(url) = &arguments.url {
+        let profile = runtime.block_on(external(arguments, url))?;
+        deliver(arguments, &profile)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let options = options(arguments);
     let profiler = runtime.block_on(Profiler::prepare(options.clone(), download))?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -193,6 +227,38 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>
     })?;
     deliver(arguments, &profile)?;
     Ok(judge(arguments, earlier.as_ref(), &profile))
+}
+
+/// Measures an endpoint.
+async fn external(arguments: &Arguments, url: &str) -> Result<Profile, Box<dyn std::error::Error>> {
+    let key = std::env::var(API_KEY_VARIABLE).ok();
+    let mut endpoint = Endpoint::new(url, arguments.format)?.with_api_key(key.as_deref())?;
+    endpoint.model.clone_from(&arguments.model);
+    // The default is a voice of ours, which other servers do not have.
+    let named = arguments.voice != DEFAULT_VOICE;
+    endpoint.voice = named.then(|| arguments.voice.clone());
+    let name = arguments.name.clone();
+    let name = name.unwrap_or_else(|| arguments.voice.replace(':', "-"));
+    let corpus = match &arguments.corpus {
+        Some(path) => Corpus::read(path)?,
+        None => Corpus::standard(0, 0),
+    };
+    let seconds = arguments.level_seconds.unwrap_or(20.0);
+    let plan = Plan {
+        clients: arguments.clients.clone(),
+        rates: arguments.rates.clone(),
+        limits: Limits {
+            min_requests: 60,
+            min_time: Duration::from_secs_f64(seconds),
+            max_time: Duration::from_secs_f64(6.0 * seconds),
+        },
+        seed: 1,
+    };
+    let ca_pem = arguments.options.ca_pem.as_deref();
+    let profile =
+        external::profile(endpoint, &name, &corpus, &plan, arguments.timeout, ca_pem).await?;
+    profile.check().map_err(ProfileError::from)?;
+    Ok(profile)
 }
 
 fn options(arguments: &Arguments) -> Options {

@@ -7,6 +7,7 @@
 
 pub mod agreement;
 pub mod corpus;
+pub mod external;
 pub mod grid;
 pub mod measure;
 pub mod output;

@@ -109,7 +109,7 @@ pub struct Sample {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LevelSamples {
     pub samples: Vec<Sample>,
-    /// From the first completed request to the last (s), and audio completed in it (audio-seconds).
+    /// From the n-th completed request to the last (s), and audio completed in it (audio-seconds).
     pub window: f64,
     pub audio: f64,
     /// CPU-seconds of the process in the window, and from the first request to the last.
