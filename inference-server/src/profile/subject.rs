@@ -384,6 +384,8 @@ struct State {
     begin: (f64, f64),
     end: (f64, f64),
     audio: f64,
+    /// The same at the end of the first wave: the first requests all begin together, and nothing is completed before them.
+    wave: Option<((f64, f64), f64)>,
 }
 
 impl Clients {
@@ -401,6 +403,7 @@ impl Clients {
                 completed: 0,
                 begin: (0.0, cpu_seconds(ClockId::ProcessCPUTime)),
                 end: (0.0, 0.0),
+                wave: None,
                 audio: 0.0,
             }),
             open: Cell::new(0),
@@ -460,9 +463,8 @@ impl Clients {
                     state.end = now;
                     state.audio += sample.audio;
                 }
-                // The first requests all began together: their ends come in a wave, with nothing completed before it.
-                if state.completed == self.order.n && state.issued >= 2 * self.order.n {
-                    (state.begin, state.audio) = (now, 0.0);
+                if state.completed == self.order.n {
+                    state.wave = Some((now, state.audio));
                 }
             }
             Err(error) => state.errors.push(error),
@@ -471,11 +473,14 @@ impl Clients {
 
     fn samples(self) -> LevelSamples {
         let state = self.state.into_inner();
-        let begin = state.begin;
+        // With one wave and little more, the whole time says more.
+        let several = state.completed >= 2 * self.order.n;
+        let wave = state.wave.filter(|_| several);
+        let (begin, before) = wave.unwrap_or((state.begin, 0.0));
         LevelSamples {
             samples: state.samples,
             window: state.end.0 - begin.0,
-            audio: state.audio,
+            audio: state.audio - before,
             cpu: state.end.1 - begin.1,
             stages: state
                 .stages
