@@ -83,6 +83,9 @@ pub struct Arguments {
     /// The server's image; for the record.
     #[arg(long, default_value = "")]
     image: String,
+    /// This node's name; for the record.
+    #[arg(long, env = "NODE_NAME", default_value = "")]
+    node: String,
     /// Measure only a pod of this container's own CPU limit, which is below one core, and save it.
     #[arg(long, requires = "save")]
     only_limit: bool,
@@ -157,12 +160,13 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Err(error) => {
             eprintln!("tts-server: {error}");
             if let Some(path) = &arguments.termination_message {
-                let temporary = error
-                    .downcast_ref::<ProfileError>()
-                    .is_some_and(is_temporary);
-                let message = json!({"error": error.to_string(), "permanent": !temporary});
-                let message: String = message.to_string().chars().take(1000).collect();
-                if let Err(error) = std::fs::write(path, message) {
+                let known = error.downcast_ref::<ProfileError>();
+                let message = json!({
+                    "error": error.to_string().chars().take(1000).collect::<String>(),
+                    "reason": known.map_or("Failed", ProfileError::reason),
+                    "permanent": !known.is_some_and(is_temporary),
+                });
+                if let Err(error) = std::fs::write(path, message.to_string()) {
                     eprintln!("tts-server: cannot write {}: {error}", path.display());
                 }
             }
@@ -267,6 +271,7 @@ fn options(arguments: &Arguments) -> Options {
         name: arguments.name.clone(),
         class: arguments.class.clone(),
         image: arguments.image.clone(),
+        node: arguments.node.clone(),
         sweep: arguments.sweep,
         level_seconds: arguments.level_seconds,
         corpus: arguments.corpus.clone(),

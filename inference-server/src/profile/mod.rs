@@ -54,6 +54,8 @@ pub struct Options {
     pub name: Option<String>,
     pub class: String,
     pub image: String,
+    /// Of this node in its cluster.
+    pub node: String,
     pub sweep: Sweep,
     /// How long a level is measured per pass, at least (s); `None`: as the sweep has it.
     pub level_seconds: Option<f64>,
@@ -99,6 +101,22 @@ pub enum ProfileError {
     Output(#[from] output::OutputError),
     #[error("the measurement is no valid profile: {0}; nothing was written")]
     Check(#[from] tts_planner::ProfileError),
+}
+
+impl ProfileError {
+    /// The reason, as conditions name it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Voice(error) => error.reason().into(),
+            Self::Corpus(_) => "InvalidCorpus",
+            Self::Measure(_) => "NotMeasured",
+            Self::Output(_) => "NotWritten",
+            Self::Check(_) => "InvalidProfile",
+            Self::State(_) => "InvalidState",
+            Self::Device(_) | Self::Limit { .. } | Self::TooFewCores { .. } => "UnsuitableNode",
+            Self::Cpus(_) | Self::Program(_) => "Failed",
+        }
+    }
 }
 
 /// A voice that was found, on a machine that was looked at.
@@ -250,6 +268,7 @@ impl Profiler {
             identity: self.identity.clone(),
             threads_per_core: self.machine.threads_per_core(self.subject.cpus[0]),
             sweep: self.options.sweep.to_string(),
+            node: self.options.node.clone(),
             corpus_id: self.corpus.id.clone(),
             load_texts: &self.corpus.load,
             cores: self.cores.clone(),

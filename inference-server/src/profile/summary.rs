@@ -45,6 +45,7 @@ pub struct Context<'a> {
     pub identity: Identity,
     pub threads_per_core: u32,
     pub sweep: String,
+    pub node: String,
     pub corpus_id: String,
     /// The first texts are the load, the others the lengths.
     pub load_texts: &'a [String],
@@ -552,6 +553,7 @@ fn details(measurement: &Measurement, context: &Context<'_>, shapes: &[Shape]) -
     }
     Details {
         sweep: context.sweep.clone(),
+        node: context.node.clone(),
         cores: context.cores.clone(),
         bottleneck: bottleneck(measurement, shapes),
         lengths: lengths(measurement, shapes),
@@ -804,6 +806,7 @@ pub(crate) mod tests {
             },
             threads_per_core: 1,
             sweep: "quick".to_owned(),
+            node: String::new(),
             corpus_id: "texts".to_owned(),
             load_texts: &texts,
             cores: Cores {
@@ -972,6 +975,7 @@ pub(crate) mod tests {
             },
             threads_per_core: 1,
             sweep: "quick".to_owned(),
+            node: String::new(),
             corpus_id: String::new(),
             co_tenants: 0,
             notes: Vec::new(),

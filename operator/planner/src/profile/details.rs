@@ -13,6 +13,8 @@ use super::Profile;
 pub struct Details {
     /// `quick` or `full`.
     pub sweep: String,
+    /// The node that was measured; empty outside a cluster.
+    pub node: String,
     /// Cores that the measuring process could use, and how they were given to it.
     pub cores: Cores,
     /// The stage that takes most of a request's time at the busiest level.
