@@ -7,14 +7,19 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt as _;
 use serde_json::json;
 
-use crate::v1alpha1::{TtsDeployment, TtsVoice};
+use crate::v1alpha1::{TtsBenchmark, TtsDeployment, TtsProfile, TtsVoice};
 
 /// Every CRD this operator installs, in the order in which they are applied.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    [TtsVoice::crd(), TtsDeployment::crd()]
-        .into_iter()
-        .map(finish)
-        .collect()
+    [
+        TtsVoice::crd(),
+        TtsDeployment::crd(),
+        TtsBenchmark::crd(),
+        TtsProfile::crd(),
+    ]
+    .into_iter()
+    .map(finish)
+    .collect()
 }
 
 /// One CRD as a YAML document, as committed in `crds/yaml`.
@@ -37,6 +42,11 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         // `kubectl explain` prints the root's description; the title only repeats the kind.
         schema.title = None;
         tidy(schema);
+        if crd.spec.names.kind == "TtsProfile"
+            && let Some(spec) = property(schema, "spec")
+        {
+            bound_measurement(spec);
+        }
         if let Some(status) = property(schema, "status") {
             // Until the operator has seen an object its status must not look up to date:
             // -1 differs from every generation, so kstatus says InProgress.
@@ -55,7 +65,13 @@ fn tidy(schema: &mut JSONSchemaProps) {
     // A doc comment is wrapped for the source file; `kubectl explain` wraps for the terminal.
     schema.description = schema.description.take().map(|text| {
         text.split("\n\n")
-            .map(|paragraph| paragraph.replace('\n', " "))
+            // Rustdoc's links mean nothing there.
+            .map(|paragraph| {
+                paragraph
+                    .replace('\n', " ")
+                    .replace("[`", "`")
+                    .replace("`]", "`")
+            })
             .collect::<Vec<_>>()
             .join("\n\n")
     });
@@ -64,6 +80,49 @@ fn tidy(schema: &mut JSONSchemaProps) {
     }
     if let Some(items) = items(schema) {
         tidy(items);
+    }
+}
+
+/// Limits of a measurement, which the planner's types do not have: its own check is stricter and names the field.
+fn bound_measurement(schema: &mut JSONSchemaProps) {
+    // The API server charges the rule of immutability by the largest measurement that the schema allows.
+    const LONGEST_TEXT: i64 = 256;
+    const LONGEST_LIST: i64 = 64;
+    // The API server warns about formats that it does not know, such as `uint32`.
+    if schema.type_.as_deref() == Some("integer") {
+        schema.format = Some("int64".to_owned());
+    }
+    if schema.type_.as_deref() == Some("string") && schema.enum_.is_none() {
+        schema.max_length.get_or_insert(LONGEST_TEXT);
+    }
+    if schema.type_.as_deref() == Some("array") {
+        schema.max_items.get_or_insert(LONGEST_LIST);
+    }
+    // It may hold anything, which is not the same as any values of one type.
+    if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
+        schema.additional_properties = None;
+        schema.max_properties = Some(LONGEST_LIST);
+    }
+    for (name, property) in schema.properties.iter_mut().flatten() {
+        // 23 quantiles, always.
+        if name == "ttfaQ" || name == "totalQ" {
+            property.min_items = Some(23);
+            property.max_items = Some(23);
+        }
+        match name.as_str() {
+            "image" | "url" => property.max_length = Some(1_024),
+            "stages" => property.max_items = Some(16),
+            "levels" => property.max_items = Some(32),
+            "flags" => property.max_items = Some(128),
+            _ => {}
+        }
+        if property.type_.as_deref() == Some("number") && name != "error" {
+            property.minimum = Some(0.0);
+        }
+        bound_measurement(property);
+    }
+    if let Some(items) = items(schema) {
+        bound_measurement(items);
     }
 }
 

@@ -420,6 +420,7 @@ async fn the_operator_has_these_rights() -> Result<()> {
     rights.sort();
     let expected = [
         "/events list",
+        "/nodes list",
         "/pods list watch",
         "/pods/log get",
         "/serviceaccounts get list watch create update patch",
@@ -430,8 +431,13 @@ async fn the_operator_has_these_rights() -> Result<()> {
         "events.k8s.io/events create patch",
         "networking.k8s.io/networkpolicies get list watch create update patch",
         "policy/poddisruptionbudgets get list watch create update patch",
+        "tts-operator.dev/ttsbenchmarks get list watch",
+        "tts-operator.dev/ttsbenchmarks/status patch",
         "tts-operator.dev/ttsdeployments get list watch",
         "tts-operator.dev/ttsdeployments/status patch",
+        "tts-operator.dev/ttsprofiles create delete",
+        "tts-operator.dev/ttsprofiles get list watch",
+        "tts-operator.dev/ttsprofiles/status patch",
         "tts-operator.dev/ttsvoices get list watch",
         "tts-operator.dev/ttsvoices/status patch",
     ];

@@ -30,6 +30,12 @@ pub const INSPECTION: Role = Role {
     component: "voice-inspection",
 };
 
+/// Jobs that measure a voice.
+pub const BENCHMARK: Role = Role {
+    name: "tts-profile",
+    component: "benchmark",
+};
+
 /// Labels that identify pods. Selectors are immutable: never add to these.
 pub fn selector(role: Role, instance: &str) -> BTreeMap<String, String> {
     BTreeMap::from([

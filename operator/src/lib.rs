@@ -13,6 +13,7 @@ mod corrections;
 mod drift;
 pub mod fence;
 pub mod health;
+mod inventory;
 mod jobs;
 mod labels;
 pub mod leader;

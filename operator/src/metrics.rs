@@ -14,6 +14,8 @@ pub struct Metrics {
     pub reconcile_errors: IntCounterVec,
     /// Writes to the API server, by kind and operation (`apply`, `update`, `create`, `delete`, `status`).
     pub writes: IntCounterVec,
+    /// Verdicts on profiles of benchmarks, by result.
+    pub benchmark_verdicts: IntCounterVec,
     /// 1 while this replica holds the lease.
     pub leader: IntGauge,
     /// 1 while the settings file is valid; else the previous settings are in use.
@@ -49,6 +51,13 @@ impl Metrics {
             ),
             &["kind", "operation"],
         )?;
+        let benchmark_verdicts = IntCounterVec::new(
+            opts!(
+                "benchmark_verdicts_total",
+                "Profiles of benchmarks that were compared with the accepted one, by result"
+            ),
+            &["result"],
+        )?;
         let leader = IntGauge::new("leader", "1 while this replica holds the lease")?;
         let settings_valid = IntGauge::new(
             "settings_valid",
@@ -73,6 +82,7 @@ impl Metrics {
         registry.register(Box::new(reconcile_seconds.clone()))?;
         registry.register(Box::new(reconcile_errors.clone()))?;
         registry.register(Box::new(writes.clone()))?;
+        registry.register(Box::new(benchmark_verdicts.clone()))?;
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(settings_valid.clone()))?;
         registry.register(Box::new(watch_failing.clone()))?;
@@ -82,6 +92,7 @@ impl Metrics {
             reconcile_seconds,
             reconcile_errors,
             writes,
+            benchmark_verdicts,
             leader,
             settings_valid,
             watch_failing,

@@ -31,6 +31,9 @@ pub struct Settings {
     /// Inspections of voices that run at the same time.
     #[serde(default = "inspections")]
     pub inspections: Budget,
+    /// Benchmarks that run at the same time.
+    #[serde(default = "benchmarks")]
+    pub benchmarks: Budget,
     /// How long a pod may fail to start before its deployment is stalled.
     #[serde(default = "stalled_after", deserialize_with = "duration")]
     pub stalled_after: Duration,
@@ -87,6 +90,10 @@ fn rollouts() -> Budget {
 
 fn inspections() -> Budget {
     Budget { max_concurrent: 8 }
+}
+
+fn benchmarks() -> Budget {
+    Budget { max_concurrent: 1 }
 }
 
 fn stalled_after() -> Duration {
@@ -153,6 +160,7 @@ impl Settings {
         for (name, budget) in [
             ("rollouts", settings.rollouts),
             ("inspections", settings.inspections),
+            ("benchmarks", settings.benchmarks),
         ] {
             if !(1..=MAX_CONCURRENT).contains(&budget.max_concurrent) {
                 return Err(Error::Budget(name, budget.max_concurrent));
@@ -241,6 +249,7 @@ mod tests {
         let settings = parse("server: {image: 'registry.test/tts-server:1'}").unwrap();
         assert_eq!(settings.server.image_pull_policy, PullPolicy::IfNotPresent);
         assert_eq!(settings.rollouts.max_concurrent, 3);
+        assert_eq!(settings.benchmarks.max_concurrent, 1);
         assert_eq!(settings.stalled_after, Duration::from_mins(2));
         assert_eq!(settings.downloads, DownloadSettings::default());
     }

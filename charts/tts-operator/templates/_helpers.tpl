@@ -102,7 +102,8 @@ seccompProfile:
 {{- end -}}
 {{- $rollouts := dict "maxConcurrent" .Values.rollouts.maxConcurrent -}}
 {{- $inspections := dict "maxConcurrent" .Values.inspections.maxConcurrent -}}
-{{- dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "stalledAfter" .Values.stalledAfter | toYaml -}}
+{{- $benchmarks := dict "maxConcurrent" .Values.benchmarks.maxConcurrent -}}
+{{- dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "benchmarks" $benchmarks "stalledAfter" .Values.stalledAfter | toYaml -}}
 {{- end -}}
 
 {{- define "tts-operator.dnsEgress" -}}

@@ -1,8 +1,12 @@
 //! `tts-operator.dev/v1alpha1`.
+mod benchmark;
 mod deployment;
+mod profile;
 mod voice;
 
+pub use benchmark::*;
 pub use deployment::*;
+pub use profile::*;
 pub use voice::*;
 
 /// `status.observedGeneration` of an object that the operator has not seen yet.

@@ -21,7 +21,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
+use tts_crds::v1alpha1::{TtsBenchmark, TtsDeployment, TtsProfile, TtsVoice};
 
 use super::{
     Context, Error, Kind, Result,
@@ -46,7 +46,12 @@ const CONCURRENCY: u16 = 8;
 
 /// Names of all controllers.
 #[cfg(test)]
-pub const CONTROLLERS: [&str; 2] = [TtsVoice::CONTROLLER, TtsDeployment::CONTROLLER];
+pub const CONTROLLERS: [&str; 4] = [
+    TtsVoice::CONTROLLER,
+    TtsDeployment::CONTROLLER,
+    TtsBenchmark::CONTROLLER,
+    TtsProfile::CONTROLLER,
+];
 
 /// Runs every controller in every scope until `shutdown`, letting reconciliations in flight finish.
 pub async fn run(ctx: Arc<Context>, shutdown: &CancellationToken) {
@@ -63,16 +68,22 @@ pub async fn run(ctx: Arc<Context>, shutdown: &CancellationToken) {
 async fn run_scope(ctx: &Arc<Context>, scope: &Arc<Scope>, shutdown: &CancellationToken) {
     let (voices, voice_queue) = mpsc::unbounded();
     let (deployments, deployment_queue) = mpsc::unbounded();
+    let (benchmarks, benchmark_queue) = mpsc::unbounded();
+    let (profiles, profile_queue) = mpsc::unbounded();
     let triggers = Triggers {
         voices,
         deployments,
+        benchmarks,
+        profiles,
     };
     let controllers = async {
         scope.wait_until_ready().await;
         tracing::info!(namespace = scope.namespace, "watching");
-        future::join(
+        future::join4(
             run_controller::<TtsVoice>(ctx, scope, voice_queue, shutdown),
             run_controller::<TtsDeployment>(ctx, scope, deployment_queue, shutdown),
+            run_controller::<TtsBenchmark>(ctx, scope, benchmark_queue, shutdown),
+            run_controller::<TtsProfile>(ctx, scope, profile_queue, shutdown),
         )
         .await;
     };

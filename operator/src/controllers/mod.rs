@@ -1,6 +1,8 @@
 //! One module per kind, each with the same files; this file has what they share, `driver` runs them.
+pub mod benchmark;
 pub mod deployment;
 mod driver;
+pub mod profile;
 mod scope;
 mod server_image;
 pub mod voice;
@@ -63,6 +65,8 @@ pub struct Context {
     inspections: tokio::sync::Mutex<()>,
     /// Likewise for the rollout of a deployment.
     rollouts: tokio::sync::Mutex<()>,
+    /// Likewise for a benchmark.
+    benchmarks: tokio::sync::Mutex<()>,
     /// Uid and generation of objects whose status says that they cannot be decoded.
     undecodable: Mutex<BTreeSet<(String, i64)>>,
 }
@@ -90,6 +94,7 @@ impl Context {
             corrections: Corrections::default(),
             inspections: tokio::sync::Mutex::default(),
             rollouts: tokio::sync::Mutex::default(),
+            benchmarks: tokio::sync::Mutex::default(),
             undecodable: Mutex::default(),
         }
     }

@@ -17,12 +17,12 @@ use kube::{
     core::DeserializeGuard,
     runtime::{reflector::ObjectRef, watcher},
 };
-use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
+use tts_crds::v1alpha1::{TtsBenchmark, TtsDeployment, TtsProfile, TtsVoice};
 
 use crate::{
     cache::{Cache, Change, Watched},
     health::Health,
-    labels::{self, INSPECTION, Role, SERVER},
+    labels::{self, BENCHMARK, INSPECTION, Role, SERVER},
     metrics::Metrics,
 };
 
@@ -36,6 +36,8 @@ pub struct Scope {
     pub namespace: Option<String>,
     pub voices: Cache<Guarded<TtsVoice>>,
     pub tts_deployments: Cache<Guarded<TtsDeployment>>,
+    pub benchmarks: Cache<Guarded<TtsBenchmark>>,
+    pub profiles: Cache<Guarded<TtsProfile>>,
     pub deployments: Cache<Deployment>,
     pub revisions: Cache<ControllerRevision>,
     pub services: Cache<Service>,
@@ -52,6 +54,8 @@ pub struct Scope {
 pub struct Triggers {
     pub voices: UnboundedSender<ObjectRef<Guarded<TtsVoice>>>,
     pub deployments: UnboundedSender<ObjectRef<Guarded<TtsDeployment>>>,
+    pub benchmarks: UnboundedSender<ObjectRef<Guarded<TtsBenchmark>>>,
+    pub profiles: UnboundedSender<ObjectRef<Guarded<TtsProfile>>>,
 }
 
 /// Reports of one watch.
@@ -76,6 +80,8 @@ impl Scope {
             namespace: _,
             voices,
             tts_deployments,
+            benchmarks,
+            profiles,
             deployments,
             revisions,
             services,
@@ -87,6 +93,8 @@ impl Scope {
         } = self;
         voices.wait_until_ready().await;
         tts_deployments.wait_until_ready().await;
+        benchmarks.wait_until_ready().await;
+        profiles.wait_until_ready().await;
         deployments.wait_until_ready().await;
         revisions.wait_until_ready().await;
         services.wait_until_ready().await;
@@ -112,15 +120,24 @@ impl Scope {
         };
         let all = watcher::Config::default;
         let server = || labels::watcher_config(&[SERVER]);
-        let inspection = labels::watcher_config(&[INSPECTION]);
-        let any_role = labels::watcher_config(&[SERVER, INSPECTION]);
+        let one_shot = labels::watcher_config(&[INSPECTION, BENCHMARK]);
+        let any_role = labels::watcher_config(&[SERVER, INSPECTION, BENCHMARK]);
         let voice = |change: Change<'_, Guarded<TtsVoice>>| match change {
             Change::Of(voice) => {
                 send(&triggers.voices, ObjectRef::from_obj(voice));
                 for deployment in self.serving(voice.namespace().as_deref(), &voice.name_any()) {
                     send(&triggers.deployments, ObjectRef::from_obj(&*deployment));
                 }
+                self.measurements_of(voice, triggers);
             }
+            Change::Any => self.reconcile_all(triggers),
+        };
+        let benchmark = |change: Change<'_, Guarded<TtsBenchmark>>| match change {
+            Change::Of(benchmark) => send(&triggers.benchmarks, ObjectRef::from_obj(benchmark)),
+            Change::Any => self.reconcile_all(triggers),
+        };
+        let profile = |change: Change<'_, Guarded<TtsProfile>>| match change {
+            Change::Of(profile) => send(&triggers.profiles, ObjectRef::from_obj(profile)),
             Change::Any => self.reconcile_all(triggers),
         };
         let deployment = |change: Change<'_, Guarded<TtsDeployment>>| match change {
@@ -140,9 +157,13 @@ impl Scope {
                 .boxed(),
             self.watch_kind(c, &self.tts_deployments, all(), r, |_| {}, deployment)
                 .boxed(),
+            self.watch_kind(c, &self.benchmarks, all(), r, |_| {}, benchmark)
+                .boxed(),
+            self.watch_kind(c, &self.profiles, all(), r, |_| {}, profile)
+                .boxed(),
             self.watch_kind(c, &self.pods, any_role, r, without_spec, pod)
                 .boxed(),
-            self.watch_children(c, &self.jobs, inspection, r, t).boxed(),
+            self.watch_children(c, &self.jobs, one_shot, r, t).boxed(),
             self.watch_children(c, &self.deployments, server(), r, t)
                 .boxed(),
             self.watch_children(c, &self.revisions, server(), r, t)
@@ -207,6 +228,9 @@ impl Scope {
         for voice in owners_of(object, INSPECTION) {
             send(&triggers.voices, voice);
         }
+        for benchmark in owners_of(object, BENCHMARK) {
+            send(&triggers.benchmarks, benchmark);
+        }
     }
 
     fn reconcile_all(&self, triggers: &Triggers) {
@@ -215,6 +239,31 @@ impl Scope {
         }
         for deployment in self.tts_deployments.store().state() {
             send(&triggers.deployments, ObjectRef::from_obj(&*deployment));
+        }
+        for benchmark in self.benchmarks.store().state() {
+            send(&triggers.benchmarks, ObjectRef::from_obj(&*benchmark));
+        }
+        for profile in self.profiles.store().state() {
+            send(&triggers.profiles, ObjectRef::from_obj(&*profile));
+        }
+    }
+
+    /// Reconciles the benchmarks and the profiles of a voice.
+    fn measurements_of(&self, voice: &Guarded<TtsVoice>, triggers: &Triggers) {
+        let (namespace, name) = (voice.namespace(), voice.name_any());
+        let benchmarks = self.benchmarks.filter(|object| {
+            object.namespace() == namespace
+                && object.0.as_ref().is_ok_and(|b| b.spec.voice.name == name)
+        });
+        for benchmark in benchmarks {
+            send(&triggers.benchmarks, ObjectRef::from_obj(&*benchmark));
+        }
+        let profiles = self.profiles.filter(|object| {
+            object.namespace() == namespace
+                && object.0.as_ref().is_ok_and(|p| p.spec.0.voice.name == name)
+        });
+        for profile in profiles {
+            send(&triggers.profiles, ObjectRef::from_obj(&*profile));
         }
     }
 

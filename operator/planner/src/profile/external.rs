@@ -28,8 +28,11 @@ pub struct External {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientLevel {
+    /// Requests at the same time.
     pub clients: u32,
+    /// Requests that were sent and count.
     pub requests: u32,
+    /// How long it was measured (s).
     pub seconds: f64,
     /// Answers other than whole audio.
     pub errors: u32,
@@ -49,13 +52,17 @@ pub struct ClientLevel {
 pub struct OpenLoop {
     /// Requests per second that were offered.
     pub rate: f64,
+    /// Requests that were sent and count.
     pub requests: u32,
+    /// How long it was measured (s).
     pub seconds: f64,
     /// Answers other than whole audio.
     pub errors: u32,
     /// Of those, answers that say to come later (429, 503).
     pub rejected: u32,
+    /// From the moment at which a request was due to its first audio.
     pub ttfa_q: Quantiles,
+    /// From the moment at which a request was due to the end of its answer.
     pub total_q: Quantiles,
 }
 

@@ -37,16 +37,22 @@ pub struct Profile {
     pub schema: String,
     /// Unique name, e.g. `piper-en-us-lessac-medium.cpu-strong.3f9c21aa`.
     pub id: String,
+    /// What was measured.
     pub voice: Voice,
+    /// What measured it.
     pub server: Server,
+    /// Where it was measured.
     pub node: Node,
+    /// How the measurement went.
     pub run: Run,
+    /// The texts that were spoken.
     pub corpus: Corpus,
     /// First audio is sent before the request is complete.
     pub streaming: bool,
     /// Container start to ready, warm-up included: the 90th percentile of the starts measured (s).
     #[serde(rename = "coldStartS")]
     pub cold_start: f64,
+    /// Pod shapes, each with its levels.
     #[serde(default)]
     pub configs: Vec<Config>,
     /// The node with all its cores busy: what pods lose to their neighbours.
@@ -55,8 +61,11 @@ pub struct Profile {
     /// What the audio formats cost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encoding: Vec<Encoding>,
+    /// Runs of several requests together; null where the engine takes one at a time.
     pub batch: Option<Batch>,
+    /// Laws fitted to the levels, for reports.
     pub scaling: Option<Scaling>,
+    /// An open-loop run at a predicted load.
     pub verification: Option<Verification>,
     /// What clients of an endpoint saw. Such a profile has no configs, and nothing is planned from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,9 +85,11 @@ pub struct Profile {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FullNode {
+    /// Threads per request.
     pub threads: u32,
     /// Requests in service on the node, whichever pods they are in.
     pub workers: u32,
+    /// Requests that were measured.
     pub requests: u32,
     /// Throughput of the whole node: audio-seconds per second.
     pub audio_per_sec: f64,
@@ -101,9 +112,13 @@ pub struct Encoding {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Voice {
+    /// Name of the voice.
     pub name: String,
+    /// SHA-256 of the model, `sha256:` and 64 digits.
     pub model_digest: String,
+    /// SHA-256 of the configuration.
     pub config_digest: String,
+    /// Which of its alternatives.
     pub variant: Variant,
 }
 
@@ -123,12 +138,17 @@ pub struct Variant {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Server {
+    /// The server's version.
     pub version: String,
+    /// Image reference of the server.
     pub image: String,
     /// ONNX Runtime's version.
     pub ort: String,
+    /// Where ONNX Runtime ran the graph.
     pub ep: ExecutionProvider,
+    /// Whether threads spin while they wait.
     pub allow_spinning: bool,
+    /// Whether memory is kept in an arena.
     pub arena: bool,
 }
 
@@ -161,6 +181,7 @@ pub enum Accelerator {
 pub struct Node {
     /// The node class's name.
     pub class: String,
+    /// What the machine is.
     pub fingerprint: Fingerprint,
 }
 
@@ -169,8 +190,11 @@ pub struct Node {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fingerprint {
+    /// As Kubernetes names it: `amd64`, `arm64`.
     pub arch: String,
+    /// The processor's name.
     pub cpu_model: String,
+    /// CPU features with kernels of their own, by the kernel's names.
     pub flags: Vec<String>,
     /// Hardware threads per core.
     pub smt: u32,
@@ -178,9 +202,11 @@ pub struct Fingerprint {
     pub mhz_busy: Option<Clock>,
     /// Frequency governor; null on machines that have none.
     pub governor: Option<String>,
+    /// Version of the kernel.
     #[serde(deserialize_with = "read::version")]
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub kernel: String,
+    /// The GPU; null without one.
     pub gpu: Option<Gpu>,
     /// The built-in calibration kernel on one thread (GFLOP/s).
     pub gemm_gflops1t: Option<f64>,
@@ -204,21 +230,27 @@ pub struct Clock {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gpu {
+    /// As the driver names it.
     pub product: String,
     /// MIG profile; null for a whole GPU.
     pub mig: Option<String>,
     /// `none`, `time-slicing` or `mps`.
     pub sharing: String,
+    /// Version of the driver.
     #[serde(deserialize_with = "read::version")]
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub driver: String,
+    /// Version of CUDA.
     #[serde(deserialize_with = "read::version")]
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub cuda: String,
+    /// Memory of the GPU (MiB).
     #[serde(rename = "vramMiB")]
     pub vram_mib: f64,
+    /// Clock of the GPU while busy.
     #[serde(rename = "smMHz")]
     pub sm_mhz: Option<Clock>,
+    /// Power limit (W).
     #[serde(rename = "powerLimitW")]
     pub power_limit: Option<f64>,
     /// The driver's clock event reasons seen while busy, as its bit mask.
@@ -232,8 +264,10 @@ pub struct Gpu {
 pub struct Run {
     /// RFC 3339: tells which of two measurements is the newer one.
     pub started: String,
+    /// How long it took (s).
     #[serde(rename = "durationS")]
     pub duration: f64,
+    /// Passes over all levels.
     pub passes: u32,
     /// Largest relative difference between the anchor points of the run.
     pub anchor_drift: f64,
@@ -241,6 +275,7 @@ pub struct Run {
     pub psi_cpu_some: f64,
     /// Share of time the hypervisor took away.
     pub steal: f64,
+    /// Whether it may be planned with, as the profiler judged it.
     pub validity: Validity,
     /// Half the range of the passes over their median, of throughput.
     pub throughput_rel_ci: f64,
@@ -292,13 +327,17 @@ pub enum Validity {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Corpus {
+    /// Identity of the texts.
     pub id: String,
+    /// Mean audio of a text (audio-seconds).
     #[serde(rename = "meanAudioS")]
     pub mean_audio: f64,
+    /// Standard deviation over mean of the audio.
     pub cv_audio: f64,
     /// Mean audio of the first chunk (audio-seconds).
     #[serde(rename = "chunkAudioS")]
     pub chunk_audio: f64,
+    /// Audio-seconds per character.
     #[serde(rename = "audioSPerChar")]
     pub audio_per_char: f64,
     /// Speaking rate: phonemes per audio-second, pauses included; null where the engine does not tell
@@ -320,20 +359,25 @@ pub struct Config {
     pub cpu: f64,
     /// Intra-op threads per request.
     pub threads: u32,
+    /// Sessions that were loaded.
     pub sessions: u32,
     /// Service time S = s0 + s1 · audio-seconds, one request at a time (s, s per audio-second).
     pub s0: f64,
+    /// Service time per audio-second (s).
     pub s1: f64,
     /// Time to first audio from the start of service, F = f0 + f1 · audio-seconds of the first
     /// chunk.
     pub f0: f64,
+    /// Time to first audio per audio-second of the first chunk (s).
     pub f1: f64,
     /// CPU-seconds per audio-second.
     #[serde(rename = "cpuSecPerAudioS")]
     pub cpu_per_audio: f64,
+    /// Memory of the pod.
     pub mem: Memory,
     /// The same regression for GPU memory; null on CPU.
     pub gpu_mem: Option<Memory>,
+    /// Energy; null where the machine does not count it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<Energy>,
     /// By number in service, ascending, from 1.
@@ -357,11 +401,13 @@ pub struct Energy {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Memory {
+    /// Without requests (MiB).
     pub base: f64,
     /// The part of `base` that one process needs however many voices it serves; null where it was
     /// not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<f64>,
+    /// Per audio-second in flight (MiB).
     #[serde(rename = "perInflightAudioS")]
     pub per_inflight_audio: f64,
     /// Standard deviation of what the line leaves over.
@@ -386,16 +432,23 @@ impl Memory {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Level {
+    /// Requests in service.
     pub n: u32,
+    /// Requests that were measured.
     pub requests: u32,
+    /// How long it was measured (s).
     pub seconds: f64,
     /// Throughput: audio-seconds per second, all requests together.
     pub audio_per_sec: f64,
+    /// Median service time (s).
     #[serde(rename = "sP50")]
     pub s_p50: f64,
+    /// 95th percentile of the service time (s).
     #[serde(rename = "sP95")]
     pub s_p95: f64,
+    /// 95th percentile of service time over audio.
     pub rtf_p95: f64,
+    /// 95th percentile of the time to first audio (s).
     pub ttfa_p95: f64,
     /// Share of scheduler periods that were throttled.
     pub throttled_periods: f64,
@@ -407,6 +460,7 @@ pub struct Level {
     /// Where a request's time goes, its wait in the queue included, for reports: the engine's own list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
+    /// Share of the time in which the GPU worked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_utilisation: Option<f64>,
 }
@@ -415,11 +469,17 @@ pub struct Level {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ServiceTime {
+    /// Mean (s).
     pub mean: f64,
+    /// Median (s).
     pub median: f64,
+    /// Minimum (s).
     pub min: f64,
+    /// Maximum (s).
     pub max: f64,
+    /// Standard deviation (s).
     pub sd: f64,
+    /// Standard deviation over mean.
     pub cv: f64,
 }
 
@@ -439,8 +499,11 @@ pub struct Stage {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
+    /// Fixed part of a run (s).
     pub alpha: f64,
+    /// Per request of a run (s).
     pub beta: f64,
+    /// By number of requests together.
     pub levels: Vec<BatchLevel>,
 }
 
@@ -448,8 +511,10 @@ pub struct Batch {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BatchLevel {
+    /// Requests together.
     #[serde(rename = "B")]
     pub size: u32,
+    /// Mean time of a run (s).
     #[serde(rename = "meanS")]
     pub mean_service: f64,
     /// Padding: the mean of the longest of the batch over the mean length.
@@ -462,7 +527,9 @@ pub struct BatchLevel {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Scaling {
+    /// Threads per request.
     pub threads: Option<Fit>,
+    /// Throughput against requests in service.
     pub concurrency: Option<Fit>,
 }
 
@@ -470,9 +537,13 @@ pub struct Scaling {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fit {
+    /// Which law was fitted.
     pub law: Law,
+    /// Share that is serial.
     pub sigma: f64,
+    /// Cost of agreement between workers.
     pub kappa: f64,
+    /// Largest relative difference to a measured point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_residual: Option<f64>,
 }
@@ -492,7 +563,9 @@ pub enum Law {
 pub struct Verification {
     /// Requests per second that were offered.
     pub lambda: f64,
+    /// Requests that were measured.
     pub requests: u32,
+    /// 95th percentile of first audio on the same arrivals (s).
     pub trace_matched_p95: Predicted,
     /// predicted / measured - 1: below zero the pod was later than predicted.
     pub error: f64,
@@ -502,7 +575,9 @@ pub struct Verification {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Predicted {
+    /// As predicted (s).
     pub predicted: f64,
+    /// As measured (s).
     pub measured: f64,
 }
 
