@@ -1,7 +1,7 @@
 //! The command line.
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::telemetry::LogFormat;
 
@@ -23,6 +23,62 @@ pub enum Command {
         #[arg(long)]
         output: Option<PathBuf>,
     },
+    /// Report what profiles say, and what is planned from them.
+    Report(Box<ReportArgs>),
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Profiles as JSON, or `TtsProfile` objects as YAML or JSON; several documents and lists are read,
+    /// too.
+    pub files: Vec<PathBuf>,
+
+    /// Read the `TtsProfile` objects of the cluster that kubectl talks to.
+    #[arg(long)]
+    pub from_cluster: bool,
+
+    /// Only those of this namespace.
+    #[arg(long, requires = "from_cluster")]
+    pub namespace: Option<String>,
+
+    /// Format of the report.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+
+    /// Write to this file instead of standard output.
+    #[arg(short, long)]
+    pub output: Option<PathBuf>,
+
+    /// Put the profiles side by side, with ratios to the first.
+    #[arg(long)]
+    pub compare: bool,
+
+    /// The 95th percentile of the time to first audio that is promised.
+    #[arg(long, default_value = "500ms", value_parser = objective)]
+    pub objective: Duration,
+
+    /// Requests per second at the peak.
+    #[arg(long, default_value = "5", value_parser = peak)]
+    pub peak: f64,
+
+    /// Price of a node of a class per hour, such as `cpu-strong=0.34`; once per class. Without prices
+    /// cores are counted.
+    #[arg(long, value_name = "CLASS=PRICE", value_parser = price)]
+    pub price: Vec<(String, f64)>,
+
+    /// Test results to show, in the format of JUnit.
+    #[arg(long, num_args = 1..)]
+    pub junit: Vec<PathBuf>,
+}
+
+/// What a report is written as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    #[default]
+    Markdown,
+    Html,
+    Json,
 }
 
 /// Options of `run`; each can also be set by the environment variable named with it.
@@ -90,6 +146,31 @@ impl RunArgs {
     }
 }
 
+fn objective(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration.is_zero() {
+        return Err("use a time above zero, such as 500ms".into());
+    }
+    Ok(duration)
+}
+
+fn peak(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|peak: &f64| peak.is_finite() && *peak > 0.0)
+        .ok_or_else(|| "use requests per second above zero, such as 5".into())
+}
+
+fn price(text: &str) -> Result<(String, f64), String> {
+    let parsed = text.rsplit_once('=').and_then(|(class, price)| {
+        let price = price.parse().ok()?;
+        Some((class.to_owned(), price))
+    });
+    parsed
+        .filter(|(class, price): &(_, f64)| !class.is_empty() && price.is_finite() && *price > 0.0)
+        .ok_or_else(|| "use CLASS=PRICE with a price above zero, such as cpu-strong=0.34".into())
+}
+
 fn lease_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if duration.subsec_nanos() == 0 && (3..=300).contains(&duration.as_secs()) {
@@ -119,7 +200,7 @@ mod tests {
             .chain(args);
         Cli::try_parse_from(args).map(|cli| match cli.command {
             Command::Run(run) => *run,
-            Command::Crds { .. } => unreachable!("run was asked for"),
+            Command::Crds { .. } | Command::Report(_) => unreachable!("run was asked for"),
         })
     }
 
@@ -133,6 +214,31 @@ mod tests {
         let (a, b) = (Some("a".to_owned()), Some("b".to_owned()));
         assert_eq!(namespaces("b, a,,b"), [a, b]);
         assert_eq!(namespaces(""), [None], "all of them");
+    }
+
+    #[test]
+    fn a_report_takes_prices_and_refuses_what_is_no_number() {
+        let report = |args: &[&str]| {
+            let args = ["tts-operator", "report", "a.yaml"].iter().chain(args);
+            Cli::try_parse_from(args).map(|cli| match cli.command {
+                Command::Report(report) => *report,
+                Command::Crds { .. } | Command::Run(_) => unreachable!("report was asked for"),
+            })
+        };
+        let found = report(&["--price=a=b=0.5", "--objective=200ms"]).unwrap();
+        assert_eq!(found.price, [("a=b".to_owned(), 0.5)]);
+        assert_eq!(found.objective.as_millis(), 200);
+        for wrong in [
+            "--price=a",
+            "--price=a=NaN",
+            "--price==1",
+            "--peak=0",
+            "--peak=inf",
+            "--objective=0s",
+            "--namespace=a",
+        ] {
+            assert!(report(&[wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod labels;
 pub mod leader;
 pub mod metrics;
 mod pods;
+pub mod report;
 mod schema;
 pub mod settings;
 pub mod startup;

@@ -17,6 +17,7 @@ use tts_operator::{
     health::Health,
     leader::{Elector, Terms},
     metrics::Metrics,
+    report,
     settings::{self, Settings},
     startup, telemetry, webserver,
 };
@@ -26,6 +27,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run(*args).await,
         Command::Crds { output } => crds(output.as_deref()),
+        Command::Report(args) => report::run(*args).await.map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

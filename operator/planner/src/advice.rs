@@ -8,24 +8,24 @@
 use serde::Serialize;
 
 /// Below this, one idle thread cannot keep the promise with room to spare.
-const NO_ROOM: f64 = 1.1;
+pub const NO_ROOM: f64 = 1.1;
 /// From this many services of slack on, small pods are as good as large ones.
-const LOOSE: f64 = 3.0;
+pub const LOOSE: f64 = 3.0;
 /// Half of the time to first audio spent waiting: it is the queue, not the service.
-const QUEUE: f64 = 0.5;
+pub const QUEUE: f64 = 0.5;
 /// Doubling threads below this efficiency wastes them, if the promise has room.
-const WASTED: f64 = 0.6;
-const ROOM: f64 = 1.5;
+pub const WASTED: f64 = 0.6;
+pub const ROOM: f64 = 1.5;
 /// Idle pods, for this many days.
-const IDLE: f64 = 0.3;
-const IDLE_DAYS: u32 = 7;
+pub const IDLE: f64 = 0.3;
+pub const IDLE_DAYS: u32 = 7;
 /// Of the memory limit.
-const MEMORY: f64 = 0.85;
+pub const MEMORY: f64 = 0.85;
 /// What a second request on a GPU adds: worth sharing, and not worth it.
-const SHARED: f64 = 1.3;
-const ALONE: f64 = 1.1;
+pub const SHARED: f64 = 1.3;
+pub const ALONE: f64 = 1.1;
 /// A GPU this much cheaper is worth a move.
-const MOVE: f64 = 0.85;
+pub const MOVE: f64 = 0.85;
 
 /// What is known of a deployment. None is unknown: no advice rests on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
