@@ -1,9 +1,5 @@
 //! `tts-operator report`: reads profiles and test results, writes the report.
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use kube::{Api, Client, Config, api::ListParams};
 use serde_json::Value;
@@ -78,10 +74,10 @@ pub async fn run(args: ReportArgs) -> Result<(), ReportCommandError> {
         ReportFormat::Html => tts_report::html(&report),
         ReportFormat::Json => serde_json::to_string_pretty(&report)? + "\n",
     };
-    write(args.output.as_ref(), &text)
+    write(args.output.as_deref(), &text)
 }
 
-fn write(output: Option<&PathBuf>, text: &str) -> Result<(), ReportCommandError> {
+fn write(output: Option<&Path>, text: &str) -> Result<(), ReportCommandError> {
     let failed = |path: String| move |error| ReportCommandError::Write { path, error };
     match output {
         Some(path) => fs::write(path, text).map_err(failed(path.display().to_string())),
@@ -164,9 +160,10 @@ async fn list(namespace: Option<&str>) -> Result<Vec<Profile>, ReportCommandErro
     };
     let found = api.list(&ListParams::default()).await?;
     if found.items.is_empty() {
-        return Err(ReportCommandError::EmptyCluster(
-            namespace.map_or_else(|| "any namespace".to_owned(), |name| format!("namespace {name}")),
-        ));
+        return Err(ReportCommandError::EmptyCluster(namespace.map_or_else(
+            || "any namespace".to_owned(),
+            |name| format!("namespace {name}"),
+        )));
     }
     let mut profiles = Vec::new();
     for object in found.items {
@@ -185,8 +182,8 @@ mod tests {
     use super::*;
 
     fn error(text: &str, json: bool) -> String {
-        let read = documents("p", text, json)
-            .and_then(|documents| Ok(input::profiles("p", &documents)?));
+        let read =
+            documents("p", text, json).and_then(|documents| Ok(input::profiles("p", &documents)?));
         read.unwrap_err().to_string()
     }
 
@@ -214,7 +211,10 @@ mod tests {
         assert!(error("{", true).starts_with("p: EOF"));
         let nan = yaml().replace("coldStartS: 4.0", "coldStartS: .nan");
         let message = error(&nan, false);
-        assert!(message.contains("coldStartS is .nan: not a finite"), "{message}");
+        assert!(
+            message.contains("coldStartS is .nan: not a finite"),
+            "{message}"
+        );
         let message = error("{\n\"coldStartS\": NaN,\n\"x\": 1}", true);
         assert_eq!(message, "p, line 2: coldStartS is NaN: not a finite number");
         let schema = yaml().replace("tts.profile/v1", "tts.profile/v2");

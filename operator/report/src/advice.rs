@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tts_planner::advice::{self, Advice, Signals, advise};
-use tts_planner::{AcceptedPlan, Accelerator, Outcome, Profile, Validity};
+use tts_planner::{Accelerator, AcceptedPlan, Outcome, Profile, Validity};
 
 use crate::measured::Measured;
 use crate::planned::Planned;
@@ -97,9 +97,7 @@ pub fn signals(
     let ttfa_p95 = predicted.and_then(|predicted| predicted.ttfa_p95);
     let shape = here.and_then(|plan| {
         let (cpu, threads) = (plan.pod.cpu, plan.pod.threads.intra_op);
-        let same = |s: &&crate::measured::Shape| {
-            (s.cpu - cpu).abs() < 1e-9 && s.threads == threads
-        };
+        let same = |s: &&crate::measured::Shape| (s.cpu - cpu).abs() < 1e-9 && s.threads == threads;
         measured.shapes.iter().find(same)
     });
     let classes = crate::planned::classes(&[profile], options);
@@ -187,9 +185,10 @@ fn rows(signals: &Signals, advice: &[Advice]) -> Vec<MatrixRow> {
         rule,
         then,
     };
-    let late = signals.ttfa_p95.zip(signals.wait_share).map(|(p95, wait)| {
-        format!("{}, {} of it waiting", time(p95), percent(wait))
-    });
+    let late = signals
+        .ttfa_p95
+        .zip(signals.wait_share)
+        .map(|(p95, wait)| format!("{}, {} of it waiting", time(p95), percent(wait)));
     let slack = signals.slack_services.map(number);
     let rtf = signals.rtf_p95_full.zip(signals.rtf_p95_fewer);
     let more = format!("late, more than {} of it waiting", percent(advice::QUEUE));
@@ -291,7 +290,12 @@ pub fn recommendations(
     if let Some(too_slow) = shorten(measured, planned, options) {
         list.push(too_slow);
     }
-    list.extend(matrix.advice.iter().filter_map(|line| of_advice(&line.advice)));
+    list.extend(
+        matrix
+            .advice
+            .iter()
+            .filter_map(|line| of_advice(&line.advice)),
+    );
     if measured.validity != Validity::Valid && measured.validity != Validity::Invalid {
         list.push(again(measured));
     }
@@ -367,22 +371,41 @@ fn of_advice(advice: &Advice) -> Option<Recommendation> {
             speed_up: (idle_ratio > 0.0).then(|| advice::NO_ROOM / idle_ratio),
             ..row(
                 "scale up: more threads or a faster class",
-                format!("the objective is {} what one idle thread needs", ratio(idle_ratio)),
+                format!(
+                    "the objective is {} what one idle thread needs",
+                    ratio(idle_ratio)
+                ),
                 format!("at least {}", ratio(advice::NO_ROOM)),
                 Medium,
                 Medium,
             )
         },
-        Advice::ScaleOut { ttfa_p95, wait_share, .. } => row(
+        Advice::ScaleOut {
+            ttfa_p95,
+            wait_share,
+            ..
+        } => row(
             "scale out: add a pod",
-            format!("{} p95 first audio, {} of it waiting", time(ttfa_p95), percent(wait_share)),
+            format!(
+                "{} p95 first audio, {} of it waiting",
+                time(ttfa_p95),
+                percent(wait_share)
+            ),
             "the objective".to_owned(),
             Low,
             Low,
         ),
-        Advice::GrowPods { ttfa_p95, wait_share, .. } => row(
+        Advice::GrowPods {
+            ttfa_p95,
+            wait_share,
+            ..
+        } => row(
             "scale up: pods of the whole node with the same threads",
-            format!("{} p95 first audio, {} of it waiting", time(ttfa_p95), percent(wait_share)),
+            format!(
+                "{} p95 first audio, {} of it waiting",
+                time(ttfa_p95),
+                percent(wait_share)
+            ),
             "the objective".to_owned(),
             Low,
             Medium,
@@ -455,7 +478,11 @@ fn encoding(measured: &Measured) -> Option<Recommendation> {
             "choose the audio format with its CPU time in mind: {} costs most, {} least",
             most.format, least.format
         ),
-        current: format!("{}: {} of the CPU time of speech", most.format, percent(share)),
+        current: format!(
+            "{}: {} of the CPU time of speech",
+            most.format,
+            percent(share)
+        ),
         target: format!(
             "{}: {}",
             least.format,
@@ -477,7 +504,10 @@ fn bottleneck(measured: &Measured) -> Option<Recommendation> {
             found.stage
         ),
         current: format!("{} of a request's time", percent(found.share)),
-        target: format!("a stage twice as fast makes requests {} as fast", ratio(gain)),
+        target: format!(
+            "a stage twice as fast makes requests {} as fast",
+            ratio(gain)
+        ),
         speed_up: Some(2.0),
         effort: Size::High,
         risk: Size::Medium,

@@ -138,10 +138,7 @@ impl Chart {
 
     /// A `figure`. `id` is unique on the page.
     pub fn figure(&self, id: &str) -> String {
-        let mut out = format!(
-            "<figure><figcaption>{}</figcaption>",
-            escape(&self.title)
-        );
+        let mut out = format!("<figure><figcaption>{}</figcaption>", escape(&self.title));
         match &self.kind {
             Kind::Lines(series) => {
                 self.lines(&mut out, id, series);
@@ -212,8 +209,11 @@ impl Chart {
         );
         for (index, one) in series.iter().enumerate() {
             let look = index % LOOKS;
-            let points: Vec<(f64, f64)> =
-                one.points.iter().map(|&(x, y)| (at_x(x), at_y(y))).collect();
+            let points: Vec<(f64, f64)> = one
+                .points
+                .iter()
+                .map(|&(x, y)| (at_x(x), at_y(y)))
+                .collect();
             draw(out, &points, look, one.drawn_only);
         }
         out.push_str("</svg>");
@@ -333,10 +333,7 @@ mod tests {
             description: "<script>".to_owned(),
             x: Axis::linear("n"),
             y: Axis::linear("&"),
-            kind: Kind::Lines(vec![Series::measured(
-                "<i>",
-                vec![(1.0, 1.0), (2.0, 2.0)],
-            )]),
+            kind: Kind::Lines(vec![Series::measured("<i>", vec![(1.0, 1.0), (2.0, 2.0)])]),
         };
         let figure = chart.figure("c1");
         assert!(figure.contains("<title id=\"c1-t\">a &lt; b</title>"));

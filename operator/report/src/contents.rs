@@ -14,10 +14,7 @@ pub(crate) const TITLE: &str = "Measured voices: report and plan";
 /// All sections, the first page first.
 pub(crate) fn sections(report: &Report) -> Vec<Section> {
     let inside = || report.profiles.iter().filter(|m| m.external.is_none());
-    let mut list = vec![
-        first_page(report),
-        validity(&report.profiles),
-    ];
+    let mut list = vec![first_page(report), validity(&report.profiles)];
     if inside().next().is_some() {
         list.push(growth(inside()));
         list.push(concurrency(inside()));
@@ -28,7 +25,11 @@ pub(crate) fn sections(report: &Report) -> Vec<Section> {
     }
     list.extend(report.comparison.as_ref().map(comparison));
     list.extend(plan_contents::sections(report));
-    let outside: Vec<&Measured> = report.profiles.iter().filter(|m| m.external.is_some()).collect();
+    let outside: Vec<&Measured> = report
+        .profiles
+        .iter()
+        .filter(|m| m.external.is_some())
+        .collect();
     if !outside.is_empty() {
         list.push(clients(&outside));
     }
@@ -98,7 +99,15 @@ fn stability(section: &mut Section, measured: &Measured) {
     section.table(
         Table::new(
             "Each level over the passes",
-            &["shape", "in service", "passes", "slowest (audio-s/s)", "fastest", "apart", "cores used"],
+            &[
+                "shape",
+                "in service",
+                "passes",
+                "slowest (audio-s/s)",
+                "fastest",
+                "apart",
+                "cores used",
+            ],
         )
         .with(measured.passes.iter().map(|pass| {
             row([
@@ -173,7 +182,10 @@ fn growth<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Section {
         let mut most = 1.0_f64;
         for measured in profiles.clone() {
             let Some(growth) = get(measured) else {
-                verdicts.push(format!("{}: {ABSENT} at more than one count.", measured.label()));
+                verdicts.push(format!(
+                    "{}: {ABSENT} at more than one count.",
+                    measured.label()
+                ));
                 continue;
             };
             verdicts.push(verdict(measured, growth, noun));
@@ -203,7 +215,9 @@ fn growth<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Section {
         }
         section.chart(Chart {
             title: format!("{title}: speed-up"),
-            description: format!("Speed-up against {noun}, with the straight line of perfect scaling."),
+            description: format!(
+                "Speed-up against {noun}, with the straight line of perfect scaling."
+            ),
             x: Axis::linear(noun),
             y: Axis::linear("speed-up"),
             kind: Kind::Lines(series),
@@ -266,7 +280,10 @@ fn full_node<'a>(section: &mut Section, profiles: impl Iterator<Item = &'a Measu
 }
 
 fn concurrency<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Section {
-    let mut section = Section::new("concurrency", "Throughput and first audio against concurrency");
+    let mut section = Section::new(
+        "concurrency",
+        "Throughput and first audio against concurrency",
+    );
     for measured in profiles {
         section.heading(measured.label());
         let rows = measured.shapes.iter().flat_map(|one| {
@@ -286,7 +303,16 @@ fn concurrency<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Sect
         section.table(
             Table::new(
                 "Levels",
-                &["shape", "in service", "requests", "audio-s/s", "p95 first audio", "p95 service", "p95 RTF", "GPU busy"],
+                &[
+                    "shape",
+                    "in service",
+                    "requests",
+                    "audio-s/s",
+                    "p95 first audio",
+                    "p95 service",
+                    "p95 RTF",
+                    "GPU busy",
+                ],
             )
             .with(rows),
         );
@@ -297,14 +323,18 @@ fn concurrency<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Sect
                     let levels = one.levels.iter();
                     Series::measured(
                         shape(one.cpu, one.threads),
-                        levels.map(|level| (f64::from(level.n), value(level))).collect(),
+                        levels
+                            .map(|level| (f64::from(level.n), value(level)))
+                            .collect(),
                     )
                 })
                 .collect()
         };
         section.chart(Chart {
             title: "Throughput".to_owned(),
-            description: "Audio-seconds per second against requests in service, one line per shape of a pod.".to_owned(),
+            description:
+                "Audio-seconds per second against requests in service, one line per shape of a pod."
+                    .to_owned(),
             x: Axis::linear("requests in service"),
             y: Axis::linear("audio-seconds per second"),
             kind: Kind::Lines(curves(|level| level.audio_per_sec)),
@@ -329,11 +359,17 @@ fn concurrency<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Sect
         section.list(laws.collect());
         if let Some(batch) = &measured.batch {
             let rows = batch.levels.iter();
-            section.table(Table::new("Batches", &["requests together", "mean time", "padding"]).with(
-                rows.map(|level| {
-                    row([level.size.to_string(), time(level.mean_service), ratio(level.padding)])
-                }),
-            ));
+            section.table(
+                Table::new("Batches", &["requests together", "mean time", "padding"]).with(
+                    rows.map(|level| {
+                        row([
+                            level.size.to_string(),
+                            time(level.mean_service),
+                            ratio(level.padding),
+                        ])
+                    }),
+                ),
+            );
         }
     }
     section
@@ -345,7 +381,10 @@ fn lengths<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Section 
     let mut service = Vec::new();
     let mut factor = Vec::new();
     for measured in profiles {
-        let found = measured.lengths.iter().filter(|length| length.audio_s > 0.0);
+        let found = measured
+            .lengths
+            .iter()
+            .filter(|length| length.audio_s > 0.0);
         for length in found.clone() {
             rows.push(row([
                 measured.label(),
@@ -360,17 +399,30 @@ fn lengths<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Section 
         points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         service.push(Series::measured(
             measured.label(),
-            points.iter().map(|&(audio, s)| (audio, 1000.0 * s)).collect(),
+            points
+                .iter()
+                .map(|&(audio, s)| (audio, 1000.0 * s))
+                .collect(),
         ));
         factor.push(Series::measured(
             measured.label(),
-            points.iter().map(|&(audio, s)| (audio, s / audio)).collect(),
+            points
+                .iter()
+                .map(|&(audio, s)| (audio, s / audio))
+                .collect(),
         ));
     }
     section.table(
         Table::new(
             "One request at a time, medians",
-            &["profile", "shape", "audio (s)", "service", "first audio", "RTF"],
+            &[
+                "profile",
+                "shape",
+                "audio (s)",
+                "service",
+                "first audio",
+                "RTF",
+            ],
         )
         .with(rows),
     );
@@ -423,7 +475,15 @@ fn memory<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Section {
     section.table(
         Table::new(
             "Regression (MiB)",
-            &["profile", "shape", "at rest", "per audio-s in flight", "process alone", "left over", "GPU, at rest"],
+            &[
+                "profile",
+                "shape",
+                "at rest",
+                "per audio-s in flight",
+                "process alone",
+                "left over",
+                "GPU, at rest",
+            ],
         )
         .with(rows),
     );
@@ -452,16 +512,27 @@ fn bottleneck<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Secti
             None => section.text(format!("Bottleneck: {ABSENT}.")),
         }
         let rows = measured.shapes.iter().flat_map(|one| {
-            one.levels.iter().filter(|level| !level.stages.is_empty()).map(|level| {
-                let stages = level.stages.iter();
-                let stages: Vec<String> = stages
-                    .map(|stage| format!("{} {}", stage.name, percent(stage.share)))
-                    .collect();
-                row([shape(one.cpu, one.threads), level.n.to_string(), stages.join(", ")])
-            })
+            one.levels
+                .iter()
+                .filter(|level| !level.stages.is_empty())
+                .map(|level| {
+                    let stages = level.stages.iter();
+                    let stages: Vec<String> = stages
+                        .map(|stage| format!("{} {}", stage.name, percent(stage.share)))
+                        .collect();
+                    row([
+                        shape(one.cpu, one.threads),
+                        level.n.to_string(),
+                        stages.join(", "),
+                    ])
+                })
         });
         section.table(
-            Table::new("Share of a request's time", &["shape", "in service", "stages"]).with(rows),
+            Table::new(
+                "Share of a request's time",
+                &["shape", "in service", "stages"],
+            )
+            .with(rows),
         );
         if let Some((_, level)) = measured.busiest() {
             let stages = level.stages.iter();
@@ -491,9 +562,8 @@ fn energy(section: &mut Section, shapes: &[Shape]) {
         })
         .collect();
     if !rows.is_empty() {
-        section.table(
-            Table::new("Energy", &["shape", "J per audio-s", "idle node (W)"]).with(rows),
-        );
+        section
+            .table(Table::new("Energy", &["shape", "J per audio-s", "idle node (W)"]).with(rows));
     }
 }
 
@@ -550,7 +620,11 @@ fn comparison(comparison: &Comparison) -> Section {
     table.columns = columns;
     section.table(table.with(comparison.rows.iter().map(|line| {
         let better = if line.more_is_better { "more" } else { "less" };
-        let mut cells = vec![line.name.to_owned(), line.unit.to_owned(), better.to_owned()];
+        let mut cells = vec![
+            line.name.to_owned(),
+            line.unit.to_owned(),
+            better.to_owned(),
+        ];
         let values = line.values.iter().zip(&line.ratios).enumerate();
         cells.extend(values.map(|(index, (value, over))| match (value, over) {
             (Some(value), Some(over)) if index > 0 => {
@@ -565,7 +639,9 @@ fn comparison(comparison: &Comparison) -> Section {
 
 /// The value of quantiles at a probability.
 fn quantile(values: &[f64], probability: f64) -> String {
-    let at = PROBABILITIES.iter().position(|p| (p - probability).abs() < 1e-9);
+    let at = PROBABILITIES
+        .iter()
+        .position(|p| (p - probability).abs() < 1e-9);
     or_absent(at.and_then(|at| values.get(at)).copied(), time)
 }
 
@@ -581,7 +657,15 @@ fn clients(profiles: &[&Measured]) -> Section {
         section.table(
             Table::new(
                 "Each client sends its next request when the last one is answered",
-                &["clients", "requests", "errors", "audio-s/s", "median first audio", "p95 first audio", "p95 answer"],
+                &[
+                    "clients",
+                    "requests",
+                    "errors",
+                    "audio-s/s",
+                    "median first audio",
+                    "p95 first audio",
+                    "p95 answer",
+                ],
             )
             .with(external.levels.iter().map(|level: &ClientLevel| {
                 row([
@@ -614,7 +698,14 @@ fn clients(profiles: &[&Measured]) -> Section {
             section.table(
                 Table::new(
                     "Requests at their own times",
-                    &["requests/s", "requests", "errors", "told to come later", "p95 first audio", "p95 answer"],
+                    &[
+                        "requests/s",
+                        "requests",
+                        "errors",
+                        "told to come later",
+                        "p95 first audio",
+                        "p95 answer",
+                    ],
                 )
                 .with(external.open_loop.iter().map(|run: &OpenLoop| {
                     row([
@@ -635,17 +726,19 @@ fn clients(profiles: &[&Measured]) -> Section {
 fn tests(report: &Report) -> Section {
     let mut section = Section::new("tests", "Tests");
     section.table(
-        Table::new("Test results", &["suite", "tests", "failed", "skipped", "seconds"]).with(
-            report.tests.iter().map(|suite| {
-                row([
-                    suite.name.clone(),
-                    suite.tests.to_string(),
-                    suite.failed.to_string(),
-                    suite.skipped.to_string(),
-                    number(suite.seconds),
-                ])
-            }),
-        ),
+        Table::new(
+            "Test results",
+            &["suite", "tests", "failed", "skipped", "seconds"],
+        )
+        .with(report.tests.iter().map(|suite| {
+            row([
+                suite.name.clone(),
+                suite.tests.to_string(),
+                suite.failed.to_string(),
+                suite.skipped.to_string(),
+                number(suite.seconds),
+            ])
+        })),
     );
     let failures = report.tests.iter().flat_map(|suite| {
         let failures = suite.failures.iter();
@@ -674,8 +767,16 @@ fn method(report: &Report) -> Section {
         "Effort and risk of recommendations are rules of thumb, the same in every report.".to_owned(),
     ];
     for measured in report.profiles.iter().filter(|m| m.external.is_none()) {
-        let largest = measured.shapes.iter().map(|one| one.cpu).fold(0.0, f64::max);
-        items.push(format!("{}: measured up to {}.", measured.id, cores(largest)));
+        let largest = measured
+            .shapes
+            .iter()
+            .map(|one| one.cpu)
+            .fold(0.0, f64::max);
+        items.push(format!(
+            "{}: measured up to {}.",
+            measured.id,
+            cores(largest)
+        ));
     }
     section.list(items);
     section

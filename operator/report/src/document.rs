@@ -56,7 +56,10 @@ impl Table {
                 || cell == "-"
                 || cell.starts_with(|c: char| c.is_ascii_digit()) && cell.len() < 24
         };
-        self.rows.iter().filter_map(|row| row.get(column)).all(number)
+        self.rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .all(number)
     }
 }
 

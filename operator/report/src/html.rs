@@ -59,7 +59,9 @@ fn written(block: &Block) -> String {
         Block::Heading(text) => format!("<h3>{}</h3>\n", escape(text)),
         Block::Text(text) => format!("<p>{}</p>\n", escape(text)),
         Block::List(items) => {
-            let items = items.iter().map(|item| format!("<li>{}</li>", escape(item)));
+            let items = items
+                .iter()
+                .map(|item| format!("<li>{}</li>", escape(item)));
             format!("<ul>{}</ul>\n", items.collect::<String>())
         }
         Block::Answer { of, verdict, text } => format!(
@@ -173,10 +175,16 @@ mod tests {
     #[test]
     fn nothing_comes_from_elsewhere() {
         let request = samples::request();
-        let profiles: Vec<_> = request.measurements.into_iter().map(|m| m.profile).collect();
+        let profiles: Vec<_> = request
+            .measurements
+            .into_iter()
+            .map(|m| m.profile)
+            .collect();
         let report = Report::new(&profiles, &Options::default(), Vec::new()).unwrap();
         let page = html(&report);
-        for outside in ["http:", "https:", "src=", "url(", "@import", "<script", "<link", "//"] {
+        for outside in [
+            "http:", "https:", "src=", "url(", "@import", "<script", "<link", "//",
+        ] {
             assert!(!page.contains(outside), "{outside}");
         }
         let ids: Vec<&str> = page

@@ -17,8 +17,6 @@ pub enum InputError {
         prefix: &'static str,
         error: ProfileError,
     },
-    #[error("{file}: configs[{config}].levels: there is no level with n: 1")]
-    NoSingleRequest { file: String, config: usize },
 }
 
 /// The profiles of the documents of one file, in their order.
@@ -84,26 +82,25 @@ fn add(file: &str, document: &Value, found: &mut Vec<Profile>) -> Result<(), Inp
 }
 
 fn one(file: &str, prefix: &'static str, value: &Value) -> Result<Profile, InputError> {
-    let profile = Profile::from_json(&value.to_string()).map_err(|error| InputError::Profile {
+    Profile::from_json(&value.to_string()).map_err(|error| InputError::Profile {
         file: file.to_owned(),
         prefix,
         error,
-    })?;
-    checked(file, profile)
+    })
 }
 
-/// The profile, if a report can be made of it.
+/// An object's profile, if it keeps the rules of its format.
 ///
 /// # Errors
-/// When a shape has no level of one request at a time: everything is compared with it.
+/// When it does not.
 pub fn checked(file: &str, profile: Profile) -> Result<Profile, InputError> {
-    let without = |config: &tts_planner::profile::Config| !config.levels.iter().any(|l| l.n == 1);
-    match profile.configs.iter().position(without) {
-        Some(config) => Err(InputError::NoSingleRequest {
+    match profile.check() {
+        Ok(()) => Ok(profile),
+        Err(error) => Err(InputError::Profile {
             file: file.to_owned(),
-            config,
+            prefix: "spec.",
+            error,
         }),
-        None => Ok(profile),
     }
 }
 
@@ -155,8 +152,9 @@ mod tests {
     #[test]
     fn a_level_of_one_request_is_needed() {
         let mut value = sample();
-        value["configs"][0]["levels"] = json!([]);
+        value["configs"][0]["levels"][0]["n"] = 2.into();
         let message = error(&[value]);
         assert!(message.contains("configs[0].levels"), "{message}");
+        assert!(message.contains("n=1 is needed"), "{message}");
     }
 }

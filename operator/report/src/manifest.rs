@@ -65,14 +65,24 @@ pub(crate) fn manifest(plan: &AcceptedPlan) -> String {
             .map_or_else(|| otherwise.to_owned(), |reason| reason.text.clone())
     };
     let class = plan.node_class.as_deref().unwrap_or_default();
-    lines.field(0, &because("Accelerator", "Where pods run."), "nodeClass", &quoted(class));
+    lines.field(
+        0,
+        &because("Accelerator", "Where pods run."),
+        "nodeClass",
+        &quoted(class),
+    );
     lines.field(
         0,
         "What the measured pods ran on.",
         "accelerator",
         &plan.accelerator.to_string(),
     );
-    lines.field(0, "What is served, and the measurement it rests on.", "voices", "");
+    lines.field(
+        0,
+        "What is served, and the measurement it rests on.",
+        "voices",
+        "",
+    );
     for voice in &plan.voices {
         lines.name(0, "- name", &quoted(&voice.name));
         lines.name(2, "profile", &quoted(&voice.profile));
@@ -94,7 +104,12 @@ pub(crate) fn manifest(plan: &AcceptedPlan) -> String {
         &plan.replicas.steady.to_string(),
     );
     lines.field(2, "Never more.", "max", &plan.replicas.max.to_string());
-    lines.field(0, &because("Autoscaling", "The autoscaler."), "autoscaling", "");
+    lines.field(
+        0,
+        &because("Autoscaling", "The autoscaler."),
+        "autoscaling",
+        "",
+    );
     lines.field(
         2,
         "Requests in each pod, in service and waiting, that the autoscaler aims at.",
@@ -147,7 +162,12 @@ fn pod(lines: &mut Lines, plan: &AcceptedPlan, because: &impl Fn(&str, &str) -> 
         "retryAfter",
         &pod.retry_after.to_string(),
     );
-    lines.field(2, &because("Cpu", "What the container asks for."), "resources", "");
+    lines.field(
+        2,
+        &because("Cpu", "What the container asks for."),
+        "resources",
+        "",
+    );
     lines.name(4, "requests", "");
     let requests = pod.resources.requests();
     for (name, value) in &requests {
@@ -174,7 +194,14 @@ mod tests {
     fn each_field_has_a_comment() {
         let decision = samples::decide(&samples::request());
         let text = manifest(decision.plan().unwrap());
-        for field in ["nodeClass", "pod", "  threads", "  maxConcurrency", "replicas", "  inFlight"] {
+        for field in [
+            "nodeClass",
+            "pod",
+            "  threads",
+            "  maxConcurrency",
+            "replicas",
+            "  inFlight",
+        ] {
             let lines: Vec<&str> = text.lines().collect();
             let at = lines
                 .iter()

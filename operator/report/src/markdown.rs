@@ -55,13 +55,8 @@ fn rows(table: &Table) -> String {
         let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
         format!("| {} |\n", cells.join(" | "))
     };
-    let rule = (0..table.columns.len()).map(|column| {
-        if table.numeric(column) {
-            "--:"
-        } else {
-            "---"
-        }
-    });
+    let rule =
+        (0..table.columns.len()).map(|column| if table.numeric(column) { "--:" } else { "---" });
     let mut out = format!("\n{}:\n\n", escape(&table.caption));
     out.push_str(&line(&table.columns));
     out.push_str(&format!("| {} |\n", rule.collect::<Vec<_>>().join(" | ")));
@@ -104,7 +99,11 @@ mod tests {
     #[test]
     fn a_sample() {
         let request = samples::request();
-        let profiles: Vec<_> = request.measurements.into_iter().map(|m| m.profile).collect();
+        let profiles: Vec<_> = request
+            .measurements
+            .into_iter()
+            .map(|m| m.profile)
+            .collect();
         let options = Options {
             objective: 1.0,
             peak: 10.0,

@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 use tts_planner::fits::{Scalability, Usl, diminishing_returns, efficiency};
-use tts_planner::profile::details::{
-    Anchor, Bottleneck, Details, Length, MemoryPoint, Pass, Soak,
-};
+use tts_planner::profile::details::{Anchor, Bottleneck, Details, Length, MemoryPoint, Pass, Soak};
 use tts_planner::profile::{
     Batch, Config, Encoding, Energy, External, FullNode, Level, Memory, Stage, Verification,
 };
@@ -398,11 +396,7 @@ fn environment(profile: &Profile, details: &Details) -> Vec<Fact> {
         fact(
             "Clock while busy",
             node.mhz_busy.map_or_else(absent, |clock| {
-                format!(
-                    "{:.0} MHz, varies by {}",
-                    clock.median,
-                    percent(clock.cv)
-                )
+                format!("{:.0} MHz, varies by {}", clock.median, percent(clock.cv))
             }),
         ),
         fact(

@@ -35,18 +35,28 @@ fn cost(report: &Report) -> Section {
     let mut section = Section::new("cost", "Cost against the objective");
     for planned in &report.plans {
         let unit = planned.unit();
-        section.heading(format!("{} at {} requests/s", planned.voice, number(report.options.peak)));
+        section.heading(format!(
+            "{} at {} requests/s",
+            planned.voice,
+            number(report.options.peak)
+        ));
         let mut table = Table::new(format!("Cost ({unit}) by p95 first audio"), &["objective"]);
-        table.columns.extend(planned.classes.iter().map(|class| class.class.clone()));
+        table
+            .columns
+            .extend(planned.classes.iter().map(|class| class.class.clone()));
         let objectives = planned.classes.first().map(|class| &class.by_objective);
-        let rows = objectives.into_iter().flatten().enumerate().map(|(index, point)| {
-            let mut cells = vec![time(point.objective)];
-            cells.extend(planned.classes.iter().map(|class| {
-                let point = class.by_objective.get(index);
-                price(point.and_then(|point| point.cost))
-            }));
-            cells
-        });
+        let rows = objectives
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, point)| {
+                let mut cells = vec![time(point.objective)];
+                cells.extend(planned.classes.iter().map(|class| {
+                    let point = class.by_objective.get(index);
+                    price(point.and_then(|point| point.cost))
+                }));
+                cells
+            });
         section.table(table.with(rows));
         section.chart(Chart {
             title: "Cost against the objective".to_owned(),
@@ -65,18 +75,21 @@ fn cost(report: &Report) -> Section {
                     .collect(),
             ),
         });
-        let crossings = planned.crossings.iter().map(|crossing| match &crossing.from {
-            Some(from) => format!(
-                "from {} on {} is cheaper than {from}",
-                time(crossing.objective),
-                crossing.to
-            ),
-            None => format!(
-                "{} is the shortest of these objectives that is kept, by {}",
-                time(crossing.objective),
-                crossing.to
-            ),
-        });
+        let crossings = planned
+            .crossings
+            .iter()
+            .map(|crossing| match &crossing.from {
+                Some(from) => format!(
+                    "from {} on {} is cheaper than {from}",
+                    time(crossing.objective),
+                    crossing.to
+                ),
+                None => format!(
+                    "{} is the shortest of these objectives that is kept, by {}",
+                    time(crossing.objective),
+                    crossing.to
+                ),
+            });
         section.list(crossings.collect());
         accelerators(&mut section, planned);
         shapes(&mut section, planned);
@@ -154,22 +167,32 @@ fn shapes(section: &mut Section, planned: &Planned) {
 fn peaks(report: &Report) -> Section {
     let mut section = Section::new("peak", "Pods against the peak");
     for planned in &report.plans {
-        section.heading(format!("{} at {}", planned.voice, time(report.options.objective)));
+        section.heading(format!(
+            "{} at {}",
+            planned.voice,
+            time(report.options.objective)
+        ));
         let mut table = Table::new("Pods that keep the objective", &["requests/s at the peak"]);
         for class in &planned.classes {
             table.columns.push(format!("pods on {}", class.class));
-            table.columns.push(format!("{} on {}", planned.unit(), class.class));
+            table
+                .columns
+                .push(format!("{} on {}", planned.unit(), class.class));
         }
         let first = planned.classes.first().map(|class| &class.by_peak);
-        let rows = first.into_iter().flatten().enumerate().map(|(index, point)| {
-            let mut cells = vec![number(point.peak)];
-            for class in &planned.classes {
-                let point = class.by_peak.get(index);
-                cells.push(nothing(point.and_then(|point| point.replicas)));
-                cells.push(price(point.and_then(|point| point.cost)));
-            }
-            cells
-        });
+        let rows = first
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, point)| {
+                let mut cells = vec![number(point.peak)];
+                for class in &planned.classes {
+                    let point = class.by_peak.get(index);
+                    cells.push(nothing(point.and_then(|point| point.replicas)));
+                    cells.push(price(point.and_then(|point| point.cost)));
+                }
+                cells
+            });
         section.table(table.with(rows));
         section.chart(Chart {
             title: "Pods against the peak".to_owned(),
@@ -211,8 +234,11 @@ fn matrix(report: &Report) -> Section {
             ]
         });
         section.table(
-            Table::new("What the numbers say", &["number", "value", "rule", "applies", "then"])
-                .with(rows),
+            Table::new(
+                "What the numbers say",
+                &["number", "value", "rule", "applies", "then"],
+            )
+            .with(rows),
         );
         if matrix.advice.is_empty() {
             section.text("No row applies: nothing has to change.");
@@ -225,17 +251,21 @@ fn matrix(report: &Report) -> Section {
 
 fn recommendations(report: &Report) -> Section {
     let mut section = Section::new("recommendations", "Recommendations");
-    let rows = report.recommendations.iter().enumerate().map(|(index, found)| {
-        vec![
-            (index + 1).to_string(),
-            found.what.clone(),
-            found.current.clone(),
-            found.target.clone(),
-            found.speed_up.map_or_else(|| "-".to_owned(), ratio),
-            found.effort.word().to_owned(),
-            found.risk.word().to_owned(),
-        ]
-    });
+    let rows = report
+        .recommendations
+        .iter()
+        .enumerate()
+        .map(|(index, found)| {
+            vec![
+                (index + 1).to_string(),
+                found.what.clone(),
+                found.current.clone(),
+                found.target.clone(),
+                found.speed_up.map_or_else(|| "-".to_owned(), ratio),
+                found.effort.word().to_owned(),
+                found.risk.word().to_owned(),
+            ]
+        });
     let rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {
         section.text("Nothing has to change.");
@@ -243,7 +273,15 @@ fn recommendations(report: &Report) -> Section {
         section.table(
             Table::new(
                 "Most pressing first",
-                &["rank", "what", "now", "target", "speed-up needed", "effort", "risk"],
+                &[
+                    "rank",
+                    "what",
+                    "now",
+                    "target",
+                    "speed-up needed",
+                    "effort",
+                    "risk",
+                ],
             )
             .with(rows),
         );
@@ -263,7 +301,10 @@ fn plans(report: &Report) -> Section {
         section.heading(if manifest.accepted {
             manifest.voice.clone()
         } else {
-            format!("{}: what comes nearest; it does not keep the objectives", manifest.voice)
+            format!(
+                "{}: what comes nearest; it does not keep the objectives",
+                manifest.voice
+            )
         });
         section.blocks.push(Block::Code(manifest.yaml.clone()));
     }
@@ -277,10 +318,18 @@ fn alternatives(report: &Report) -> Section {
         section.heading(planned.voice.clone());
         section.text("What keeps the objectives, best first:");
         let kept = alternatives.candidates.iter().map(ToString::to_string);
-        lines(&mut section, kept.collect(), alternatives.omitted_candidates);
+        lines(
+            &mut section,
+            kept.collect(),
+            alternatives.omitted_candidates,
+        );
         section.text("What was rejected, and why:");
         let rejected = alternatives.rejected.iter().map(ToString::to_string);
-        lines(&mut section, rejected.collect(), alternatives.omitted_rejected);
+        lines(
+            &mut section,
+            rejected.collect(),
+            alternatives.omitted_rejected,
+        );
         for class in &planned.classes {
             if let Some(message) = &class.message {
                 section.text(format!("{} alone: {message}", class.class));

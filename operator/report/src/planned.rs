@@ -11,9 +11,7 @@ use tts_planner::{
 use crate::report::Options;
 
 /// Promises for which the cost is computed (s).
-const OBJECTIVES: [f64; 11] = [
-    0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0,
-];
+const OBJECTIVES: [f64; 11] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0];
 /// Peaks for which pods are computed, over the one that was asked for.
 const PEAKS: [f64; 7] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
 /// Nodes and memory are not in a profile: as many and as much as needed.
@@ -161,11 +159,7 @@ impl Planned {
 
     /// What costs are in.
     pub fn unit(&self) -> &'static str {
-        if self.priced {
-            "per hour"
-        } else {
-            "cores"
-        }
+        if self.priced { "per hour" } else { "cores" }
     }
 }
 
@@ -193,11 +187,7 @@ fn request(voice: &str, profiles: &[&Profile], options: &Options) -> Request {
 }
 
 impl ClassPlan {
-    fn of(
-        class: &NodeClass,
-        profiles: &[&Profile],
-        whole: &Request,
-    ) -> Result<Self, RequestError> {
+    fn of(class: &NodeClass, profiles: &[&Profile], whole: &Request) -> Result<Self, RequestError> {
         let mut request = whole.clone();
         request.classes = vec![class.clone()];
         request
@@ -264,7 +254,10 @@ impl ShapePlan {
         request.measurements = vec![Measurement::as_recorded(alone)];
         request.policy.interpolate_sizes = false;
         let decision = plan(&request)?;
-        let outcome = match decision.plan().and_then(|plan| Some((plan, plan.predicted?))) {
+        let outcome = match decision
+            .plan()
+            .and_then(|plan| Some((plan, plan.predicted?)))
+        {
             Some((plan, predicted)) => ShapeOutcome::Kept {
                 rate: predicted.rate,
                 utilisation: predicted.utilisation,

@@ -267,7 +267,11 @@ fn uses_cores(measured: &Measured) -> Answer {
                 ));
             }
             let last = growth.last().map_or(0.0, |last| last.n);
-            format!("{} up to {} with requests side by side", capital(&growth.word.to_string()), cores(last))
+            format!(
+                "{} up to {} with requests side by side",
+                capital(&growth.word.to_string()),
+                cores(last)
+            )
         }
         None => match &measured.threads {
             Some(growth) => format!("{} with threads", capital(&growth.word.to_string())),
@@ -323,7 +327,9 @@ fn direction(planned: &Planned, matrices: &[Matrix], options: &Options) -> Answe
     let x = matrix.and_then(|matrix| matrix.idle_ratio);
     let y = matrix.and_then(|matrix| matrix.slack_services);
     let tight = y.is_some_and(|y| y < advice::LOOSE);
-    let verdict = if given(|a| matches!(a, Advice::ShortenService { .. })) || infeasible.is_some_and(|i| i.condition == tts_planner::Condition::SloInfeasible) {
+    let verdict = if given(|a| matches!(a, Advice::ShortenService { .. }))
+        || infeasible.is_some_and(|i| i.condition == tts_planner::Condition::SloInfeasible)
+    {
         "Up: pods that answer faster; more pods do not help"
     } else if given(|a| matches!(a, Advice::GrowPods { .. })) || tight {
         "Up to the size of a node, then out"
@@ -362,10 +368,13 @@ type Kept<'a> = (&'a ShapePlan, u32, f64);
 
 /// The smallest and the largest pod that keep the objective.
 pub(crate) fn weak_or_strong(planned: &Planned) -> Option<String> {
-    let kept = planned.shapes.iter().filter_map(|shape| match shape.outcome {
-        ShapeOutcome::Kept { replicas, cost, .. } => Some((shape, replicas, cost)),
-        ShapeOutcome::Not { .. } => None,
-    });
+    let kept = planned
+        .shapes
+        .iter()
+        .filter_map(|shape| match shape.outcome {
+            ShapeOutcome::Kept { replicas, cost, .. } => Some((shape, replicas, cost)),
+            ShapeOutcome::Not { .. } => None,
+        });
     let kept: Vec<Kept<'_>> = kept.collect();
     // Of one size the cheapest.
     let by_size = |a: &&Kept<'_>, b: &&Kept<'_>| {
@@ -389,7 +398,11 @@ pub(crate) fn weak_or_strong(planned: &Planned) -> Option<String> {
                 planned.unit()
             )
         };
-        format!("Many weak or few strong: {} or {}.", side(weak), side(strong))
+        format!(
+            "Many weak or few strong: {} or {}.",
+            side(weak),
+            side(strong)
+        )
     })
 }
 
@@ -402,9 +415,12 @@ fn compare(profiles: &[Measured]) -> Comparison {
         ("Throughput of one thread", "audio-s/s", true, |m| {
             Some(m.one_thread()?.1.audio_per_sec)
         }),
-        ("p95 first audio, one request, fastest shape", "s", false, |m| {
-            Some(m.quickest()?.1.ttfa_p95)
-        }),
+        (
+            "p95 first audio, one request, fastest shape",
+            "s",
+            false,
+            |m| Some(m.quickest()?.1.ttfa_p95),
+        ),
         ("p95 real-time factor, one thread", "", false, |m| {
             Some(m.one_thread()?.1.rtf_p95)
         }),
