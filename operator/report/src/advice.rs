@@ -44,6 +44,10 @@ pub struct AdviceLine {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendation {
+    /// The profile that it comes from.
+    pub of: String,
+    /// 1 is most pressing.
+    pub rank: u32,
     pub what: String,
     pub current: String,
     pub target: String,
@@ -140,7 +144,10 @@ pub fn signals(
         gpu_gain: (measured.accelerator == Accelerator::Gpu)
             .then(|| measured.shapes.iter().find_map(second))
             .flatten(),
-        gpu_cost_ratio: gpu_cost.zip(cpu_cost).map(|(gpu, cpu)| gpu / cpu),
+        gpu_cost_ratio: gpu_cost
+            .zip(cpu_cost)
+            .filter(|_| measured.accelerator == Accelerator::Cpu)
+            .map(|(gpu, cpu)| gpu / cpu),
         ..Signals::default()
     }
 }
@@ -283,55 +290,74 @@ pub fn recommendations(
     planned: &Planned,
     options: &Options,
 ) -> Vec<Recommendation> {
-    let mut list = Vec::new();
-    if measured.validity == Validity::Invalid {
-        list.push(again(measured));
-    }
-    if let Some(too_slow) = shorten(measured, planned, options) {
-        list.push(too_slow);
-    }
-    list.extend(
-        matrix
-            .advice
-            .iter()
-            .filter_map(|line| of_advice(&line.advice)),
-    );
-    if measured.validity != Validity::Valid && measured.validity != Validity::Invalid {
-        list.push(again(measured));
-    }
+    let advice = matrix.advice.iter().map(|line| of_advice(&line.advice));
+    let again = again(measured);
+    // Without a usable measurement nothing else counts; a doubtful one still says what to do.
+    let (first, later) = if measured.validity == Validity::Invalid {
+        (again, None)
+    } else {
+        (None, again)
+    };
+    let mut list: Vec<Recommendation> = first.into_iter().collect();
+    list.extend(shorten(measured, planned, options));
+    list.extend(advice);
+    list.extend(later);
+    list.extend(leak(measured));
     list.extend(encoding(measured));
     list.extend(bottleneck(measured));
-    if let Some(soak) = measured.soak.as_ref().filter(|soak| soak.leak) {
-        list.push(Recommendation {
-            what: "find the leak".to_owned(),
-            current: format!(
-                "memory grows by {} MiB per 100,000 requests",
-                number(soak.growth_mib)
-            ),
-            target: "no growth".to_owned(),
-            speed_up: None,
-            effort: Size::High,
-            risk: Size::Low,
-        });
+    for (one, rank) in list.iter_mut().zip(1..) {
+        one.rank = rank;
+        one.of.clone_from(&measured.id);
     }
     list
 }
 
-fn again(measured: &Measured) -> Recommendation {
-    let findings = measured.findings.iter().map(|finding| finding.text.clone());
-    let texts: Vec<String> = findings.collect();
+fn recommendation(what: impl Into<String>, current: String, target: String) -> Recommendation {
     Recommendation {
-        what: format!("measure {} again: {}", measured.id, texts.join("; ")),
-        current: format!(
-            "{}, {} is taken off the speed",
-            measured.validity,
-            percent(measured.derate)
-        ),
-        target: "Valid".to_owned(),
+        of: String::new(),
+        rank: 0,
+        what: what.into(),
+        current,
+        target,
         speed_up: None,
         effort: Size::Low,
         risk: Size::Low,
     }
+}
+
+fn leak(measured: &Measured) -> Option<Recommendation> {
+    let soak = measured.soak.as_ref().filter(|soak| soak.leak)?;
+    Some(Recommendation {
+        effort: Size::High,
+        ..recommendation(
+            "find the leak",
+            format!(
+                "memory grows by {} MiB per 100,000 requests",
+                number(soak.growth_mib)
+            ),
+            "no growth".to_owned(),
+        )
+    })
+}
+
+fn again(measured: &Measured) -> Option<Recommendation> {
+    if measured.validity == Validity::Valid {
+        return None;
+    }
+    let findings = measured.findings.iter();
+    let texts: Vec<String> = findings
+        .filter(|finding| !finding.text.is_empty())
+        .map(|finding| finding.text.clone())
+        .collect();
+    Some(recommendation(
+        format!("measure again, on a quiet machine: {}", texts.join("; ")),
+        format!(
+            "{}, {} is taken off the speed",
+            measured.validity,
+            percent(measured.derate)
+        ),
+        "Valid".to_owned(),
+    ))
 }
 
 /// Nothing keeps the promise: by how much it is missed.
@@ -340,6 +366,8 @@ fn shorten(measured: &Measured, planned: &Planned, options: &Options) -> Option<
     let (fastest, level) = measured.quickest()?;
     let late = level.ttfa_p95 * (1.0 + measured.derate);
     (late > options.objective).then(|| Recommendation {
+        of: String::new(),
+        rank: 0,
         what: format!(
             "shorten the service on {}: a faster class, lower precision or fewer NFE steps",
             measured.class
@@ -356,17 +384,14 @@ fn shorten(measured: &Measured, planned: &Planned, options: &Options) -> Option<
     })
 }
 
-fn of_advice(advice: &Advice) -> Option<Recommendation> {
-    let row = |what: &str, current: String, target: String, effort, risk| Recommendation {
-        what: what.to_owned(),
-        current,
-        target,
-        speed_up: None,
+fn of_advice(advice: &Advice) -> Recommendation {
+    use Size::{High, Low, Medium};
+    let row = |what: &str, current, target, effort, risk| Recommendation {
         effort,
         risk,
+        ..recommendation(what, current, target)
     };
-    use Size::{High, Low, Medium};
-    Some(match *advice {
+    match *advice {
         Advice::ShortenService { idle_ratio } => Recommendation {
             speed_up: (idle_ratio > 0.0).then(|| advice::NO_ROOM / idle_ratio),
             ..row(
@@ -460,7 +485,7 @@ fn of_advice(advice: &Advice) -> Option<Recommendation> {
             Low,
             Low,
         ),
-    })
+    }
 }
 
 /// The format that costs least beside speech, where another costs much.
@@ -474,6 +499,8 @@ fn encoding(measured: &Measured) -> Option<Recommendation> {
     let least = measured.encoding.iter().min_by(by_cost)?;
     let share = most.cpu_per_audio / speech;
     (share > MUCH).then(|| Recommendation {
+        of: String::new(),
+        rank: 0,
         what: format!(
             "choose the audio format with its CPU time in mind: {} costs most, {} least",
             most.format, least.format
@@ -499,6 +526,8 @@ fn bottleneck(measured: &Measured) -> Option<Recommendation> {
     let found = measured.bottleneck.as_ref()?;
     let gain = 1.0 / (1.0 - found.share / 2.0);
     Some(Recommendation {
+        of: String::new(),
+        rank: 0,
         what: format!(
             "make {} faster (lower precision, fewer NFE steps, a faster class) before anything else",
             found.stage

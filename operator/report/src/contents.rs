@@ -67,7 +67,7 @@ fn validity(profiles: &[Measured]) -> Section {
     for measured in profiles {
         section.heading(format!("{}: {}", measured.id, measured.validity));
         section.text(format!(
-            "{} is taken off the measured speed before anything is planned.",
+            "What speaks against the measurement takes {} off its speed; a plan takes off 5 % at least.",
             percent(measured.derate)
         ));
         section.list(

@@ -51,10 +51,11 @@ impl Table {
     /// Columns that hold nothing but numbers: they are written to the right.
     pub fn numeric(&self, column: usize) -> bool {
         let number = |cell: &String| {
-            let cell = cell.trim_start_matches(['-', '±', '+']);
-            cell == crate::words::ABSENT
-                || cell == "-"
-                || cell.starts_with(|c: char| c.is_ascii_digit()) && cell.len() < 24
+            let digits = cell.trim_start_matches(['-', '±', '+']);
+            [crate::words::ABSENT, "-", "no plan"].contains(&cell.as_str())
+                || digits.starts_with(|c: char| c.is_ascii_digit())
+                    && cell.len() < 24
+                    && !cell.contains(',')
         };
         self.rows
             .iter()

@@ -52,7 +52,7 @@ fn fence(code: &str) -> String {
 
 fn rows(table: &Table) -> String {
     let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+        let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
         format!("| {} |\n", cells.join(" | "))
     };
     let rule =
@@ -66,8 +66,17 @@ fn rows(table: &Table) -> String {
     out
 }
 
-/// Plain text: no character of it means anything to Markdown or to HTML within it.
+/// Text that begins a line.
 fn escape(text: &str) -> String {
+    let mut out = escaped(text);
+    if out.starts_with(['#', '+', '-', '=']) {
+        out.insert(0, '\\');
+    }
+    out
+}
+
+/// Plain text: no character of it means anything to Markdown or to HTML within it.
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -82,9 +91,6 @@ fn escape(text: &str) -> String {
             control if control.is_control() => out.push(' '),
             other => out.push(other),
         }
-    }
-    if out.starts_with(['#', '+', '-', '=']) {
-        out.insert(0, '\\');
     }
     out
 }

@@ -119,7 +119,7 @@ fn accelerators(section: &mut Section, planned: &Planned) {
 }
 
 fn shapes(section: &mut Section, planned: &Planned) {
-    if let Some(words) = weak_or_strong(planned) {
+    for words in weak_or_strong(planned) {
         section.text(words);
     }
     let rows = planned.shapes.iter().map(|one| {
@@ -251,21 +251,18 @@ fn matrix(report: &Report) -> Section {
 
 fn recommendations(report: &Report) -> Section {
     let mut section = Section::new("recommendations", "Recommendations");
-    let rows = report
-        .recommendations
-        .iter()
-        .enumerate()
-        .map(|(index, found)| {
-            vec![
-                (index + 1).to_string(),
-                found.what.clone(),
-                found.current.clone(),
-                found.target.clone(),
-                found.speed_up.map_or_else(|| "-".to_owned(), ratio),
-                found.effort.word().to_owned(),
-                found.risk.word().to_owned(),
-            ]
-        });
+    let rows = report.recommendations.iter().map(|found| {
+        vec![
+            found.rank.to_string(),
+            found.of.clone(),
+            found.what.clone(),
+            found.current.clone(),
+            found.target.clone(),
+            found.speed_up.map_or_else(|| "-".to_owned(), ratio),
+            found.effort.word().to_owned(),
+            found.risk.word().to_owned(),
+        ]
+    });
     let rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {
         section.text("Nothing has to change.");
@@ -275,6 +272,7 @@ fn recommendations(report: &Report) -> Section {
                 "Most pressing first",
                 &[
                     "rank",
+                    "profile",
                     "what",
                     "now",
                     "target",
@@ -316,7 +314,11 @@ fn alternatives(report: &Report) -> Section {
     for planned in &report.plans {
         let alternatives = &planned.decision.alternatives;
         section.heading(planned.voice.clone());
-        section.text("What keeps the objectives, best first:");
+        section.text(if planned.priced {
+            "What keeps the objectives, best first:"
+        } else {
+            "What keeps the objectives, best first; without prices, \"an hour\" counts cores:"
+        });
         let kept = alternatives.candidates.iter().map(ToString::to_string);
         lines(
             &mut section,

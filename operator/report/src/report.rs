@@ -152,6 +152,11 @@ impl Report {
         for (voice, of_voice) in by_voice {
             report.add_plan(voice, &of_voice, options)?;
         }
+        // What is first for one profile goes before what is second for another.
+        report.recommendations.sort_by_key(|found| found.rank);
+        for (found, rank) in report.recommendations.iter_mut().zip(1..) {
+            found.rank = rank;
+        }
         if options.compare {
             report.comparison = Some(compare(&report.profiles));
         }
@@ -174,11 +179,8 @@ impl Report {
             let measured = Measured::of(profile);
             let signals = signals(&measured, profile, &planned, options);
             let matrix = Matrix::of(&profile.id, &signals);
-            for found in recommendations(&measured, &matrix, &planned, options) {
-                if !self.recommendations.contains(&found) {
-                    self.recommendations.push(found);
-                }
-            }
+            self.recommendations
+                .extend(recommendations(&measured, &matrix, &planned, options));
             matrices.push(matrix);
         }
         self.answers.push(direction(&planned, &matrices, options));
@@ -275,7 +277,7 @@ fn uses_cores(measured: &Measured) -> Answer {
         }
         None => match &measured.threads {
             Some(growth) => format!("{} with threads", capital(&growth.word.to_string())),
-            None => capital(ABSENT),
+            None => on_requests(measured, &mut parts).unwrap_or_else(|| capital(ABSENT)),
         },
     };
     if let Some((on, level)) = measured.busiest() {
@@ -295,6 +297,24 @@ fn uses_cores(measured: &Measured) -> Answer {
         verdict,
         text: parts.join(" "),
     }
+}
+
+/// Where neither threads nor cores were varied: requests that share them, or a GPU.
+fn on_requests(measured: &Measured, parts: &mut Vec<String>) -> Option<String> {
+    let (on, _) = measured.busiest()?;
+    let growth = on.growth.as_ref()?;
+    let last = growth.last()?;
+    parts.push(format!(
+        "{} requests at once get {} as much done as one ({} efficient).",
+        number(last.n),
+        ratio(last.speed_up),
+        percent(last.efficiency)
+    ));
+    Some(format!(
+        "{} up to {} requests at once",
+        capital(&growth.word.to_string()),
+        number(last.n)
+    ))
 }
 
 fn capital(word: &str) -> String {
@@ -352,7 +372,7 @@ fn direction(planned: &Planned, matrices: &[Matrix], options: &Options) -> Answe
             number(predicted.rate)
         ));
     }
-    if let Some(words) = weak_or_strong(planned) {
+    for words in weak_or_strong(planned) {
         text.push(' ');
         text.push_str(&words);
     }
@@ -366,40 +386,45 @@ fn direction(planned: &Planned, matrices: &[Matrix], options: &Options) -> Answe
 /// A shape, its pods and their cost.
 type Kept<'a> = (&'a ShapePlan, u32, f64);
 
-/// The smallest and the largest pod that keep the objective.
-pub(crate) fn weak_or_strong(planned: &Planned) -> Option<String> {
-    let kept = planned
+/// The smallest and the largest pod of each class that keep the objective.
+pub(crate) fn weak_or_strong(planned: &Planned) -> Vec<String> {
+    let classes = planned.classes.iter();
+    classes
+        .filter_map(|class| weak_or_strong_on(planned, &class.class))
+        .collect()
+}
+
+fn weak_or_strong_on(planned: &Planned, class: &str) -> Option<String> {
+    let kept: Vec<Kept<'_>> = planned
         .shapes
         .iter()
+        .filter(|shape| shape.class == class)
         .filter_map(|shape| match shape.outcome {
             ShapeOutcome::Kept { replicas, cost, .. } => Some((shape, replicas, cost)),
             ShapeOutcome::Not { .. } => None,
-        });
-    let kept: Vec<Kept<'_>> = kept.collect();
+        })
+        .collect();
     // Of one size the cheapest.
-    let by_size = |a: &&Kept<'_>, b: &&Kept<'_>| {
+    let weak = kept.iter().min_by(|a, b| {
         let by_cpu = a.0.cpu.total_cmp(&b.0.cpu);
         by_cpu.then(a.2.total_cmp(&b.2))
-    };
-    let largest = |a: &&Kept<'_>, b: &&Kept<'_>| {
+    })?;
+    let strong = kept.iter().max_by(|a, b| {
         let by_cpu = a.0.cpu.total_cmp(&b.0.cpu);
         by_cpu.then(b.2.total_cmp(&a.2))
-    };
-    let weak = kept.iter().min_by(by_size)?;
-    let strong = kept.iter().max_by(largest)?;
+    })?;
     (weak.0.cpu < strong.0.cpu).then(|| {
         let side = |(shape, replicas, cost): &Kept<'_>| {
             format!(
-                "{} of {} on {} ({} {})",
+                "{} of {} ({} {})",
                 count(*replicas, "pod"),
                 cores(shape.cpu),
-                shape.class,
                 number(*cost),
                 planned.unit()
             )
         };
         format!(
-            "Many weak or few strong: {} or {}.",
+            "Many weak or few strong on {class}: {} or {}.",
             side(weak),
             side(strong)
         )
