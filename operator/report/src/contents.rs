@@ -156,10 +156,18 @@ fn stability(section: &mut Section, measured: &Measured) {
     }
 }
 
+/// A title, what is counted, what that means, and where it is.
+type Case = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&Measured) -> Option<&Growth>,
+);
+
 fn growth<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Section {
     let mut section = Section::new("scaling", "Speed-up and efficiency");
     section.text("Linear: at least 90 % efficient at the largest measured count; sub-linear: at least 50 %; poor: less. Efficiency is speed-up over count.");
-    let cases: [(&str, &str, &str, fn(&Measured) -> Option<&Growth>); 2] = [
+    let cases: [Case; 2] = [
         (
             "Threads of one request",
             "threads",
@@ -230,21 +238,21 @@ fn growth<'a>(profiles: impl Iterator<Item = &'a Measured> + Clone) -> Section {
 fn verdict(measured: &Measured, growth: &Growth, noun: &str) -> String {
     let mut text = format!("{}: {}", measured.label(), growth.word);
     if let Some(last) = growth.last() {
-        text.push_str(&format!(
+        text.extend([format!(
             ", {} efficient at {} {noun}",
             percent(last.efficiency),
             number(last.n)
-        ));
+        )]);
     }
     match growth.diminishing_from {
-        Some(from) => text.push_str(&format!(
+        Some(from) => text.extend([format!(
             "; from {} {noun} on each further one adds less than half of the first",
             number(from)
-        )),
+        )]),
         None => text.push_str("; every measured step adds at least half of the first"),
     }
     match &growth.law {
-        Some(law) => text.push_str(&format!(
+        Some(law) => text.extend([format!(
             ". Universal Scalability Law: sigma {} (serial share), kappa {} (agreement), off by at most {}{}.",
             number(law.sigma),
             number(law.kappa),
@@ -253,7 +261,7 @@ fn verdict(measured: &Measured, growth: &Growth, noun: &str) -> String {
                 || ", no peak".to_owned(),
                 |peak| format!(", peak at {}", number(peak))
             )
-        )),
+        )]),
         None => text.push_str(". Too few points for a law."),
     }
     text

@@ -28,14 +28,14 @@ fn contents(out: &mut String, sections: &[Section]) {
     out.push_str("<nav aria-label=\"Contents\"><ul>");
     for section in sections.iter().skip(1) {
         let (id, title) = (section.id, section.title);
-        out.push_str(&format!("<li><a href=\"#{id}\">{title}</a></li>"));
+        out.extend([format!("<li><a href=\"#{id}\">{title}</a></li>")]);
     }
     out.push_str("</ul></nav>\n");
 }
 
 fn add(out: &mut String, section: &Section, charts: &mut u32) {
     let (id, title) = (section.id, section.title);
-    out.push_str(&format!("<section id=\"{id}\">\n<h2>{title}</h2>\n"));
+    out.extend([format!("<section id=\"{id}\">\n<h2>{title}</h2>\n")]);
     let mut blocks = section.blocks.iter().peekable();
     while let Some(block) = blocks.next() {
         if let Block::Chart(_) = block {
@@ -89,17 +89,17 @@ fn rows(table: &Table) -> String {
         "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\"><table><caption>{caption}</caption><thead><tr>"
     );
     for (column, name) in table.columns.iter().enumerate() {
-        out.push_str(&format!(
+        out.extend([format!(
             "<th scope=\"col\"{}>{}</th>",
             class(column),
             escape(name)
-        ));
+        )]);
     }
     out.push_str("</tr></thead><tbody>");
     for row in &table.rows {
         out.push_str("<tr>");
         for (column, cell) in row.iter().enumerate() {
-            out.push_str(&format!("<td{}>{}</td>", class(column), escape(cell)));
+            out.extend([format!("<td{}>{}</td>", class(column), escape(cell))]);
         }
         out.push_str("</tr>");
     }
@@ -120,7 +120,8 @@ pub(crate) fn escape(text: &str) -> String {
             other => out.push(other),
         }
     }
-    out
+    // A number and its sign stay on one line.
+    out.replace(" %", "&nbsp;%")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::report::Report;
 pub fn markdown(report: &Report) -> String {
     let mut out = format!("# {TITLE}\n");
     for section in sections(report) {
-        out.push_str(&format!("\n## {}\n", section.title));
+        out.extend([format!("\n## {}\n", section.title)]);
         for block in &section.blocks {
             add(&mut out, block);
         }
@@ -59,7 +59,7 @@ fn rows(table: &Table) -> String {
         (0..table.columns.len()).map(|column| if table.numeric(column) { "--:" } else { "---" });
     let mut out = format!("\n{}:\n\n", escape(&table.caption));
     out.push_str(&line(&table.columns));
-    out.push_str(&format!("| {} |\n", rule.collect::<Vec<_>>().join(" | ")));
+    out.extend([format!("| {} |\n", rule.collect::<Vec<_>>().join(" | "))]);
     for row in &table.rows {
         out.push_str(&line(row));
     }

@@ -183,8 +183,8 @@ impl Measured {
                 unstable: profile.run.unstable.len(),
                 levels: profile.configs.iter().map(|c| c.levels.len()).sum(),
             },
-            threads: Growth::of(by_threads(&profile.configs)),
-            side_by_side: Growth::of(side_by_side(&profile.configs)),
+            threads: Growth::of(&by_threads(&profile.configs)),
+            side_by_side: Growth::of(&side_by_side(&profile.configs)),
             shapes: profile.configs.iter().map(Shape::of).collect(),
             lengths: details.lengths,
             memory: details.memory,
@@ -248,7 +248,7 @@ impl Shape {
             cpu: config.cpu,
             threads: config.threads,
             levels: config.levels.iter().map(LevelLine::of).collect(),
-            growth: Growth::of(points.collect()),
+            growth: Growth::of(&points.collect::<Vec<_>>()),
             cpu_per_audio: config.cpu_per_audio,
             s0: config.s0,
             s1: config.s1,
@@ -281,17 +281,17 @@ impl LevelLine {
 
 impl Growth {
     /// From points (count, throughput), ascending; None with fewer than two, or without one of 1.
-    fn of(points: Vec<(f64, f64)>) -> Option<Self> {
+    fn of(points: &[(f64, f64)]) -> Option<Self> {
         let &(first, one) = points.first()?;
         if points.len() < 2 || (first - 1.0).abs() > 1e-9 || one <= 0.0 {
             return None;
         }
         let law = if points.len() > 2 {
-            Usl::fit(&points)
+            Usl::fit(points)
         } else {
             None
         };
-        let diminishing_from = diminishing_returns(&points);
+        let diminishing_from = diminishing_returns(points);
         let points: Vec<GrowthPoint> = points
             .iter()
             .map(|&(n, audio_per_sec)| GrowthPoint {
@@ -499,10 +499,10 @@ mod tests {
 
     #[test]
     fn two_points_are_no_law() {
-        let growth = Growth::of(vec![(1.0, 10.0), (2.0, 19.0)]).unwrap();
+        let growth = Growth::of(&[(1.0, 10.0), (2.0, 19.0)]).unwrap();
         assert_eq!(growth.law, None);
         assert_eq!(growth.word, Scalability::Linear);
-        assert_eq!(Growth::of(vec![(1.0, 10.0)]), None);
-        assert_eq!(Growth::of(vec![(2.0, 10.0), (4.0, 15.0)]), None);
+        assert_eq!(Growth::of(&[(1.0, 10.0)]), None);
+        assert_eq!(Growth::of(&[(2.0, 10.0), (4.0, 15.0)]), None);
     }
 }

@@ -364,13 +364,13 @@ fn direction(planned: &Planned, matrices: &[Matrix], options: &Options) -> Answe
         number(advice::LOOSE)
     );
     if let Some(predicted) = plan.predicted {
-        text.push_str(&format!(
+        text.extend([format!(
             " Planned for {} requests/s: {} of {}, each for {} requests/s.",
             number(options.peak),
             count(plan.replicas.at_peak, "pod"),
             shape(plan.pod.cpu, plan.pod.threads.intra_op),
             number(predicted.rate)
-        ));
+        )]);
     }
     for words in weak_or_strong(planned) {
         text.push(' ');

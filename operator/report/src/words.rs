@@ -39,6 +39,9 @@ pub(crate) fn time(seconds: f64) -> String {
 /// A share of 1.
 pub(crate) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
+    if percent > 0.0 && percent < 0.05 {
+        return "less than 0.1 %".to_owned();
+    }
     if percent != 0.0 && percent.abs() < 9.95 {
         format!("{percent:.1} %")
     } else {
