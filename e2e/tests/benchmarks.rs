@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
-use kube::{ResourceExt as _, api::ListParams};
+use kube::{ResourceExt, api::ListParams};
 use tts_crds::v1alpha1::{TtsBenchmark, TtsProfile};
 use tts_e2e::{
     Cluster, Namespace, Operator,
@@ -38,7 +38,7 @@ async fn not_ready(namespace: &Namespace, reason: &str) -> Result<String> {
 async fn jobs(namespace: &Namespace) -> Result<Vec<String>> {
     let params = ListParams::default().labels("app.kubernetes.io/name=tts-profile");
     let jobs = namespace.api::<Job>().list(&params).await?;
-    Ok(jobs.items.iter().map(|job| job.name_any()).collect())
+    Ok(jobs.items.iter().map(ResourceExt::name_any).collect())
 }
 
 #[tokio::test]
@@ -117,8 +117,7 @@ async fn a_benchmark_becomes_a_profile_that_another_namespace_takes() -> Result<
     })
     .await?;
     with_namespace(&cluster, "imported", async |namespace| {
-        let text = exported.borrow();
-        let mut object: serde_json::Value = serde_saphyr::from_str(&text)?;
+        let mut object: serde_json::Value = serde_saphyr::from_str(&exported.borrow())?;
         object["metadata"] = serde_json::json!({"name": "imported"});
         namespace.apply(&object.to_string()).await?;
         let profiles = namespace.api::<TtsProfile>();
