@@ -584,29 +584,29 @@ fn usage_errors_have_the_status_of_their_command() {
     assert_eq!(status(&["serve", "--bogus"]).0, Some(2));
 }
 
-/// Compares with a baseline, which is all that is measured; the exit code.
+/// Compares with a baseline, which is all that is measured; the exit code, the ratio and why there is no answer.
 #[track_caller]
-fn compared(arguments: &[&str]) -> Option<i32> {
+fn compared(arguments: &[&str]) -> (Option<i32>, f64, Value) {
     let folder = Folder::new();
     let corpus = folder.file("texts", TEXTS);
     let ended = profile(&[arguments, &["--corpus", &corpus]].concat());
     let record: Value =
         serde_json::from_str(&ended.out).unwrap_or_else(|_| panic!("{}", ended.error));
+    assert_eq!(record["schema"], "tts.regression/v1");
     assert_eq!(record["metric"], "serviceSecondsPerAudioSecond");
-    assert!(
-        record["comparison"]["ratio"].as_f64().unwrap() > 0.0,
-        "{record}"
-    );
-    assert!(ended.error.contains("pair 10: RTF "), "{}", ended.error);
-    ended.code
+    let pairs = ended.error.matches("pair ").count();
+    assert_eq!(record["n"], pairs, "{record}");
+    let ratio = record["ratio"].as_f64().unwrap();
+    (ended.code, ratio, record["cause"].clone())
 }
 
 #[test]
 fn the_same_server_is_no_regression() {
     let _alone = alone();
     let program = binary();
-    let code = compared(&["--baseline-server", program.to_str().unwrap()]);
+    let (code, ratio, _) = compared(&["--baseline-server", program.to_str().unwrap()]);
     assert!([DONE, INCONCLUSIVE].contains(&code), "{code:?}");
+    assert!((0.5..2.0).contains(&ratio), "{ratio}");
 }
 
 #[test]
@@ -632,10 +632,17 @@ fn a_voice_that_takes_longer_is_a_regression_and_one_that_takes_less_is_none() {
     let folder = Folder::new();
     let medium = folder.path("medium");
     write_medium_voice(Path::new(&medium));
-    let code = compared(&["--voice", &medium, "--baseline-voice", "builtin:rms"]);
-    assert_eq!(code, REGRESSED);
-    let code = compared(&["--voice", "builtin:rms", "--baseline-voice", &medium]);
-    assert_eq!(code, DONE);
+    let (code, ratio, _) = compared(&["--voice", &medium, "--baseline-voice", "builtin:rms"]);
+    assert_eq!(code, REGRESSED, "{ratio}");
+    assert!(ratio > 2.0, "{ratio}");
+    let (code, ratio, cause) = compared(&["--voice", "builtin:rms", "--baseline-voice", &medium]);
+    assert!(ratio < 0.5, "{ratio}");
+    // Where other programs run, nothing passes.
+    if cause == "NoisyEnvironment" {
+        assert_eq!(code, INCONCLUSIVE);
+    } else {
+        assert_eq!(code, DONE, "{cause}");
+    }
 }
 
 /// The CPUs of each thread, as the kernel has them, of each process that `profiler` measures.
