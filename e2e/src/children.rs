@@ -28,7 +28,7 @@ pub struct Version {
     pub generation: i64,
 }
 
-/// Our two kinds and all that is made of them, down to the pods.
+/// Voices, deployments, and all that is made of them, down to the pods.
 pub async fn snapshot(namespace: &Namespace) -> Result<Snapshot> {
     let mut snapshot = Snapshot::new();
     add::<TtsVoice>(namespace, &mut snapshot).await?;

@@ -2,7 +2,7 @@
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
+use tts_crds::v1alpha1::{TtsBenchmark, TtsDeployment, TtsProfile, TtsVoice};
 
 /// An object whose status has conditions.
 pub trait Conditioned: ResourceExt {
@@ -60,6 +60,34 @@ impl Conditioned for TtsVoice {
 }
 
 impl Conditioned for TtsDeployment {
+    fn conditions(&self) -> &[Condition] {
+        self.status
+            .as_ref()
+            .map_or(&[], |status| &status.conditions)
+    }
+
+    fn observed_generation(&self) -> Option<i64> {
+        self.status
+            .as_ref()
+            .map(|status| status.observed_generation)
+    }
+}
+
+impl Conditioned for TtsBenchmark {
+    fn conditions(&self) -> &[Condition] {
+        self.status
+            .as_ref()
+            .map_or(&[], |status| &status.conditions)
+    }
+
+    fn observed_generation(&self) -> Option<i64> {
+        self.status
+            .as_ref()
+            .map(|status| status.observed_generation)
+    }
+}
+
+impl Conditioned for TtsProfile {
     fn conditions(&self) -> &[Condition] {
         self.status
             .as_ref()

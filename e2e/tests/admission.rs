@@ -321,6 +321,8 @@ async fn every_field_is_explained() -> Result<()> {
     for name in [
         "ttsvoices.tts-operator.dev",
         "ttsdeployments.tts-operator.dev",
+        "ttsbenchmarks.tts-operator.dev",
+        "ttsprofiles.tts-operator.dev",
     ] {
         let crd = crds.get(name).await?;
         let schema = crd.spec.versions[0]
@@ -338,6 +340,8 @@ async fn every_field_is_explained() -> Result<()> {
         ("ttsdeployment.spec.voices", "TtsVoice"),
         ("ttsd.spec.scaling.replicas", "Number of pods"),
         ("ttsd.status.endpoint", "URL of the endpoint"),
+        ("ttsb.spec.schedule.cron", "CronJob"),
+        ("ttsp.spec.configs.levels.ttfaQ", "Time to first audio"),
     ] {
         // Short names take a moment longer to be known than the kinds.
         let explained =

@@ -14,9 +14,11 @@ use tts_e2e::{
     yaml::{builtin_voice, deployment},
 };
 
-const CRDS: [&str; 2] = [
+const CRDS: [&str; 4] = [
     "ttsvoices.tts-operator.dev",
     "ttsdeployments.tts-operator.dev",
+    "ttsbenchmarks.tts-operator.dev",
+    "ttsprofiles.tts-operator.dev",
 ];
 
 struct Helm<'a>(&'a Cluster);
@@ -272,7 +274,12 @@ async fn the_kinds_are_upgraded_and_go_when_asked() -> Result<()> {
 
     // This test has the operator for itself, so what is left is of tests that are over, whose namespaces are going.
     eventually("nobody has objects of our kinds", READY, async || {
-        let objects = cluster_objects(&cluster, "ttsvoices,ttsdeployments", "--selector=").await?;
+        let objects = cluster_objects(
+            &cluster,
+            "ttsvoices,ttsdeployments,ttsbenchmarks,ttsprofiles",
+            "--selector=",
+        )
+        .await?;
         ensure!(objects.trim().is_empty(), "there are {objects}");
         Ok(())
     })

@@ -161,11 +161,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             eprintln!("tts-server: {error}");
             if let Some(path) = &arguments.termination_message {
                 let known = error.downcast_ref::<ProfileError>();
-                let message = json!({
-                    "error": error.to_string().chars().take(1000).collect::<String>(),
-                    "reason": known.map_or("Failed", ProfileError::reason),
-                    "permanent": !known.is_some_and(is_temporary),
-                });
+                let message = failure(
+                    &error.to_string(),
+                    known.map_or("Failed", ProfileError::reason),
+                    !known.is_some_and(is_temporary),
+                );
                 if let Err(error) = std::fs::write(path, message.to_string()) {
                     eprintln!("tts-server: cannot write {}: {error}", path.display());
                 }
@@ -173,6 +173,13 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             ExitCode::from(NOT_MEASURED)
         }
     }
+}
+
+/// What the termination message says of a failure, within the 4096 bytes that Kubernetes keeps of it.
+fn failure(error: &str, reason: &str, permanent: bool) -> serde_json::Value {
+    // JSON may write a character with 6 bytes.
+    let error: String = error.chars().take(600).collect();
+    json!({"error": error, "reason": reason, "permanent": permanent})
 }
 
 /// Whether the same command may succeed later.
@@ -457,5 +464,20 @@ fn tell(profile: &Profile) {
     }
     for dropped in &profile.run.dropped {
         eprintln!("  not measured: {dropped}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_is_cut_and_its_message_stays_json() {
+        for character in ['x', '"', '\u{1}', '\u{1f600}'] {
+            let message = failure(&character.to_string().repeat(5000), "Failed", true).to_string();
+            assert!(message.len() <= 4096, "{}", message.len());
+            let message: serde_json::Value = serde_json::from_str(&message).unwrap();
+            assert_eq!(message["permanent"], true);
+        }
     }
 }

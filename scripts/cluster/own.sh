@@ -5,7 +5,7 @@
 # run can clean up after one that was killed.
 
 RUN_LABEL=tts-operator.dev/run
-PRODUCT_CRDS=(ttsvoices.tts-operator.dev ttsdeployments.tts-operator.dev)
+PRODUCT_CRDS=(ttsvoices.tts-operator.dev ttsdeployments.tts-operator.dev ttsbenchmarks.tts-operator.dev ttsprofiles.tts-operator.dev)
 
 # select_own_cluster PURPOSE
 select_own_cluster() {

@@ -88,7 +88,7 @@ bad_options_are_refused() {
     expect_refusal "contains no PEM certificate" "${run[@]}"
     settings x
     expect_refusal "use address:port" "${run[@]}" --listen nowhere
-    expect "crds prints both kinds" test "$("$PROGRAM" crds | grep -c '^kind: CustomResourceDefinition')" = 2
+    expect "crds prints all kinds" test "$("$PROGRAM" crds | grep -c '^kind: CustomResourceDefinition')" = 4
 }
 
 start_operator() {

@@ -161,6 +161,15 @@ impl Node {
     }
 
     #[must_use]
+    pub fn ints(self, name: &str, values: &[i64]) -> Self {
+        self.attribute(name, 7, |attribute| {
+            values
+                .iter()
+                .fold(attribute, |attribute, value| attribute.int(8, *value))
+        })
+    }
+
+    #[must_use]
     pub fn tensor(self, name: &str, value: &Tensor) -> Self {
         self.attribute(name, 4, |attribute| attribute.message(5, &value.0))
     }
@@ -172,7 +181,7 @@ impl Node {
 }
 
 /// A graph: of a model, or of an operator such as `Loop`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph(Message);
 
 impl Graph {

@@ -8,6 +8,7 @@
 )]
 
 pub mod graph;
+pub mod medium;
 pub mod voices;
 pub mod web;
 
@@ -118,10 +119,19 @@ pub async fn speech(server: &Server, body: &serde_json::Value) -> reqwest::Respo
 /// # Panics
 /// When it does not come true soon.
 #[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_at_most(SOON, what, condition);
+}
+
+/// Waits for a condition that may take longer than [`SOON`].
+///
+/// # Panics
+/// When it does not come true within the limit.
+#[track_caller]
+pub fn wait_at_most(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited {SOON:?} for {what}");
+        assert!(Instant::now() < deadline, "waited {limit:?} for {what}");
         thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -73,6 +73,22 @@ pub fn write_voice(folder: &Path, model: &[u8], sample_rate: u32) {
     fs::write(folder.join("voice.onnx.json"), config.to_string()).unwrap();
 }
 
+/// Gives a configuration the alphabet of English voices of Piper, with a number per character.
+///
+/// # Panics
+/// When it is no JSON object.
+pub fn with_pipers_alphabet(config: &mut Value) {
+    let characters = "_^$ ,abdefhijklmnopstuvwzæðŋɑɔəɚɛɜɡɪɹʃʊʌʒˈːθ";
+    let map: serde_json::Map<String, Value> = characters
+        .chars()
+        .enumerate()
+        .map(|(id, character)| (character.to_string(), json!([id])))
+        .collect();
+    config["phoneme_type"] = json!("espeak");
+    config["espeak"] = json!({"voice": "en-us"});
+    config["phoneme_id_map"] = map.into();
+}
+
 /// The program, with no proxy and no authority of the environment.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tts_server::engine::environment::LIBRARY;
 use tts_tests::{
     binary,
-    voices::{inspect, sha256, voice_file},
+    voices::{inspect, sha256, voice_file, with_pipers_alphabet},
     web::{Web, ok},
     workspace,
 };
@@ -38,15 +38,7 @@ async fn inspect_voice(model: &[u8], config: &[u8]) -> (Option<i32>, Value) {
 async fn an_english_voice_with_pipers_own_alphabet_is_usable() {
     let model = voice_file("voice.onnx");
     let mut config: Value = serde_json::from_slice(&voice_file("voice.onnx.json")).unwrap();
-    let characters = "_^$ ,abdefhijklmnopstuvwzæðŋɑɔəɚɛɜɡɪɹʃʊʌʒˈːθ";
-    let map: serde_json::Map<String, Value> = characters
-        .chars()
-        .enumerate()
-        .map(|(id, character)| (character.to_string(), json!([id])))
-        .collect();
-    config["phoneme_type"] = json!("espeak");
-    config["espeak"] = json!({"voice": "en-us"});
-    config["phoneme_id_map"] = map.into();
+    with_pipers_alphabet(&mut config);
     let config = config.to_string().into_bytes();
     let (code, report) = inspect_voice(&model, &config).await;
     assert_eq!(code, Some(0), "{report}");

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use tts_tests::{Server, binary, client, samples, wait_until};
+use tts_tests::{Server, binary, client, medium::write_medium_voice, samples, wait_until};
 
 /// Runs a command under strace in an empty HOME; what it did with files and sockets, a call a line.
 fn strace(home: &Path, trace: &Path) -> Command {
@@ -252,4 +252,31 @@ fn a_missing_library_is_explained() {
         !output.status.success() && error.contains("make setup"),
         "{error}"
     );
+}
+
+#[test]
+fn a_medium_voice_speaks_at_the_pace_of_speech() {
+    let folder = tempfile::tempdir().unwrap();
+    write_medium_voice(folder.path());
+    let output = folder.path().join("out.wav");
+    let text = "Please keep the window closed at night.";
+    let status = Command::new(binary())
+        .args(["say", text, "--voice"])
+        .arg(folder.path())
+        .arg("--output")
+        .arg(&output)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    let (samples, rate) = samples(&fs::read(output).unwrap());
+    assert_eq!(rate, 22_050);
+    // About 30 phonemes.
+    let (shortest, longest) = (30 * 22_050 / 25, 30 * 22_050 / 8);
+    assert!(
+        (shortest..longest).contains(&samples.len()),
+        "{}",
+        samples.len()
+    );
+    let peak = samples.iter().map(|sample| sample.unsigned_abs()).max();
+    assert!((3000..32_000).contains(&peak.unwrap()), "{peak:?}");
 }

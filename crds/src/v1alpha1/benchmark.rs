@@ -56,6 +56,12 @@ pub struct TtsBenchmarkSpec {
     #[serde(default)]
     pub sweep: Sweep,
 
+    /// How long each level is measured per pass, at least; without it, 7 seconds for `Quick` and 20 for `Full`. Slow voices
+    /// need more; with few requests the profile is Degraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 600))]
+    pub level_seconds: Option<i32>,
+
     /// Texts to speak; without it, twelve English texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corpus: Option<CorpusSource>,

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::fetch::download::hex;
+use crate::{fetch::download::hex, text::TextError, voices::Voice};
 
 /// The identity of [`Corpus::standard`]; another text is another version.
 const STANDARD: &str = "std-12/v1";
@@ -83,6 +83,8 @@ pub enum CorpusError {
         line: usize,
         found: usize,
     },
+    #[error("text {number} of the corpus: {error}")]
+    Unspeakable { number: usize, error: TextError },
 }
 
 impl Corpus {
@@ -153,6 +155,21 @@ impl Corpus {
         })
     }
 
+    /// Whether a voice can speak all texts.
+    ///
+    /// # Errors
+    /// When there is one that it cannot.
+    pub fn check(&self, voice: &Voice) -> Result<(), CorpusError> {
+        for (index, text) in self.all().iter().enumerate() {
+            let read = voice.family.read(text, 1.0, voice.costs.pace());
+            read.map_err(|error| CorpusError::Unspeakable {
+                number: index + 1,
+                error,
+            })?;
+        }
+        Ok(())
+    }
+
     /// All texts: those of the load, then those of the lengths.
     pub fn all(&self) -> Vec<String> {
         self.load.iter().chain(&self.lengths).cloned().collect()
@@ -207,6 +224,19 @@ mod tests {
         assert!((590.0..610.0).contains(&longest), "{longest}");
         assert_eq!(Corpus::standard(5, 601), corpus);
         assert_eq!(corpus.all().len(), 12 + corpus.lengths.len());
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_spoken_is_named() {
+        let location = crate::voices::VoiceLocation::Builtin("rms".to_owned());
+        let voice = Voice::read("rms", &location).unwrap();
+        let mut corpus = Corpus::standard(5, 600);
+        corpus.check(&voice).unwrap();
+        for text in ["!!! ???", "a\0b", "Добрый день"] {
+            corpus.load[1] = text.to_owned();
+            let error = corpus.check(&voice).unwrap_err().to_string();
+            assert!(error.starts_with("text 2 of the corpus: "), "{error}");
+        }
     }
 
     #[test]

@@ -120,6 +120,13 @@ impl Grid {
         }
     }
 
+    /// The shape whose time of service is measured against the length of the text: the first of them. Not a part of a core,
+    /// which the kernel stops again and again: that is another law.
+    pub fn shape_of_lengths(&self) -> Option<Shape> {
+        let first = self.points.first().map(|point| point.shape);
+        first.filter(|shape| shape.cpu >= 1.0)
+    }
+
     /// A part of a core under a CPU limit, measured alone.
     pub fn of_limit(limit: f64) -> Self {
         Self {
@@ -229,6 +236,10 @@ mod tests {
 
     #[test]
     fn a_part_of_a_core_is_one_point() {
-        assert_eq!(shapes(&Grid::of_limit(0.25)), [(0.25, 1, vec![1])]);
+        let grid = Grid::of_limit(0.25);
+        assert_eq!(shapes(&grid), [(0.25, 1, vec![1])]);
+        assert_eq!(grid.shape_of_lengths(), None);
+        let whole = Grid::new(Sweep::Quick, 2.0).shape_of_lengths();
+        assert_eq!(whole.map(Shape::cores), Some(1));
     }
 }

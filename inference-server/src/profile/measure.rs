@@ -336,8 +336,8 @@ impl Measuring<'_> {
         progress: &mut Progress,
     ) -> Result<(), MeasureError> {
         let shape = point.shape;
-        let is_first = shape == self.grid.points[0].shape;
-        let wants_lengths = all && is_first && !self.corpus.lengths.is_empty();
+        let wants_lengths =
+            all && self.grid.shape_of_lengths() == Some(shape) && !self.corpus.lengths.is_empty();
         let lacks_lengths =
             wants_lengths && self.measurement.lengths.len() <= usize::try_from(pass).unwrap_or(0);
         let mut levels = point.levels.clone();

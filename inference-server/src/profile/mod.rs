@@ -32,7 +32,7 @@ use crate::{
     fetch::FetchedFile,
     inspect::{self, Download, InspectError},
     machine::{Machine, fingerprint::Identity},
-    voices::VoiceLocation,
+    voices::{Voice, VoiceLocation},
 };
 use corpus::{Corpus, CorpusError};
 use grid::{Grid, Sweep};
@@ -167,6 +167,7 @@ impl Profiler {
             }
             Grid::new(options.sweep, usable)
         };
+        corpus.check(&Voice::read("voice", &location).map_err(InspectError::from)?)?;
         let identity = machine.identity(cpus.first().copied().unwrap_or(0));
         let subject = Subject {
             program: std::env::current_exe().map_err(ProfileError::Program)?,
@@ -211,14 +212,16 @@ impl Profiler {
     /// What a saved measurement has to be one of, to be gone on with.
     fn key(&self) -> String {
         format!(
-            "voice {} {}, tts-server {}, {} CPUs of {}, sweep {}, corpus {}",
+            "voice {} {} {}, tts-server {}, {} CPUs of {}, sweep {}, corpus {} up to {} s",
             self.subject.voice,
             self.model_digest,
+            self.config_digest,
             env!("CARGO_PKG_VERSION"),
             self.subject.cpus.len(),
             self.identity.cpu_model,
             self.options.sweep,
-            self.corpus.id
+            self.corpus.id,
+            self.options.max_audio_seconds
         )
     }
 
@@ -336,14 +339,12 @@ fn usable(cores: &Cores, allowed: usize) -> f64 {
 
 /// The name of a voice that was given none: that of its source.
 fn name_of(voice: &str, location: &VoiceLocation) -> String {
-    let stem = |path: &Path| {
-        path.file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned())
-    };
+    let text = |name: &std::ffi::OsStr| name.to_string_lossy().into_owned();
     match (location, voice.split_once('=')) {
         (VoiceLocation::Builtin(name), None) => Some(name.clone()),
         (_, Some((name, _))) => Some(name.to_owned()),
-        (VoiceLocation::Folder(path) | VoiceLocation::Model(path), None) => stem(path),
+        (VoiceLocation::Folder(path), None) => path.file_name().map(text),
+        (VoiceLocation::Model(path), None) => path.file_stem().map(text),
     }
     .filter(|name| !name.is_empty())
     .unwrap_or_else(|| "voice".to_owned())
@@ -368,6 +369,7 @@ mod tests {
             "amy"
         );
         assert_eq!(name("/voices/amy.onnx", "/voices/amy.onnx"), "amy");
+        assert_eq!(name("/voices/amy-1.2", "/voices/amy-1.2"), "amy-1.2");
         assert_eq!(name("/", "/"), "voice");
     }
 

@@ -88,6 +88,10 @@ fn round(
         fewest: texts,
         seed,
     };
+    // Rounds of a fast voice are over before the process is waited for again.
+    if stop.load(Ordering::Relaxed) {
+        return Err(ProcessError::Interrupted);
+    }
     process.begin_level(order)?;
     let samples = process.end_level(&order, &mut || !stop.load(Ordering::Relaxed))?;
     if let Some(error) = samples.errors.first() {

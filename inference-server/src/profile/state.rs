@@ -157,7 +157,9 @@ impl Measurement {
             error,
         };
         let text = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        let new = path.with_extension("new");
+        // Beside it, and under a name that no other measurement in the folder has.
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
         fs::write(&new, text)
             .and_then(|()| fs::rename(&new, path))
             .map_err(failed)
@@ -194,6 +196,10 @@ mod tests {
         };
         measurement.save(&path).unwrap();
         assert_eq!(Measurement::load(&path, "one").unwrap().cold_starts, [0.5]);
+        let other = folder.path().join("state.new");
+        fs::write(&other, "other").unwrap();
+        measurement.save(&path).unwrap();
+        assert_eq!(fs::read_to_string(other).unwrap(), "other");
         let error = Measurement::load(&path, "two").unwrap_err().to_string();
         assert!(
             error.contains("was measured with one, this is two"),

@@ -418,7 +418,8 @@ impl Clients {
         let elapsed = self.started.elapsed().as_secs_f64();
         let enough = state.issued >= order.requests && elapsed >= order.seconds;
         let late = elapsed >= order.most_seconds && state.issued >= order.fewest;
-        let too_late = elapsed >= 3.0 * order.most_seconds && state.issued >= order.n;
+        // One request alone has no throughput: the window begins when it ends.
+        let too_late = elapsed >= 3.0 * order.most_seconds && state.issued >= order.n.max(2);
         let failing = state.errors.len() >= 10;
         if (enough && state.round.is_empty()) || late || too_late || failing {
             self.closing.set(true);
@@ -605,6 +606,22 @@ mod tests {
         clients.complete(Ok(done(one.0)), one.1);
         clients.complete(Ok(done(two.0)), two.1);
         assert_eq!(clients.next(), None);
+    }
+
+    #[test]
+    fn however_long_a_request_takes_there_are_two() {
+        let clients = Clients::new(LevelOrder {
+            n: 1,
+            fewest: 7,
+            most_seconds: 0.0,
+            ..order()
+        });
+        while let Some((text, counts)) = clients.next() {
+            clients.complete(Ok(done(text)), counts);
+        }
+        let samples = clients.samples();
+        assert_eq!(samples.samples.len(), 2);
+        assert!(samples.window > 0.0);
     }
 
     #[test]

@@ -127,6 +127,9 @@ fn container<const N: usize>(
     if spec.corpus.is_some() {
         args.push(format!("--corpus={CORPUS_DIR}/{CORPUS_FILE}"));
     }
+    if let Some(seconds) = spec.level_seconds {
+        args.push(format!("--level-seconds={seconds}"));
+    }
     if let Some(seconds) = spec.max_audio_seconds {
         args.push(format!("--max-audio-seconds={seconds}"));
     }

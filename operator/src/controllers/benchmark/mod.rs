@@ -25,6 +25,9 @@ mod schedule;
 mod status;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 /// When to look again at what no watch tells: a free place, a node, events of a Job.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 

@@ -128,11 +128,12 @@ pub fn validate(
     });
     let facts = voice.and_then(|voice| voice.status.as_ref());
     let target = hash(&format!(
-        "{source} {:?} {image} {:?} {:?} {:?} {:?} {:?}",
+        "{source} {:?} {image} {:?} {:?} {:?} {:?} {:?} {:?}",
         facts.and_then(|facts| facts.digest.as_ref()),
         spec.sweep,
         spec.corpus,
         spec.max_audio_seconds,
+        spec.level_seconds,
         spec.node_class,
         spec.node_selector
     ));
