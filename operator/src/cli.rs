@@ -67,7 +67,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "CLASS=PRICE", value_parser = price)]
     pub price: Vec<(String, f64)>,
 
-    /// Test results to show, in the format of JUnit.
+    /// Test results to show, in the format of `JUnit`.
     #[arg(long, num_args = 1..)]
     pub junit: Vec<PathBuf>,
 }
