@@ -53,7 +53,8 @@ enum Command {
     Inspect(Inspect),
     /// Measure a voice on this machine, and write what a plan is made from.
     ///
-    /// Exit status: 0 measured, 3 not measured.
+    /// Exit status: 0 measured, and no comparison failed; 1 above a ceiling or slower than before; 2 a comparison has no answer;
+    /// 3 not measured, or wrong arguments.
     Profile(Box<profile_command::Arguments>),
     /// The process that `profile` measures.
     #[command(hide = true)]

@@ -22,7 +22,8 @@ use tts_server::{
         external,
         grid::Sweep,
         measure::MeasureError,
-        output, pairs,
+        output::{self, OutputError},
+        pairs,
         state::Measurement,
         verdict::{self, Ceilings},
     },
@@ -54,7 +55,7 @@ pub struct Arguments {
     sweep: Sweep,
     /// How long each level is measured per pass, at least; with few requests the profile is Degraded. Default: 7 for quick,
     /// 20 for full.
-    #[arg(long, value_name = "SECONDS", value_parser = level_seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = level_seconds)]
     level_seconds: Option<f64>,
     /// Texts to speak, one per line. Default: twelve English texts.
     #[arg(long, value_name = "FILE")]
@@ -72,10 +73,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
     /// Cores that pods can have on this node. Default: the CPUs of this process.
-    #[arg(long, value_name = "CORES", value_parser = cores)]
+    #[arg(long, value_name = "CORES", allow_negative_numbers = true, value_parser = cores)]
     allocatable: Option<f64>,
     /// Cores that were requested for this measurement; for the record.
-    #[arg(long, value_name = "CORES", value_parser = cores)]
+    #[arg(long, value_name = "CORES", allow_negative_numbers = true, value_parser = cores)]
     requested: Option<f64>,
     /// Pods that serve on this node meanwhile; for the record.
     #[arg(long, default_value_t = 0, value_name = "PODS")]
@@ -186,7 +187,7 @@ fn failure(error: &str, reason: &str, permanent: bool) -> serde_json::Value {
 fn is_temporary(error: &ProfileError) -> bool {
     match error {
         ProfileError::Voice(error) => error.may_pass(),
-        ProfileError::Measure(_) | ProfileError::Output(_) => true,
+        ProfileError::Measure(_) | ProfileError::Output(OutputError::Write { .. }) => true,
         _ => false,
     }
 }
@@ -194,10 +195,11 @@ fn is_temporary(error: &ProfileError) -> bool {
 fn measure(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
     logging::start(&arguments.options.log)?;
     if let Some(path) = &arguments.output {
-        output::check_name(path)?;
+        output::check_name(path).map_err(ProfileError::from)?;
     }
     // Before minutes are spent on a comparison with nothing.
-    let earlier = arguments.against.as_deref().map(output::read).transpose()?;
+    let earlier = arguments.against.as_deref().map(output::read);
+    let earlier = earlier.transpose().map_err(ProfileError::from)?;
     let fetch = &arguments.options;
     let download = Download {
         work_folder: arguments.work_dir.as_deref(),
@@ -251,7 +253,7 @@ async fn external(arguments: &Arguments, url: &str) -> Result<Profile, Box<dyn s
     let name = arguments.name.clone();
     let name = name.unwrap_or_else(|| arguments.voice.replace(':', "-"));
     let corpus = match &arguments.corpus {
-        Some(path) => Corpus::read(path)?,
+        Some(path) => Corpus::read(path).map_err(ProfileError::from)?,
         None => Corpus::standard(0, 0),
     };
     let seconds = arguments.level_seconds.unwrap_or(20.0);
@@ -354,7 +356,7 @@ fn most_valid(
 /// Writes the profile where it was asked for.
 fn deliver(arguments: &Arguments, profile: &Profile) -> Result<(), Box<dyn std::error::Error>> {
     if arguments.report_to_log {
-        let (lines, message) = output::log_lines(profile)?;
+        let (lines, message) = output::log_lines(profile).map_err(ProfileError::from)?;
         for line in lines {
             println!("{line}");
         }
@@ -363,7 +365,7 @@ fn deliver(arguments: &Arguments, profile: &Profile) -> Result<(), Box<dyn std::
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
     } else {
-        output::write(profile, arguments.output.as_deref())?;
+        output::write(profile, arguments.output.as_deref()).map_err(ProfileError::from)?;
     }
     if let Some(path) = partial(arguments) {
         // It is in the profile now. Where it cannot be removed, it only lies there.

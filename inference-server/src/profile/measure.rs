@@ -265,8 +265,18 @@ impl Measuring<'_> {
         }
     }
 
+    /// While it waits, a process looks itself whether to stop; but not when each answer comes at once.
+    fn check_stop(&self) -> Result<(), MeasureError> {
+        if self.stop.load(Ordering::Relaxed) {
+            Err(MeasureError::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Starts a process and notes how long that took.
     fn start(&mut self, shape: Shape, bound: bool) -> Result<Process, MeasureError> {
+        self.check_stop()?;
         let setup = self.subject.setup(shape, bound, self.corpus.all());
         let stop = Arc::clone(&self.stop);
         let process = Process::start(&self.subject.program, &setup, &mut || {
@@ -428,6 +438,7 @@ impl Measuring<'_> {
         process: &mut Process,
         order: &LevelOrder,
     ) -> Result<LevelSamples, MeasureError> {
+        self.check_stop()?;
         let wrap = |error| failed(format!("{shape}, {} in service", order.n), error);
         let (counters, meter) = (self.machine.counters(), self.machine.energy());
         let begun = Instant::now();

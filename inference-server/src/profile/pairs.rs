@@ -52,6 +52,10 @@ pub fn compare(
             return Ok(found);
         };
         while pairs.len() < wanted {
+            // Rounds are often shorter than the time between two looks of a process.
+            if stop.load(Ordering::Relaxed) {
+                return Err(MeasureError::Interrupted);
+            }
             let seed = u64::try_from(pairs.len()).unwrap_or(0);
             let measure = |process: &mut Process, subject: &Subject| {
                 round(process, texts.len(), seed, stop)
@@ -88,10 +92,6 @@ fn round(
         fewest: texts,
         seed,
     };
-    // Rounds of a fast voice are over before the process is waited for again.
-    if stop.load(Ordering::Relaxed) {
-        return Err(ProcessError::Interrupted);
-    }
     process.begin_level(order)?;
     let samples = process.end_level(&order, &mut || !stop.load(Ordering::Relaxed))?;
     if let Some(error) = samples.errors.first() {
