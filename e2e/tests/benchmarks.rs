@@ -202,7 +202,6 @@ async fn what_keeps_a_benchmark_from_measuring_is_said() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "on a node of fewer than 3 cores the first init container fails, and its error is not read yet"]
 async fn a_corpus_of_nonsense_is_not_tried_again() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let _operator = Operator::shared(&cluster).await?;

@@ -14,6 +14,11 @@ pub const INSPECTED: &str = "Inspected";
 /// Of a deployment: whether its pods have the template of the current spec, voices and server image.
 pub const UP_TO_DATE: &str = "UpToDate";
 
+/// Of a benchmark: whether its last profile is slower than the accepted one.
+pub const REGRESSED: &str = "Regressed";
+/// Of a benchmark: whether its profiles became slower some time ago and stayed so.
+pub const DRIFTING: &str = "Drifting";
+
 /// Conditions whose failure is worth an event although the object stays ready.
 const ANNOUNCED: [&str; 2] = [INSPECTED, UP_TO_DATE];
 
@@ -134,7 +139,8 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
         .any(|c| c.type_ == type_ && c.status == "True")
 }
 
-/// The events for what `verdicts` change: `Ready`, and other conditions whose failure leaves the object ready.
+/// The events for what `verdicts` change: `Ready`, other conditions whose failure leaves the object ready, each answer
+/// whether a benchmark is slower, and a slow drift.
 ///
 /// Steps of normal operation are `Normal`; what may need attention is a `Warning`.
 pub fn events(previous: &[Condition], verdicts: &[Verdict]) -> Vec<Event> {
@@ -147,17 +153,25 @@ pub fn events(previous: &[Condition], verdicts: &[Verdict]) -> Vec<Event> {
     let is_ready = verdicts
         .iter()
         .any(|verdict| verdict.type_ == READY && verdict.status == Status::True);
-    let is_worth_telling = |verdict: &Verdict| {
-        let announced = ANNOUNCED.contains(&verdict.type_) && verdict.status == Status::False;
-        verdict.type_ == READY || announced && is_ready && !verdict.step
+    let is_worth_telling = |verdict: &Verdict| match verdict.type_ {
+        READY | REGRESSED => true,
+        DRIFTING => verdict.status == Status::True,
+        type_ => {
+            let failed = ANNOUNCED.contains(&type_) && verdict.status == Status::False;
+            failed && is_ready && !verdict.step
+        }
+    };
+    let is_normal = |verdict: &Verdict| match verdict.type_ {
+        // Without an answer there is nothing to do at once.
+        REGRESSED | DRIFTING => verdict.status != Status::True,
+        _ => verdict.status == Status::True || verdict.step,
     };
     verdicts
         .iter()
         .filter(|verdict| is_worth_telling(verdict) && !is_known(verdict))
         .map(|verdict| {
-            let normal = verdict.status == Status::True || verdict.step;
             Event {
-                type_: if normal {
+                type_: if is_normal(verdict) {
                     EventType::Normal
                 } else {
                     EventType::Warning

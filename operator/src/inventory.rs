@@ -1,7 +1,7 @@
 //! Nodes and their classes: nodes of one class are interchangeable for a measurement.
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 use kube::ResourceExt as _;
 use tts_crds::quantity::Quantity;
 
@@ -58,8 +58,8 @@ fn cores(text: &str) -> f64 {
     })
 }
 
-/// Why pods cannot be scheduled to a node; `None` if they can.
-pub fn unusable(node: &Node) -> Option<String> {
+/// Why pods with these tolerations cannot be scheduled to a node; `None` if they can.
+pub fn unusable(node: &Node, tolerations: &[Toleration]) -> Option<String> {
     let spec = node.spec.as_ref();
     if spec.and_then(|spec| spec.unschedulable) == Some(true) {
         return Some("cordoned".to_owned());
@@ -68,7 +68,12 @@ pub fn unusable(node: &Node) -> Option<String> {
         .and_then(|spec| spec.taints.as_ref())
         .into_iter()
         .flatten()
-        .find(|taint| taint.effect != "PreferNoSchedule");
+        .filter(|taint| taint.effect != "PreferNoSchedule")
+        .find(|taint| {
+            !tolerations
+                .iter()
+                .any(|toleration| tolerates(toleration, taint))
+        });
     if let Some(taint) = taint {
         return Some(format!("taint {}:{}", taint.key, taint.effect));
     }
@@ -79,6 +84,24 @@ pub fn unusable(node: &Node) -> Option<String> {
         .flatten()
         .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     (!ready).then(|| "not ready".to_owned())
+}
+
+/// Whether a toleration matches a taint: no key matches each key, no effect each effect.
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let key = toleration.key.as_deref().unwrap_or_default();
+    let effect = toleration.effect.as_deref().unwrap_or_default();
+    let value = match toleration.operator.as_deref() {
+        Some("Exists") => true,
+        None | Some("Equal" | "") => {
+            !key.is_empty()
+                && toleration.value.as_deref().unwrap_or_default()
+                    == taint.value.as_deref().unwrap_or_default()
+        }
+        Some(_) => false,
+    };
+    value
+        && (key.is_empty() || key == taint.key)
+        && (effect.is_empty() || effect == taint.effect)
 }
 
 /// What runs on a node.
@@ -158,9 +181,8 @@ mod tests {
     fn nodes_that_take_no_pods_say_why() {
         let ready = "status: {conditions: [{type: Ready, status: 'True'}]}";
         let reason = |spec: &str, status: &str| {
-            unusable(&node(&format!(
-                "{{metadata: {{}}, spec: {spec}, {status}}}"
-            )))
+            let node = node(&format!("{{metadata: {{}}, spec: {spec}, {status}}}"));
+            unusable(&node, &[])
         };
         assert_eq!(reason("{}", ready), None);
         assert_eq!(
@@ -176,6 +198,34 @@ mod tests {
             None
         );
         assert_eq!(reason("{}", "status: {}").as_deref(), Some("not ready"));
+    }
+
+    #[test]
+    fn tolerated_taints_keep_no_pod_away() {
+        let node = node(
+            "{metadata: {}, spec: {taints: [{key: gpu, value: l4, effect: NoSchedule}]}, status: {conditions: [{type: Ready, status: 'True'}]}}",
+        );
+        for (toleration, usable) in [
+            ("{operator: Exists}", true),
+            ("{key: gpu, operator: Exists}", true),
+            ("{key: gpu, value: l4}", true),
+            (
+                "{key: gpu, operator: Equal, value: l4, effect: NoSchedule}",
+                true,
+            ),
+            ("{key: gpu, value: t4}", false),
+            ("{key: cpu, operator: Exists}", false),
+            (
+                "{key: gpu, operator: Exists, effect: NoExecute}",
+                false,
+            ),
+            ("{key: gpu, operator: Gt, value: '1'}", false),
+            ("{value: l4}", false),
+        ] {
+            let tolerations = [serde_saphyr::from_str(toleration).unwrap()];
+            let found = unusable(&node, &tolerations);
+            assert_eq!(found.is_none(), usable, "{toleration}: {found:?}");
+        }
     }
 
     #[test]

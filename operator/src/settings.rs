@@ -11,6 +11,10 @@ use tokio::{sync::watch, time};
 
 use crate::{health::Health, metrics::Metrics};
 
+mod benchmarks;
+
+pub use benchmarks::{BenchmarkSettings, Window};
+
 /// How often the file is read again. A mounted `ConfigMap` changes within about a minute anyway.
 const RELOAD: Duration = Duration::from_secs(5);
 /// The certificates are passed to pods in an environment variable, which can hold at most 128 KiB.
@@ -31,9 +35,9 @@ pub struct Settings {
     /// Inspections of voices that run at the same time.
     #[serde(default = "inspections")]
     pub inspections: Budget,
-    /// Benchmarks that run at the same time.
-    #[serde(default = "benchmarks")]
-    pub benchmarks: Budget,
+    /// What benchmarks may use.
+    #[serde(default)]
+    pub benchmarks: BenchmarkSettings,
     /// How long a pod may fail to start before its deployment is stalled.
     #[serde(default = "stalled_after", deserialize_with = "duration")]
     pub stalled_after: Duration,
@@ -90,10 +94,6 @@ fn rollouts() -> Budget {
 
 fn inspections() -> Budget {
     Budget { max_concurrent: 8 }
-}
-
-fn benchmarks() -> Budget {
-    Budget { max_concurrent: 1 }
 }
 
 fn stalled_after() -> Duration {
@@ -157,13 +157,13 @@ impl Settings {
         if settings.server.image.trim().is_empty() {
             return Err(Error::NoServerImage);
         }
-        for (name, budget) in [
-            ("rollouts", settings.rollouts),
-            ("inspections", settings.inspections),
-            ("benchmarks", settings.benchmarks),
+        for (name, most) in [
+            ("rollouts", settings.rollouts.max_concurrent),
+            ("inspections", settings.inspections.max_concurrent),
+            ("benchmarks", settings.benchmarks.max_concurrent),
         ] {
-            if !(1..=MAX_CONCURRENT).contains(&budget.max_concurrent) {
-                return Err(Error::Budget(name, budget.max_concurrent));
+            if !(1..=MAX_CONCURRENT).contains(&most) {
+                return Err(Error::Budget(name, most));
             }
         }
         let downloads = &mut settings.downloads;

@@ -103,6 +103,8 @@ seccompProfile:
 {{- $rollouts := dict "maxConcurrent" .Values.rollouts.maxConcurrent -}}
 {{- $inspections := dict "maxConcurrent" .Values.inspections.maxConcurrent -}}
 {{- $benchmarks := dict "maxConcurrent" .Values.benchmarks.maxConcurrent -}}
+{{- with .Values.benchmarks.window -}}{{- $_ := set $benchmarks "window" . -}}{{- end -}}
+{{- with .Values.benchmarks.nodeHoursPerDay -}}{{- $_ := set $benchmarks "nodeHoursPerDay" . -}}{{- end -}}
 {{- dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "benchmarks" $benchmarks "stalledAfter" .Values.stalledAfter | toYaml -}}
 {{- end -}}
 

@@ -1,5 +1,7 @@
 //! `TtsBenchmark`: a request to measure one voice on one node class.
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{
+    api::core::v1::Toleration, apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,6 +53,11 @@ pub struct TtsBenchmarkSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub node_selector: Option<std::collections::BTreeMap<String, String>>,
+
+    /// Taints of the nodes that the measurement tolerates. Nodes with other taints are not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub tolerations: Vec<Toleration>,
 
     /// How much is measured: `Quick` takes 3 to 5 minutes, `Full` 15 to 40.
     #[serde(default)]
@@ -167,8 +174,8 @@ pub struct TtsBenchmarkStatus {
     pub observed_generation: i64,
 
     /// Conditions: `Ready` (nothing keeps it from measuring, or it has measured), `Succeeded` (the last measurement gave a
-    /// profile), `Regressed` (the last profile is slower than the accepted one); `Reconciling` and `Stalled` are present
-    /// only while true.
+    /// profile), `Regressed` (the last profile is slower than the accepted one), `Drifting` (the profiles became slower some
+    /// time ago and stayed so); `Reconciling` and `Stalled` are present only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -190,6 +197,11 @@ pub struct TtsBenchmarkStatus {
     /// The comparison of the last profile with the accepted one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<BenchmarkVerdict>,
+
+    /// Measurements of the last 24 hours, failed ones too: the operator's budget of node-hours counts them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub runs: Vec<BenchmarkRun>,
 
     /// What the last measurement was of: the voice, its files, the image, the sweep and the time of the schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,6 +228,7 @@ impl Default for TtsBenchmarkStatus {
             profile: None,
             accepted_profile: None,
             verdict: None,
+            runs: Vec::new(),
             measured: None,
             last_schedule_time: None,
             next_schedule_time: None,
@@ -235,6 +248,21 @@ pub struct Estimate {
     /// Identifies what is to be measured: the value of the annotation `tts-operator.dev/approve`.
     #[schemars(length(max = 64))]
     pub hash: String,
+}
+
+/// A measurement that used a node.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BenchmarkRun {
+    /// Name of its Job.
+    #[schemars(length(max = 63))]
+    pub job: String,
+    /// When its pod started; RFC 3339.
+    #[schemars(length(max = 64))]
+    pub start_time: String,
+    /// When it ended; RFC 3339.
+    #[schemars(length(max = 64))]
+    pub end_time: String,
 }
 
 /// How the last profile compares with the accepted one.

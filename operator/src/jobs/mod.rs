@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         batch::v1::{Job, JobSpec},
-        core::v1::{Pod, PodSpec, PodTemplateSpec},
+        core::v1::{
+            ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodTemplateSpec,
+        },
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
@@ -131,22 +133,12 @@ pub enum Outcome {
     Lost,
 }
 
-/// The progress of a Job whose result is that of the container of this name: others, which an admission
-/// webhook may have added, need not end. `unstarted` says why the Job has no pod, if that is known.
+/// The progress of a Job whose result is that of the container of this name, or of the init container that kept it
+/// from starting: others, which an admission webhook may have added, need not end. `unstarted` says why the Job has
+/// no pod, if that is known.
 pub fn progress(job: &Job, container: &str, pods: &[Pod], unstarted: Option<&str>) -> Progress {
     let pod = pod_of(job, pods);
-    let terminated = pod.and_then(|pod| {
-        pod.status
-            .as_ref()?
-            .container_statuses
-            .iter()
-            .flatten()
-            .find(|status| status.name == container)?
-            .state
-            .as_ref()?
-            .terminated
-            .as_ref()
-    });
+    let terminated = pod.and_then(|pod| terminated(pod, container));
     let end = end(job);
     if let Some(terminated) = terminated {
         let at = terminated
@@ -187,6 +179,19 @@ pub fn progress(job: &Job, container: &str, pods: &[Pod], unstarted: Option<&str
             result: Outcome::Lost,
         },
     }
+}
+
+/// How the container ended, or the init container that failed before it.
+fn terminated<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStateTerminated> {
+    let status = pod.status.as_ref()?;
+    let end = |status: &'a ContainerStatus| status.state.as_ref()?.terminated.as_ref();
+    let containers = status.container_statuses.iter().flatten();
+    let mut init = status.init_container_statuses.iter().flatten();
+    containers
+        .filter(|status| status.name == container)
+        .find_map(end)
+        // Pods of Jobs are not restarted: a failed init container is the end.
+        .or_else(|| init.find_map(|status| end(status).filter(|end| end.exit_code != 0)))
 }
 
 /// The time between two attempts: doubles from `base` up to `max`.
@@ -277,6 +282,24 @@ mod tests {
         );
         let progress = progress(&job("{}"), "inspect", &[pod], None);
         assert_eq!(progress, Progress::Running { waiting: None });
+    }
+
+    #[test]
+    fn an_init_container_that_failed_is_the_result() {
+        let pod = |exit_code: i32| -> Pod {
+            serde_saphyr::from_str(&format!(
+                "{{metadata: {{ownerReferences: [{{apiVersion: batch/v1, kind: Job, name: j, uid: job-1}}]}}, status: {{
+                   initContainerStatuses: [{{name: part, image: '', imageID: '', ready: false, restartCount: 0, state: {{terminated: {{exitCode: {exit_code}, message: no texts}}}}}}],
+                   containerStatuses: [{{name: inspect, image: '', imageID: '', ready: false, restartCount: 0, state: {{waiting: {{reason: PodInitializing}}}}}}]}}}}"
+            ))
+            .unwrap()
+        };
+        let of = |exit_code| progress(&job("{}"), "inspect", &[pod(exit_code)], None);
+        assert_eq!(of(0), Progress::Running { waiting: None });
+        let Progress::Ended { result, .. } = of(3) else {
+            panic!("the pod has failed");
+        };
+        assert_eq!(result, Outcome::Message("no texts".to_owned()));
     }
 
     #[test]

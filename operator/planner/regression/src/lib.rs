@@ -27,7 +27,7 @@ pub use compare::{
 pub use drift::{Shift, slow_drift};
 pub use errors::{ErrorRate, error_rate};
 pub use leak::{Leak, memory_leak};
-pub use profiles::{ProfileComparison, profiles};
+pub use profiles::{ProfileComparison, profiles, profiles_over_time};
 pub use tail::{ColdStart, TailRatio, cold_start, first_audio_p95};
 
 /// The three answers, as exit codes of a command: 0, 1 and 2.

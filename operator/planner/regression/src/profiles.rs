@@ -9,7 +9,9 @@ use tts_planner::{
 };
 
 use crate::numeric::median;
-use crate::{Cause, Comparison, Thresholds, Verdict, cold_start, first_audio_p95, unpaired};
+use crate::{
+    Cause, Comparison, Shift, Thresholds, Verdict, cold_start, first_audio_p95, slow_drift, unpaired,
+};
 
 /// The machine itself may have changed its speed by so much before nothing can be said.
 const MACHINE: f64 = 0.10;
@@ -88,6 +90,33 @@ pub fn profiles(earlier: &Profile, later: &Profile) -> ProfileComparison {
             .push(format!("memory is {ratio:.2} times the earlier one"));
     }
     found
+}
+
+/// Whether a voice became slower and stayed so: [`slow_drift`] of the median service times of one request at a time, at
+/// the shape of the fewest cores and threads. `profiles` are in the order of their time; those that cannot be compared
+/// with the last one are left out. `at` is an index of `profiles`.
+pub fn profiles_over_time(profiles: &[&Profile]) -> Option<Shift> {
+    let last = profiles.last()?;
+    let nights: Vec<(usize, f64)> = profiles
+        .iter()
+        .enumerate()
+        .filter(|(_, profile)| incomparable(profile, last).is_none())
+        .filter_map(|(index, profile)| Some((index, single_request(profile)?)))
+        .collect();
+    let times: Vec<f64> = nights.iter().map(|(_, time)| *time).collect();
+    let shift = slow_drift(&times)?;
+    let at = nights.get(shift.at)?.0;
+    Some(Shift { at, ..shift })
+}
+
+/// Median service time of one request at a time (s), at the shape of the fewest cores and threads.
+fn single_request(profile: &Profile) -> Option<f64> {
+    let smallest = profile
+        .configs
+        .iter()
+        .min_by(|a, b| a.cpu.total_cmp(&b.cpu).then(a.threads.cmp(&b.threads)))?;
+    let level = smallest.levels.iter().find(|level| level.n == 1)?;
+    Some(level.s_p50)
 }
 
 /// Why two profiles cannot be compared.
@@ -190,6 +219,34 @@ mod tests {
         assert_eq!(found.verdict, Verdict::Regressed);
         assert!((found.service.unwrap().ratio - 1.2).abs() < 0.01);
         assert!(found.reasons[0].contains("1.200"), "{:?}", found.reasons);
+    }
+
+    #[test]
+    fn a_lasting_change_is_found_among_comparable_profiles() {
+        let night = |index: u32, factor: f64| {
+            let mut profile = profile(1.0);
+            let noise = 1.0 + f64::from(index * 37 % 11) / 2000.0;
+            for config in &mut profile.configs {
+                config.levels[0].s_p50 *= factor * noise;
+            }
+            profile
+        };
+        let mut nights: Vec<Profile> = (0..12)
+            .map(|index| night(index, if index < 7 { 1.0 } else { 1.1 }))
+            .collect();
+        let found = |nights: &[Profile]| {
+            let nights: Vec<&Profile> = nights.iter().collect();
+            profiles_over_time(&nights)
+        };
+        let shift = found(&nights).unwrap();
+        assert_eq!(shift.at, 7);
+        assert!((shift.ratio - 1.1).abs() < 0.01, "{shift:?}");
+        assert_eq!(found(&nights[..7]), None);
+        // A profile of other texts does not count, and moves the index.
+        nights.insert(0, night(0, 1.0));
+        nights[0].corpus.id = "other".to_owned();
+        assert_eq!(found(&nights).unwrap().at, 8);
+        assert_eq!(found(&[]), None);
     }
 
     #[test]

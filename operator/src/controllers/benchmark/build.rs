@@ -17,6 +17,7 @@ use tts_crds::v1alpha1::{Sweep, TtsProfile, TtsProfileSpec};
 use tts_planner::Profile;
 
 use super::{
+    budget,
     dereference::{NODE, Site},
     history,
     validate::ValidatedBenchmark,
@@ -44,10 +45,8 @@ const PARTS: [(&str, &str); 2] = [("quarter-core", "250m"), ("half-core", "500m"
 const MEBI: u64 = 1 << 20;
 
 pub fn job(benchmark: &ValidatedBenchmark, site: &Site, attempt: u32) -> Job {
-    let deadline = match benchmark.spec.sweep {
-        Sweep::Quick => Duration::from_mins(45),
-        Sweep::Full => Duration::from_hours(3),
-    };
+    // Slow voices and restless machines need several times as long as expected; the files are downloaded, too.
+    let deadline = (6 * benchmark.expected()).max(Duration::from_mins(45));
     let task = Task {
         role: BENCHMARK,
         verb: "profile",
@@ -59,8 +58,11 @@ pub fn job(benchmark: &ValidatedBenchmark, site: &Site, attempt: u32) -> Job {
         pod: pod(benchmark, site),
     };
     let mut job = jobs::job(task, attempt);
+    let minutes = benchmark.estimate.minutes.to_string();
+    let annotations = job.annotations_mut();
+    annotations.insert(budget::EXPECTED_MINUTES.to_owned(), minutes);
     if let Some(node) = &site.node {
-        job.annotations_mut().insert(NODE.to_owned(), node.clone());
+        annotations.insert(NODE.to_owned(), node.clone());
     }
     job
 }
@@ -92,6 +94,7 @@ fn pod(benchmark: &ValidatedBenchmark, site: &Site) -> PodSpec {
         security_context: Some(server_image::pod_security_context()),
         affinity: site.node.as_deref().map(on_node),
         node_selector: benchmark.spec.node_selector.clone(),
+        tolerations: Some(benchmark.spec.tolerations.clone()).filter(|list| !list.is_empty()),
         init_containers: (!parts.is_empty()).then_some(parts),
         containers: vec![main],
         volumes: Some(volumes(benchmark)),

@@ -9,7 +9,7 @@ use kube::{
     Api, ResourceExt as _,
     api::{ListParams, LogParams},
 };
-use tts_crds::v1alpha1::{TtsBenchmark, TtsVoice};
+use tts_crds::v1alpha1::{TtsBenchmark, TtsBenchmarkSpec, TtsVoice};
 
 use super::{Context, Error, Result, build::PROFILER, result};
 use crate::{
@@ -33,6 +33,8 @@ pub struct References {
     pub pods: Vec<Pod>,
     /// Logs of finished Jobs that have a profile in them, by the name of the Job; an error is why it cannot be read.
     pub logs: BTreeMap<String, Result<String, String>>,
+    /// How long the last measurement took (s).
+    pub last_duration: Option<f64>,
 }
 
 pub async fn dereference(
@@ -72,11 +74,17 @@ pub async fn dereference(
         let log = log(ctx, &namespace, &pod.name_any()).await?;
         logs.insert(job.name_any(), log);
     }
+    let last = benchmark
+        .status
+        .as_ref()
+        .and_then(|status| scope.profiles.get(&namespace, status.profile.as_ref()?));
+    let last_duration = last.and_then(|last| Some(last.0.as_ref().ok()?.spec.0.run.duration));
     Ok(References {
         voice: voice.and_then(|voice| voice.0.as_ref().ok().cloned()),
         jobs,
         pods,
         logs,
+        last_duration,
     })
 }
 
@@ -117,8 +125,6 @@ pub struct Site {
 /// Why there is no node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoSite {
-    /// As many benchmarks run as may.
-    Busy { running: usize },
     /// Nodes would do, but a benchmark runs on each.
     Occupied,
     /// No node is of the class, or none that is takes pods; in words.
@@ -130,11 +136,6 @@ pub enum NoSite {
 /// Chooses a node: of the class, without a benchmark, with the fewest serving pods.
 pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSite> {
     let running = super::running(ctx);
-    if running.len() >= ctx.settings().benchmarks.max_concurrent {
-        return Err(NoSite::Busy {
-            running: running.len(),
-        });
-    }
     let spec = &benchmark.spec;
     let selector = spec.node_selector.as_ref().map(labels::to_selector);
     let params = ListParams::default().labels(selector.as_deref().unwrap_or_default());
@@ -161,15 +162,17 @@ pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSit
         .iter()
         .filter_map(|job| job.annotations().get(NODE))
         .collect();
-    choose(&nodes.items, spec.node_class.as_deref(), &occupancy, &taken)
+    choose(&nodes.items, spec, &occupancy, &taken)
 }
 
 fn choose(
     nodes: &[Node],
-    class: Option<&str>,
+    spec: &TtsBenchmarkSpec,
     occupancy: &BTreeMap<String, Occupancy>,
     taken: &[&String],
 ) -> Result<Site, NoSite> {
+    let class = spec.node_class.as_deref();
+    let unusable = |node: &Node| inventory::unusable(node, &spec.tolerations);
     let of_class: Vec<&Node> = nodes
         .iter()
         .filter(|node| class.is_none_or(|class| inventory::class_of(node) == class))
@@ -190,7 +193,7 @@ fn choose(
     let usable: Vec<&Node> = of_class
         .iter()
         .copied()
-        .filter(|node| inventory::unusable(node).is_none())
+        .filter(|node| unusable(node).is_none())
         .collect();
     if usable.is_empty() {
         let reasons: Vec<String> = of_class
@@ -199,7 +202,7 @@ fn choose(
                 Some(format!(
                     "{} is unusable: {}",
                     node.name_any(),
-                    inventory::unusable(node)?
+                    unusable(node)?
                 ))
             })
             .collect();
@@ -254,7 +257,11 @@ mod tests {
             .collect();
         let taken: Vec<String> = taken.iter().map(|node| (*node).to_owned()).collect();
         let taken: Vec<&String> = taken.iter().collect();
-        choose(&nodes(), class, &occupancy, &taken).map(|site| site.node.unwrap())
+        let spec: TtsBenchmarkSpec = serde_json::from_value(serde_json::json!({
+            "voice": {"name": "amy"}, "nodeClass": class,
+        }))
+        .unwrap();
+        choose(&nodes(), &spec, &occupancy, &taken).map(|site| site.node.unwrap())
     }
 
     #[test]

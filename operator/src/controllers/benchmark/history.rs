@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use kube::ResourceExt as _;
 use tts_crds::v1alpha1::TtsProfile;
+use tts_planner::Profile;
+use tts_regression::Shift;
 
 use crate::controllers::scope::{Guarded, Scope};
 
@@ -23,6 +25,14 @@ pub fn of(scope: &Scope, namespace: &str, benchmark: &str) -> Vec<TtsProfile> {
     profiles
 }
 
+/// The shift to slower profiles, and the first profile after it; `profiles` are the newest first.
+pub fn drift(profiles: &[TtsProfile]) -> Option<(Shift, &TtsProfile)> {
+    let in_time: Vec<&TtsProfile> = profiles.iter().rev().collect();
+    let measured: Vec<&Profile> = in_time.iter().map(|profile| &profile.spec.0).collect();
+    let shift = tts_regression::profiles_over_time(&measured)?;
+    Some((shift, in_time.get(shift.at)?))
+}
+
 /// Those beyond the limit; the accepted one stays.
 pub fn obsolete<'a>(
     profiles: &'a [TtsProfile],
@@ -37,7 +47,6 @@ pub fn obsolete<'a>(
 mod tests {
     use kube::ResourceExt;
     use tts_crds::v1alpha1::TtsProfileSpec;
-    use tts_planner::Profile;
 
     use super::*;
 

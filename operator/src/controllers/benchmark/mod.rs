@@ -2,6 +2,7 @@
 //! accepted one.
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, Resource as _, ResourceExt as _,
@@ -10,13 +11,17 @@ use kube::{
 };
 use tts_crds::v1alpha1::{TtsBenchmark, TtsBenchmarkStatus, TtsProfile};
 
-use self::validate::{Step, ValidatedBenchmark};
+use self::{
+    budget::Usage,
+    validate::{Step, ValidatedBenchmark},
+};
 use super::{
     Context, Error, Kind, RESYNC, Result,
     scope::{Guarded, Scope},
 };
 use crate::{cache::Cache, children, jobs, labels};
 
+mod budget;
 mod build;
 mod dereference;
 mod history;
@@ -65,8 +70,13 @@ impl Kind for TtsBenchmark {
         // Held until the Job is started, so that two benchmarks do not take the same place or node.
         let place = ctx.benchmarks.lock().await;
         if let Step::Start { attempt } = benchmark.step {
-            let site = dereference::site(&ctx, &self).await; // client
-            benchmark.step = validate::place(site, attempt, &settings);
+            let usage = usage(&ctx, now);
+            let obstacle =
+                budget::obstacle(&settings.benchmarks, usage, benchmark.expected(), now);
+            benchmark.step = match obstacle {
+                Some(step) => step,
+                None => validate::place(dereference::site(&ctx, &self).await, attempt), // client
+            };
         }
         let about = self.object_ref(&());
         let selector = labels::selector(labels::BENCHMARK, &benchmark.name);
@@ -110,6 +120,8 @@ struct Kept {
     /// The profile that it is compared with.
     accepted: Option<(String, tts_planner::Profile)>,
     profile: tts_planner::Profile,
+    /// All profiles of the benchmark, the newest first.
+    history: Vec<TtsProfile>,
 }
 
 /// Creates the object of a profile. Its name comes from what was measured: the same result is the same object.
@@ -145,7 +157,13 @@ async fn keep(
             let profile = object.0.as_ref().ok()?.spec.0.clone();
             Some((accepted.clone(), profile)).filter(|(accepted, _)| *accepted != name)
         });
+    let mut history = history::of(scope, &benchmark.namespace, &benchmark.name);
+    if history.iter().all(|known| known.name_any() != name) {
+        // The watch has not told of it yet.
+        history.insert(0, object);
+    }
     Ok(Kept {
+        history,
         name,
         is_new,
         accepted,
@@ -197,7 +215,25 @@ fn next(benchmark: &ValidatedBenchmark) -> Duration {
     }
 }
 
-/// How many benchmarks run in all scopes.
+/// What the benchmarks of all scopes use.
+fn usage(ctx: &Context, now: Timestamp) -> Usage {
+    let running = running(ctx);
+    let statuses = ctx
+        .scopes
+        .iter()
+        .flat_map(|scope| scope.benchmarks.filter(|_| true));
+    let used = statuses.filter_map(|object| {
+        let benchmark = object.0.as_ref().ok()?;
+        Some(budget::used(benchmark.status.as_ref()?, now))
+    });
+    let promised = running.iter().map(|job| budget::promised(job));
+    Usage {
+        running: running.len(),
+        node_time: used.chain(promised).sum(),
+    }
+}
+
+/// The Jobs that run in all scopes.
 fn running(ctx: &Context) -> Vec<Arc<k8s_openapi::api::batch::v1::Job>> {
     let jobs = ctx.scopes.iter().flat_map(|scope| {
         scope.jobs.filter(|job| {

@@ -1,16 +1,19 @@
 //! The status of a benchmark. Pure: the controller writes it.
 use jiff::Timestamp;
-use tts_crds::v1alpha1::{BenchmarkVerdict, TtsBenchmark, TtsBenchmarkStatus};
+use kube::ResourceExt as _;
+use tts_crds::v1alpha1::{
+    BenchmarkRun, BenchmarkVerdict, TtsBenchmark, TtsBenchmarkStatus,
+};
 use tts_planner::Validity;
 use tts_regression::{Cause, Verdict as Comparison};
 
 use super::{
-    Kept,
+    Kept, budget, history,
     validate::{Step, ValidatedBenchmark},
 };
 use crate::{
     conditions::{
-        self, READY, RECONCILING, STALLED,
+        self, DRIFTING, READY, RECONCILING, REGRESSED, STALLED,
         Status::{False, True, Unknown},
         Verdict,
     },
@@ -19,10 +22,17 @@ use crate::{
 
 /// Whether the last measurement gave a profile.
 const SUCCEEDED: &str = "Succeeded";
-/// Whether the last profile is slower than the accepted one.
-const REGRESSED: &str = "Regressed";
 /// Every condition of a benchmark: others are left to whoever sets them.
-const OURS: [&str; 5] = [READY, SUCCEEDED, REGRESSED, RECONCILING, STALLED];
+const OURS: [&str; 6] = [
+    READY,
+    SUCCEEDED,
+    REGRESSED,
+    DRIFTING,
+    RECONCILING,
+    STALLED,
+];
+/// Runs that are remembered: what a day's budget is computed from.
+const RUNS: usize = 64;
 
 /// The status, and the verdicts that its conditions were made of. `kept` is the profile of this reconciliation.
 pub fn status(
@@ -49,12 +59,15 @@ pub fn status(
     if let Some(kept) = kept {
         record(kept, &mut status);
     }
+    if let Some(run) = &benchmark.run {
+        record_run(run, &mut status, now);
+    }
     status.estimate = Some(benchmark.estimate.clone());
     status.next_schedule_time = benchmark.times.map(|times| times.next.to_string());
     let generation = object.metadata.generation;
     let mut verdicts = verdicts(benchmark, kept, &status, now);
     // What is not mentioned stays: the last measurement is the last one while the next one runs.
-    for type_ in [SUCCEEDED, REGRESSED] {
+    for type_ in [SUCCEEDED, REGRESSED, DRIFTING] {
         if !verdicts.iter().any(|verdict| verdict.type_ == type_) {
             let known = previous
                 .conditions
@@ -72,6 +85,16 @@ pub fn status(
         now,
     );
     (status, verdicts)
+}
+
+/// Records a measurement that used a node, and forgets those that the budget does not count any more.
+fn record_run(run: &BenchmarkRun, status: &mut TtsBenchmarkStatus, now: Timestamp) {
+    if status.runs.iter().all(|known| known.job != run.job) {
+        status.runs.retain(|known| budget::is_recent(known, now));
+        status.runs.push(run.clone());
+        let beyond = status.runs.len().saturating_sub(RUNS);
+        status.runs.drain(..beyond);
+    }
 }
 
 /// Records a new profile: what it is compared with, and whether later ones are compared with it.
@@ -124,7 +147,7 @@ fn verdicts(
         vec![bad.as_type(STALLED, True), bad]
     };
     match &benchmark.step {
-        Step::Invalid { reason, message } | Step::NoNode { reason, message } => {
+        Step::Invalid { reason, message } | Step::Blocked { reason, message } => {
             stuck(reason, message)
         }
         Step::Waiting {
@@ -212,6 +235,31 @@ fn measured(kept: Option<&Kept>, status: &TtsBenchmarkStatus) -> Vec<Verdict> {
                 &verdict.text,
             ));
         }
+        verdicts.push(drifting(kept));
     }
     verdicts
+}
+
+/// Whether the profiles became slower some time ago and stayed so. A warning only: one in fourteen quiet series looks so.
+fn drifting(kept: &Kept) -> Verdict {
+    match history::drift(&kept.history) {
+        Some((shift, first)) => Verdict::new(
+            DRIFTING,
+            True,
+            "SlowDrift",
+            format!(
+                "since {} ({}) a single request takes {:.1} % longer than before (p = {:.1e})",
+                first.name_any(),
+                first.spec.0.run.started,
+                100.0 * (shift.ratio - 1.0),
+                shift.p
+            ),
+        ),
+        None => Verdict::new(
+            DRIFTING,
+            False,
+            "Steady",
+            format!("no lasting change in {} profile(s)", kept.history.len()),
+        ),
+    }
 }

@@ -2,7 +2,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use k8s_openapi::{
+    api::{batch::v1::Job, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use sha2::{Digest as _, Sha256};
 use tts_crds::v1alpha1::{TtsBenchmark, TtsVoice};
 use tts_planner::Profile;
@@ -172,15 +175,98 @@ fn a_running_job_is_not_overtaken_by_the_next_time() {
 }
 
 #[test]
-fn a_place_is_waited_for() {
-    let place = |site| validate::place(site, 0, &settings());
-    assert!(matches!(place(Ok(site())), Step::Placed { attempt: 0, .. }));
-    let Step::Queued { message } = place(Err(NoSite::Busy { running: 1 })) else {
-        panic!("one may run");
+fn the_estimate_follows_the_levels_and_the_last_measurement() {
+    let minutes = |spec: &str, status: &str, last_duration| {
+        let references = References {
+            last_duration,
+            ..with_voice()
+        };
+        let validated = validated(&benchmark(spec, status), &references);
+        let deadline = build::job(&validated, &site(), 0).spec.unwrap();
+        (
+            validated.estimate.minutes,
+            deadline.active_deadline_seconds.unwrap() / 60,
+        )
     };
-    assert!(message.contains("benchmarks.maxConcurrent"), "{message}");
+    assert_eq!(minutes(SIMPLE, "{}", None), (5, 45));
+    let full = "{voice: {name: amy}, sweep: Full}";
+    assert_eq!(minutes(full, "{}", None), (30, 180));
+    let slow = "{voice: {name: amy}, levelSeconds: 60}";
+    assert_eq!(minutes(slow, "{}", None), (32, 192));
+    // Of another sweep, the last one says nothing.
+    assert_eq!(minutes(SIMPLE, "{measured: other}", Some(700.0)).0, 5);
+    let subject = validated(&benchmark(SIMPLE, "{}"), &with_voice()).subject;
+    let status = format!("{{measured: '{subject}'}}");
+    assert_eq!(minutes(SIMPLE, &status, Some(700.0)), (12, 72));
+}
+
+#[test]
+fn each_run_is_recorded_once_for_a_day() {
+    let object = benchmark(
+        SIMPLE,
+        "{runs: [{job: old, startTime: '2024-04-30T09:00:00Z', endTime: '2024-04-30T09:10:00Z'},
+                 {job: late, startTime: '2024-05-01T09:00:00Z', endTime: '2024-05-01T09:10:00Z'}]}",
+    );
+    let first = validated(&object, &with_voice());
+    let lost = "{terminated: {exitCode: 137, finishedAt: '2024-05-01T09:59:30Z'}}";
+    let mut references = ended(&first, 0, lost);
+    let start = serde_saphyr::from_str("'2024-05-01T09:50:00Z'").unwrap();
+    references.pods[0].status.as_mut().unwrap().start_time = Some(start);
+    let failed = validated(&object, &references);
+    let (recorded, _) = status(&object, &failed, None, now());
+    let jobs: Vec<&str> = recorded.runs.iter().map(|run| run.job.as_str()).collect();
+    assert_eq!(jobs, ["late", &references.jobs[0].metadata.name.clone().unwrap()]);
+    assert_eq!(recorded.runs[1].start_time, "2024-05-01T09:50:00Z");
+    assert_eq!(recorded.runs[1].end_time, "2024-05-01T09:59:30Z");
+    let mut again = object;
+    again.status = Some(recorded.clone());
+    let failed = validated(&again, &references);
+    assert_eq!(status(&again, &failed, None, now()).0.runs, recorded.runs);
+}
+
+#[test]
+fn a_slow_drift_is_told_and_stays() {
+    use crate::conditions::DRIFTING;
+    let object = benchmark(SIMPLE, "{profile: accepted, acceptedProfile: accepted}");
+    let mut measured = validated(&object, &with_voice());
+    let profile = timed(1.0);
+    measured.step = Step::Measured(Box::new(profile.clone()));
+    let mut kept = kept("night-11", &profile, Some(timed(1.0)));
+    let nights = (0..12_u32).rev().map(|night| {
+        let mut profile = profile.clone();
+        let noise = 1.0 + f64::from(night * 37 % 11) / 2000.0;
+        for config in &mut profile.configs {
+            config.levels[0].s_p50 *= if night < 7 { noise } else { 1.05 * noise };
+        }
+        let spec = tts_crds::v1alpha1::TtsProfileSpec(profile);
+        tts_crds::v1alpha1::TtsProfile::new(&format!("night-{night}"), spec)
+    });
+    kept.history = nights.collect();
+    let (recorded, verdicts) = status(&object, &measured, Some(&kept), now());
+    let drifting = |conditions: &[Condition]| {
+        let found = conditions.iter().find(|c| c.type_ == DRIFTING).unwrap();
+        (found.status.clone(), found.message.clone())
+    };
+    let (state, message) = drifting(&recorded.conditions);
+    assert_eq!(state, "True");
+    assert!(message.starts_with("since night-7"), "{message}");
+    let events = crate::conditions::events(&[], &verdicts);
+    assert!(events.iter().any(|event| event.reason == "SlowDrift"
+        && event.type_ == kube::runtime::events::EventType::Warning));
+    // While nothing new is measured, it stays.
+    let mut later = object;
+    later.status = Some(recorded.clone());
+    let done = validated(&later, &with_voice());
+    let (repeated, _) = status(&later, &done, None, now());
+    assert_eq!(drifting(&repeated.conditions), drifting(&recorded.conditions));
+}
+
+#[test]
+fn a_place_is_waited_for() {
+    let place = |site| validate::place(site, 0);
+    assert!(matches!(place(Ok(site())), Step::Placed { attempt: 0, .. }));
     assert!(matches!(place(Err(NoSite::Occupied)), Step::Queued { .. }));
-    let Step::NoNode { message, .. } = place(Err(NoSite::Forbidden)) else {
+    let Step::Blocked { message, .. } = place(Err(NoSite::Forbidden)) else {
         panic!("nodes cannot be read");
     };
     assert!(message.contains("rbac.nodes"), "{message}");
@@ -291,6 +377,7 @@ fn kept(name: &str, profile: &Profile, accepted: Option<Profile>) -> Kept {
         is_new: true,
         accepted: accepted.map(|accepted| ("accepted".to_owned(), accepted)),
         profile: profile.clone(),
+        history: Vec::new(),
     }
 }
 

@@ -2,12 +2,14 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::{
+    api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
 use kube::{Resource as _, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 use tts_crds::v1alpha1::{
-    APPROVE, Approval, Estimate, Sweep, TtsBenchmark, TtsBenchmarkSpec, TtsBenchmarkStatus,
-    TtsVoice,
+    APPROVE, Approval, BenchmarkRun, Estimate, Sweep, TtsBenchmark, TtsBenchmarkSpec,
+    TtsBenchmarkStatus, TtsVoice,
 };
 use tts_planner::Profile;
 
@@ -51,6 +53,8 @@ pub struct ValidatedBenchmark {
     /// Identifies what is measured: the voice, the image, the sweep, the nodes, and the time of the schedule.
     pub subject: String,
     pub estimate: Estimate,
+    /// The latest measurement that has ended, whatever its result.
+    pub run: Option<BenchmarkRun>,
     pub times: Option<Times>,
     pub step: Step,
     /// Names of Jobs that are still needed.
@@ -85,8 +89,8 @@ pub enum Step {
     Queued {
         message: String,
     },
-    /// No node will do until nodes or the spec change.
-    NoNode {
+    /// Nothing can be measured until the nodes, the settings or the spec change.
+    Blocked {
         reason: &'static str,
         message: String,
     },
@@ -101,6 +105,13 @@ pub enum Step {
     },
     /// Measured and recorded.
     Done,
+}
+
+impl ValidatedBenchmark {
+    /// How long it is expected to take.
+    pub fn expected(&self) -> Duration {
+        Duration::from_mins(u64::try_from(self.estimate.minutes).unwrap_or(1))
+    }
 }
 
 pub fn validate(
@@ -164,7 +175,12 @@ pub fn validate(
         None => target.clone(),
     });
     let latest = jobs.iter().rev().find(|job| jobs::is_about(job, &subject));
-    let estimate = estimate(spec.sweep, &target);
+    // What the last one of the same took says more than a rule.
+    let last = status.measured.as_ref();
+    let last = last
+        .filter(|measured| measured.starts_with(&target))
+        .and(references.last_duration);
+    let estimate = estimate(spec, &target, last);
     let obstacle = obstacle(benchmark, voice, &estimate);
     let step = match (latest, times.clone(), obstacle) {
         (_, Err(message), _) => Step::Invalid {
@@ -204,6 +220,7 @@ pub fn validate(
         image,
         subject,
         estimate,
+        run: latest.and_then(|job| run(job, references)),
         times: times.ok().flatten(),
         step,
         kept_jobs,
@@ -221,11 +238,21 @@ fn due(benchmark: &TtsBenchmark, times: Times) -> Option<Timestamp> {
     (times.last > since).then_some(times.last)
 }
 
-fn estimate(sweep: Sweep, target: &str) -> Estimate {
-    let minutes = match sweep {
-        Sweep::Quick => 5,
-        Sweep::Full => 30,
-    };
+/// Minutes before the levels of a sweep, minutes per second of a level, and the seconds of a level where none are given.
+const fn duration(sweep: Sweep) -> (f64, f64, i32) {
+    match sweep {
+        Sweep::Quick => (1.5, 0.5, 7),
+        Sweep::Full => (6.0, 1.2, 20),
+    }
+}
+
+/// `last` is how long the last one of the same took (s).
+fn estimate(spec: &TtsBenchmarkSpec, target: &str, last: Option<f64>) -> Estimate {
+    let (before, per_second, usual) = duration(spec.sweep);
+    let expected = before + per_second * f64::from(spec.level_seconds.unwrap_or(usual));
+    let expected = last.map_or(expected, |seconds| seconds / 60.0);
+    #[expect(clippy::cast_possible_truncation, reason = "minutes of at most days")]
+    let minutes = expected.ceil().clamp(1.0, 10_000.0) as i32;
     Estimate {
         minutes,
         node_hours: format!("{:.2}", f64::from(minutes) / 60.0),
@@ -277,7 +304,23 @@ fn obstacle(
     None
 }
 
-fn of_job(job: &k8s_openapi::api::batch::v1::Job, references: &References, now: Timestamp) -> Step {
+/// When the pod of a Job that has ended started and ended.
+fn run(job: &Job, references: &References) -> Option<BenchmarkRun> {
+    let Progress::Ended { at, .. } = jobs::progress(job, PROFILER, &references.pods, None) else {
+        return None;
+    };
+    let pod = jobs::pod_of(job, &references.pods);
+    let pod_start = pod.and_then(|pod| pod.status.as_ref()?.start_time.as_ref());
+    let job_start = || job.status.as_ref()?.start_time.as_ref();
+    let start = pod_start.or_else(job_start)?.0;
+    Some(BenchmarkRun {
+        job: job.name_any(),
+        start_time: start.to_string(),
+        end_time: at.to_string(),
+    })
+}
+
+fn of_job(job: &Job, references: &References, now: Timestamp) -> Step {
     let attempt = jobs::attempt(job);
     match jobs::progress(job, PROFILER, &references.pods, None) {
         Progress::Running { waiting } => Step::Running { waiting },
@@ -319,20 +362,17 @@ fn failed(failure: Failure, attempt: u32, ago: Duration) -> Step {
 }
 
 /// The step of a benchmark that is to be started, with the node that was found for it.
-pub fn place(site: Result<Site, NoSite>, attempt: u32, settings: &Settings) -> Step {
-    let queued = |message: String| Step::Queued { message };
+pub fn place(site: Result<Site, NoSite>, attempt: u32) -> Step {
     match site {
         Ok(site) => Step::Placed { attempt, site },
-        Err(NoSite::Busy { running }) => queued(format!(
-            "{running} benchmark(s) run, and benchmarks.maxConcurrent of the operator is {}",
-            settings.benchmarks.max_concurrent
-        )),
-        Err(NoSite::Occupied) => queued("a benchmark runs on each node that would do".to_owned()),
-        Err(NoSite::None(message)) => Step::NoNode {
+        Err(NoSite::Occupied) => Step::Queued {
+            message: "a benchmark runs on each node that would do".to_owned(),
+        },
+        Err(NoSite::None(message)) => Step::Blocked {
             reason: "NoNode",
             message,
         },
-        Err(NoSite::Forbidden) => Step::NoNode {
+        Err(NoSite::Forbidden) => Step::Blocked {
             reason: "NoRights",
             message: "the operator may not read nodes, so it does not know their classes: allow it (chart value rbac.nodes), or use spec.nodeSelector"
                 .to_owned(),
