@@ -169,18 +169,16 @@ pub fn events(previous: &[Condition], verdicts: &[Verdict]) -> Vec<Event> {
     verdicts
         .iter()
         .filter(|verdict| is_worth_telling(verdict) && !is_known(verdict))
-        .map(|verdict| {
-            Event {
-                type_: if is_normal(verdict) {
-                    EventType::Normal
-                } else {
-                    EventType::Warning
-                },
-                reason: verdict.reason.clone(),
-                note: Some(note(verdict.message.clone())),
-                action: "Reconcile".to_owned(),
-                secondary: None,
-            }
+        .map(|verdict| Event {
+            type_: if is_normal(verdict) {
+                EventType::Normal
+            } else {
+                EventType::Warning
+            },
+            reason: verdict.reason.clone(),
+            note: Some(note(verdict.message.clone())),
+            action: "Reconcile".to_owned(),
+            secondary: None,
         })
         .collect()
 }

@@ -99,9 +99,7 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
         }
         Some(_) => false,
     };
-    value
-        && (key.is_empty() || key == taint.key)
-        && (effect.is_empty() || effect == taint.effect)
+    value && (key.is_empty() || key == taint.key) && (effect.is_empty() || effect == taint.effect)
 }
 
 /// What runs on a node.
@@ -215,10 +213,7 @@ mod tests {
             ),
             ("{key: gpu, value: t4}", false),
             ("{key: cpu, operator: Exists}", false),
-            (
-                "{key: gpu, operator: Exists, effect: NoExecute}",
-                false,
-            ),
+            ("{key: gpu, operator: Exists, effect: NoExecute}", false),
             ("{key: gpu, operator: Gt, value: '1'}", false),
             ("{value: l4}", false),
         ] {

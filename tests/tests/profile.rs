@@ -215,7 +215,11 @@ fn is_refused_for_other_measurements(folder: &Folder, measured: &[&str], saved: 
     write_voice(Path::new(&voice), &constant_voice().model(), 16_000);
     let corpus = folder.file("other texts", "Good evening.\n");
     let same = [measured, &["--resume", saved]].concat();
+    // Without --level-seconds, levels have their usual length.
+    let levels = [&measured[SHORT.len()..], &["--resume", saved]].concat();
     for arguments in [
+        levels,
+        [&same[..], &["--allocatable", "1.5"]].concat(),
         [&same[..], &["--voice", &voice]].concat(),
         [&same[..], &["--sweep", "full"]].concat(),
         [&same[..], &["--max-audio-seconds", "60"]].concat(),

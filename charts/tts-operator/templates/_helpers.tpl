@@ -104,7 +104,7 @@ seccompProfile:
 {{- $inspections := dict "maxConcurrent" .Values.inspections.maxConcurrent -}}
 {{- $benchmarks := dict "maxConcurrent" .Values.benchmarks.maxConcurrent -}}
 {{- with .Values.benchmarks.window -}}{{- $_ := set $benchmarks "window" . -}}{{- end -}}
-{{- with .Values.benchmarks.nodeHoursPerDay -}}{{- $_ := set $benchmarks "nodeHoursPerDay" . -}}{{- end -}}
+{{- with .Values.benchmarks.nodeHoursPerDay -}}{{- $_ := set $benchmarks "nodeHoursPerDay" (float64 .) -}}{{- end -}}
 {{- dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "benchmarks" $benchmarks "stalledAfter" .Values.stalledAfter | toYaml -}}
 {{- end -}}
 

@@ -1,7 +1,5 @@
 //! `TtsBenchmark`: a request to measure one voice on one node class.
-use k8s_openapi::{
-    api::core::v1::Toleration, apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::{api::core::v1::Toleration, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +10,7 @@ use super::unobserved;
 pub const APPROVE: &str = "tts-operator.dev/approve";
 
 /// What to measure, where and when.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "tts-operator.dev",
     version = "v1alpha1",

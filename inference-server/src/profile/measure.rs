@@ -207,20 +207,27 @@ impl Measuring<'_> {
         self.budget().seconds + 1.0
     }
 
-    /// Seconds that a whole measurement takes, for a voice that is not slow.
+    /// Seconds that are left of a measurement, for a voice that is not slow.
     fn estimate(&self) -> f64 {
+        let known = &self.measurement;
         let levels: usize = self
             .grid
             .points
             .iter()
             .map(|point| point.levels.len())
             .sum();
-        let levels = levels + self.grid.full_node.len();
-        let soak = if self.sweep == Sweep::Full { 60.0 } else { 0.0 };
-        f64::from(PASSES) * float(levels) * self.level_seconds()
-            + f64::from(PASSES + 1) * (self.budget().anchor_seconds + 2.0)
+        let passes = usize::try_from(PASSES).unwrap_or(0);
+        let left = |all: usize, known: usize| float(all.saturating_sub(known));
+        let levels = left(
+            passes * (levels + self.grid.full_node.len()),
+            known.levels.len() + known.nodes.len(),
+        );
+        let anchors = left(passes + 1, known.anchors.len());
+        let soak = self.sweep == Sweep::Full && known.soak.is_none();
+        levels * self.level_seconds()
+            + anchors * (self.budget().anchor_seconds + 2.0)
             + 5.0
-            + soak
+            + if soak { 60.0 } else { 0.0 }
     }
 
     /// Levels whose last three passes do not agree; all of them while the machine's speed changes.

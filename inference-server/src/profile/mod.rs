@@ -212,14 +212,19 @@ impl Profiler {
     /// What a saved measurement has to be one of, to be gone on with.
     fn key(&self) -> String {
         format!(
-            "voice {} {} {}, tts-server {}, {} CPUs of {}, sweep {}, corpus {} up to {} s",
+            "voice {} {} {}, tts-server {}, {} of {} CPUs of {}, sweep {} with levels of {}, corpus {} up to {} s",
             self.subject.voice,
             self.model_digest,
             self.config_digest,
             env!("CARGO_PKG_VERSION"),
+            self.cores.allocatable,
             self.subject.cpus.len(),
             self.identity.cpu_model,
             self.options.sweep,
+            self.options.level_seconds.map_or_else(
+                || "the usual length".to_owned(),
+                |seconds| format!("{seconds} s")
+            ),
             self.corpus.id,
             self.options.max_audio_seconds
         )

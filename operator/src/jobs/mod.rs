@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         batch::v1::{Job, JobSpec},
-        core::v1::{
-            ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodTemplateSpec,
-        },
+        core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodTemplateSpec},
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };

@@ -177,9 +177,6 @@ mod tests {
         }
         let most = parse("nodeHoursPerDay: 24000").unwrap();
         assert_eq!(most.node_time_per_day, Some(Duration::from_hours(24_000)));
-        assert_eq!(
-            parse("maxConcurrent: 2").unwrap().node_time_per_day,
-            None
-        );
+        assert_eq!(parse("maxConcurrent: 2").unwrap().node_time_per_day, None);
     }
 }

@@ -10,7 +10,8 @@ use tts_planner::{
 
 use crate::numeric::median;
 use crate::{
-    Cause, Comparison, Shift, Thresholds, Verdict, cold_start, first_audio_p95, slow_drift, unpaired,
+    Cause, Comparison, Shift, Thresholds, Verdict, cold_start, first_audio_p95, slow_drift,
+    unpaired,
 };
 
 /// The machine itself may have changed its speed by so much before nothing can be said.

@@ -71,8 +71,7 @@ impl Kind for TtsBenchmark {
         let place = ctx.benchmarks.lock().await;
         if let Step::Start { attempt } = benchmark.step {
             let usage = usage(&ctx, now);
-            let obstacle =
-                budget::obstacle(&settings.benchmarks, usage, benchmark.expected(), now);
+            let obstacle = budget::obstacle(&settings.benchmarks, usage, benchmark.expected(), now);
             benchmark.step = match obstacle {
                 Some(step) => step,
                 None => validate::place(dereference::site(&ctx, &self).await, attempt), // client

@@ -1,9 +1,7 @@
 //! The status of a benchmark. Pure: the controller writes it.
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use tts_crds::v1alpha1::{
-    BenchmarkRun, BenchmarkVerdict, TtsBenchmark, TtsBenchmarkStatus,
-};
+use tts_crds::v1alpha1::{BenchmarkRun, BenchmarkVerdict, TtsBenchmark, TtsBenchmarkStatus};
 use tts_planner::Validity;
 use tts_regression::{Cause, Verdict as Comparison};
 
@@ -23,14 +21,7 @@ use crate::{
 /// Whether the last measurement gave a profile.
 const SUCCEEDED: &str = "Succeeded";
 /// Every condition of a benchmark: others are left to whoever sets them.
-const OURS: [&str; 6] = [
-    READY,
-    SUCCEEDED,
-    REGRESSED,
-    DRIFTING,
-    RECONCILING,
-    STALLED,
-];
+const OURS: [&str; 6] = [READY, SUCCEEDED, REGRESSED, DRIFTING, RECONCILING, STALLED];
 /// Runs that are remembered: what a day's budget is computed from.
 const RUNS: usize = 64;
 

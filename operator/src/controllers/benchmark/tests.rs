@@ -215,7 +215,10 @@ fn each_run_is_recorded_once_for_a_day() {
     let failed = validated(&object, &references);
     let (recorded, _) = status(&object, &failed, None, now());
     let jobs: Vec<&str> = recorded.runs.iter().map(|run| run.job.as_str()).collect();
-    assert_eq!(jobs, ["late", &references.jobs[0].metadata.name.clone().unwrap()]);
+    assert_eq!(
+        jobs,
+        ["late", &references.jobs[0].metadata.name.clone().unwrap()]
+    );
     assert_eq!(recorded.runs[1].start_time, "2024-05-01T09:50:00Z");
     assert_eq!(recorded.runs[1].end_time, "2024-05-01T09:59:30Z");
     let mut again = object;
@@ -258,7 +261,10 @@ fn a_slow_drift_is_told_and_stays() {
     later.status = Some(recorded.clone());
     let done = validated(&later, &with_voice());
     let (repeated, _) = status(&later, &done, None, now());
-    assert_eq!(drifting(&repeated.conditions), drifting(&recorded.conditions));
+    assert_eq!(
+        drifting(&repeated.conditions),
+        drifting(&recorded.conditions)
+    );
 }
 
 #[test]

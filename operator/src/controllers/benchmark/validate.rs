@@ -2,9 +2,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::OwnerReference,
-};
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Resource as _, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 use tts_crds::v1alpha1::{
@@ -138,16 +136,8 @@ pub fn validate(
         serde_json::to_string(&voice.spec.source).unwrap_or_default()
     });
     let facts = voice.and_then(|voice| voice.status.as_ref());
-    let target = hash(&format!(
-        "{source} {:?} {image} {:?} {:?} {:?} {:?} {:?} {:?}",
-        facts.and_then(|facts| facts.digest.as_ref()),
-        spec.sweep,
-        spec.corpus,
-        spec.max_audio_seconds,
-        spec.level_seconds,
-        spec.node_class,
-        spec.node_selector
-    ));
+    let digest = facts.and_then(|facts| facts.digest.as_deref());
+    let target = target(spec, &source, digest, &image);
     let ours = labels::selector(BENCHMARK, &name);
     let mut jobs: Vec<_> = references
         .jobs
@@ -226,6 +216,19 @@ pub fn validate(
         kept_jobs,
         settings: Arc::clone(settings),
     })
+}
+
+/// Identifies what is measured: the voice's source and files, the image, and what the spec says about where and how.
+fn target(spec: &TtsBenchmarkSpec, source: &str, digest: Option<&str>, image: &str) -> String {
+    hash(&format!(
+        "{source} {digest:?} {image} {:?} {:?} {:?} {:?} {:?} {:?}",
+        spec.sweep,
+        spec.corpus,
+        spec.max_audio_seconds,
+        spec.level_seconds,
+        spec.node_class,
+        spec.node_selector
+    ))
 }
 
 /// The time of the schedule for which a measurement is missing.
