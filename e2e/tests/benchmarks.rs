@@ -2,14 +2,18 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::batch::v1::Job;
-use kube::{ResourceExt, api::ListParams};
-use tts_crds::v1alpha1::{TtsBenchmark, TtsProfile};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use tts_crds::v1alpha1::{TtsBenchmark, TtsProfile, TtsVoice};
 use tts_e2e::{
     Cluster, Namespace, Operator,
     conditions::Conditioned as _,
     eventually,
     namespace::{SOON, contains_all},
+    operator::NAMESPACE,
     with_namespace,
     yaml::builtin_voice,
 };
@@ -121,16 +125,98 @@ async fn a_benchmark_becomes_a_profile_that_another_namespace_takes() -> Result<
         Ok(())
     })
     .await?;
-    with_namespace(&cluster, "imported", async |namespace| {
-        let mut object: serde_json::Value = serde_saphyr::from_str(&exported.borrow())?;
+    // In the operator's namespace it serves all others.
+    let exported = exported.into_inner();
+    let mut shared: serde_json::Value = serde_saphyr::from_str(&exported)?;
+    shared["metadata"] = serde_json::json!({"name": "shared", "namespace": NAMESPACE});
+    let shared: TtsProfile = serde_json::from_value(shared)?;
+    let of_operator = Api::<TtsProfile>::namespaced(cluster.client.clone(), NAMESPACE);
+    of_operator.create(&PostParams::default(), &shared).await?;
+    let result = is_taken(&cluster, &exported).await;
+    of_operator
+        .delete("shared", &DeleteParams::default())
+        .await?;
+    result
+}
+
+/// Another namespace takes a profile of the operator's namespace, and one that is applied there.
+async fn is_taken(cluster: &Cluster, exported: &str) -> Result<()> {
+    with_namespace(cluster, "imported", async |namespace| {
+        let voices = namespace.api::<TtsVoice>();
+        let measured = async || {
+            let status = voices.get("rms").await?.status.context("no status")?;
+            let profiles = status.profiles.into_iter();
+            let names = profiles.map(|found| format!("{}/{}", found.namespace, found.name));
+            Ok::<_, anyhow::Error>(names.collect::<Vec<_>>())
+        };
+        namespace.apply(&builtin_voice("rms")).await?;
+        eventually(
+            "the shared profile is that of the voice",
+            SOON,
+            async || {
+                let profiles = measured().await?;
+                ensure!(profiles == [format!("{NAMESPACE}/shared")], "{profiles:?}");
+                Ok(())
+            },
+        )
+        .await?;
+        let mut object: serde_json::Value = serde_saphyr::from_str(exported)?;
         object["metadata"] = serde_json::json!({"name": "imported"});
         namespace.apply(&object.to_string()).await?;
+        eventually("the own profile is preferred", SOON, async || {
+            let profiles = measured().await?;
+            let own = format!("{}/imported", namespace.name);
+            ensure!(profiles == [own], "{profiles:?}");
+            Ok(())
+        })
+        .await?;
         let profiles = namespace.api::<TtsProfile>();
         eventually("it is judged there too", SOON, async || {
             let object = profiles.get("imported").await?;
             object
                 .expect("Ready", "True")
                 .or_else(|_| object.expect("Ready", "False"))?;
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_measurement_whose_pod_is_lost_is_tried_again() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::shared(&cluster).await?;
+    with_namespace(&cluster, "lost", async |namespace| {
+        namespace
+            .apply(&[builtin_voice("rms"), benchmark("{voice: {name: rms}}")].concat())
+            .await?;
+        let api = namespace.api::<TtsBenchmark>();
+        let first = eventually("a pod measures", MEASURED, async || {
+            let params = ListParams::default().labels("app.kubernetes.io/name=tts-profile");
+            let pods = namespace.api::<Pod>().list(&params).await?;
+            let pod = pods.items.first().context("no pod")?;
+            let phase = pod.status.as_ref().and_then(|status| status.phase.clone());
+            ensure!(phase.as_deref() != Some("Failed"), "{phase:?}");
+            Ok(pod.name_any())
+        })
+        .await?;
+        let jobs_before = jobs(namespace).await?;
+        namespace
+            .kubectl(&format!("delete pod {first} --now"))
+            .await?
+            .ok()?;
+        eventually("it says what happened", MEASURED, async || {
+            let object = api.get("nightly").await?;
+            let condition = object.expect("Succeeded", "False")?;
+            ensure!(condition.reason == "PodLost", "{condition:?}");
+            object.expect("Reconciling", "True")?;
+            Ok(())
+        })
+        .await?;
+        eventually("another Job runs", MEASURED, async || {
+            let jobs = jobs(namespace).await?;
+            ensure!(jobs.len() == 1 && jobs != jobs_before, "{jobs:?}");
             Ok(())
         })
         .await

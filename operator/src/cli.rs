@@ -110,7 +110,7 @@ pub struct RunArgs {
     #[arg(long, env = "TTS_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
     pub lease_duration: Duration,
 
-    /// Namespace of the lease.
+    /// The operator's own namespace: it has the lease, and profiles in it serve all namespaces.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     pub pod_namespace: String,
 

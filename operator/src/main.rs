@@ -136,6 +136,7 @@ async fn lead(
         services.metrics.clone(),
         services.health.clone(),
         services.settings.clone(),
+        args.pod_namespace.clone(),
         args.namespaces(),
     ));
     if !args.leader_elect {

@@ -92,6 +92,9 @@ pub struct SourceFile {
 /// Maximum number of entries of [`TtsVoiceStatus::inspected_images`].
 pub const MAX_INSPECTED_IMAGES: usize = 5;
 
+/// Maximum number of entries of [`TtsVoiceStatus::profiles`].
+pub const MAX_VOICE_PROFILES: usize = 32;
+
 /// Observed state of the voice: the result of its inspection.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -155,6 +158,12 @@ pub struct TtsVoiceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub files: Vec<InspectedFile>,
+
+    /// Measurements of these files, one per node class: the newest of this namespace, else the newest of the operator's
+    /// namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_VOICE_PROFILES))]
+    pub profiles: Vec<VoiceProfile>,
 }
 
 impl Default for TtsVoiceStatus {
@@ -172,6 +181,7 @@ impl Default for TtsVoiceStatus {
             languages: Vec::new(),
             speakers: None,
             files: Vec::new(),
+            profiles: Vec::new(),
         }
     }
 }
@@ -187,6 +197,28 @@ pub struct Speakers {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), inner(length(max = 255)))]
     pub names: Vec<String>,
+}
+
+/// A measurement of the voice.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct VoiceProfile {
+    /// Namespace of the `TtsProfile`.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+
+    /// Name of the `TtsProfile`.
+    #[schemars(length(max = 253))]
+    pub name: String,
+
+    /// The class of nodes that it was measured on.
+    #[schemars(length(max = 63))]
+    pub node_class: String,
+
+    /// `Valid`, `Degraded`, `Stale`, `Transferred` or `Invalid`; empty until it was judged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 16))]
+    pub validity: String,
 }
 
 /// A file that the inspection verified.

@@ -408,6 +408,7 @@ mod tests {
             Arc::new(Metrics::new().unwrap()),
             Health::default(),
             settings,
+            "operators".to_owned(),
             vec![None],
         );
         (ctx, requests)

@@ -36,6 +36,8 @@ use serde_json::json;
 use tokio::sync::watch;
 
 pub use self::driver::run;
+use tts_crds::v1alpha1::TtsProfile;
+
 use self::scope::{Guarded, Scope};
 use crate::{
     FIELD_MANAGER,
@@ -58,6 +60,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     pub health: Health,
     settings: watch::Receiver<Arc<Settings>>,
+    /// The operator's own.
+    namespace: String,
     /// What is watched: all namespaces, or each of a list.
     scopes: Vec<Arc<Scope>>,
     corrections: Corrections,
@@ -72,13 +76,14 @@ pub struct Context {
 }
 
 impl Context {
-    /// `namespaces` are those to watch; `None` stands for all.
+    /// `namespace` is the operator's own, `namespaces` are those to watch; `None` stands for all.
     pub fn new(
         client: Client,
         recorder: Recorder,
         metrics: Arc<Metrics>,
         health: Health,
         settings: watch::Receiver<Arc<Settings>>,
+        namespace: String,
         namespaces: Vec<Option<String>>,
     ) -> Self {
         Self {
@@ -87,6 +92,7 @@ impl Context {
             metrics,
             health,
             settings,
+            namespace,
             scopes: namespaces
                 .into_iter()
                 .map(|namespace| Arc::new(Scope::new(namespace)))
@@ -102,6 +108,18 @@ impl Context {
     /// The settings of this moment.
     fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()
+    }
+
+    /// The profiles that serve a namespace: its own, and those of the operator's namespace, if that is watched.
+    fn profiles_for(&self, namespace: &str) -> Vec<Arc<Guarded<TtsProfile>>> {
+        let serves = |object: &Guarded<TtsProfile>| {
+            let own = object.namespace();
+            own.as_deref() == Some(namespace) || own.as_deref() == Some(&self.namespace)
+        };
+        let scopes = self.scopes.iter();
+        scopes
+            .flat_map(|scope| scope.profiles.filter(serves))
+            .collect()
     }
 
     fn children<'a>(

@@ -19,6 +19,7 @@ use kube::{
 };
 use tts_crds::v1alpha1::{TtsBenchmark, TtsDeployment, TtsProfile, TtsVoice};
 
+use super::voice::profiles;
 use crate::{
     cache::{Cache, Change, Watched},
     health::Health,
@@ -137,7 +138,10 @@ impl Scope {
             Change::Any => self.reconcile_all(triggers),
         };
         let profile = |change: Change<'_, Guarded<TtsProfile>>| match change {
-            Change::Of(profile) => send(&triggers.profiles, ObjectRef::from_obj(profile)),
+            Change::Of(profile) => {
+                send(&triggers.profiles, ObjectRef::from_obj(profile));
+                self.measured(profile, triggers);
+            }
             Change::Any => self.reconcile_all(triggers),
         };
         let deployment = |change: Change<'_, Guarded<TtsDeployment>>| match change {
@@ -245,6 +249,22 @@ impl Scope {
         }
         for profile in self.profiles.store().state() {
             send(&triggers.profiles, ObjectRef::from_obj(&*profile));
+        }
+    }
+
+    /// Reconciles the voices that a profile is about: a profile of the operator's namespace serves all others.
+    fn measured(&self, profile: &Guarded<TtsProfile>, triggers: &Triggers) {
+        let Ok(profile) = &profile.0 else { return };
+        let voices = self.voices.filter(|object| {
+            let status = object
+                .0
+                .as_ref()
+                .ok()
+                .and_then(|voice| voice.status.as_ref());
+            status.is_some_and(|status| profiles::measures(profile, &status.files))
+        });
+        for voice in voices {
+            send(&triggers.voices, ObjectRef::from_obj(&*voice));
         }
     }
 

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource as _, ResourceExt as _, runtime::controller::Action};
-use tts_crds::v1alpha1::{TtsVoice, TtsVoiceStatus};
+use tts_crds::v1alpha1::{TtsProfile, TtsVoice, TtsVoiceStatus};
 
 use self::validate::{Inspection, ValidatedVoice};
 use super::{
@@ -16,6 +16,7 @@ mod apply;
 mod build;
 mod dereference;
 mod memory;
+pub(super) mod profiles;
 mod report;
 mod seal;
 mod status;
@@ -66,7 +67,10 @@ impl Kind for TtsVoice {
         let labels = labels::selector(labels::INSPECTION, &voice.name);
         let children = ctx.children(&voice.namespace, &voice.owner, &about, &labels);
         apply::apply(&children, &scope.jobs, desired).await?; // client
-        let (status, verdicts) = status::status(&self, &voice, now);
+        let (mut status, verdicts) = status::status(&self, &voice, now);
+        let known = ctx.profiles_for(&voice.namespace);
+        let known: Vec<&TtsProfile> = known.iter().filter_map(|p| p.0.as_ref().ok()).collect();
+        status.profiles = profiles::of_files(&status.files, &voice.namespace, &known);
         super::write_status(&ctx, &scope, &self, status, &verdicts).await?; // client
         Ok(Action::requeue(next(&voice)))
     }

@@ -10,6 +10,8 @@ pub fn seal(source_id: &str, status: &TtsVoiceStatus) -> String {
         inspected_source: None,
         conditions: Vec::new(),
         observed_generation: 0,
+        // Other objects, which come and go.
+        profiles: Vec::new(),
         ..status.clone()
     };
     // Numbers and texts: always serializable. What is not set is left out, so that a new field breaks no seal.
