@@ -8,7 +8,8 @@ use crate::words::number;
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 290.0;
-const LEFT: f64 = 58.0;
+/// Room for the title of the y axis.
+const LEFT: f64 = 30.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 50.0;
@@ -128,6 +129,13 @@ impl Axis {
     }
 }
 
+/// Room for the ticks of the y axis and its title: a character is 9 wide on a phone, where text is larger.
+fn left_of(ticks: &[f64]) -> f64 {
+    let digits = ticks.iter().map(|tick| number(*tick).chars().count());
+    let longest = u32::try_from(digits.max().unwrap_or(0)).unwrap_or(u32::MAX);
+    LEFT + 9.0 * f64::from(longest)
+}
+
 impl Chart {
     pub fn has_points(&self) -> bool {
         match &self.kind {
@@ -167,20 +175,21 @@ impl Chart {
         let bottom = all().map(|point| point.1).fold(f64::INFINITY, f64::min);
         let (x_ticks, x_low, x_high) = self.x.ticks(least, most);
         let (y_ticks, y_low, y_high) = self.y.ticks(bottom, top);
+        let left = left_of(&y_ticks);
         let place = |axis: &Axis, value: f64, (low, high): (f64, f64), (from, to): (f64, f64)| {
             let (low, high) = (axis.place(low), axis.place(high));
             from + (axis.place(value) - low) / (high - low).max(1e-12) * (to - from)
         };
-        let at_x = |x: f64| place(&self.x, x, (x_low, x_high), (LEFT, WIDTH - RIGHT));
+        let at_x = |x: f64| place(&self.x, x, (x_low, x_high), (left, WIDTH - RIGHT));
         let at_y = |y: f64| place(&self.y, y, (y_low, y_high), (HEIGHT - BOTTOM, TOP));
         self.open(out, id, HEIGHT);
         for tick in y_ticks {
             let y = at_y(tick);
             let _ = write!(
                 out,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                "<line class=\"grid\" x1=\"{left}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 WIDTH - RIGHT,
-                LEFT - 7.0,
+                left - 7.0,
                 y + 4.5,
                 number(tick)
             );
@@ -198,9 +207,9 @@ impl Chart {
         }
         let _ = write!(
             out,
-            "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{base:.1}\" y2=\"{base:.1}\"/><text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text><text class=\"label\" transform=\"translate(14 {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            "<line class=\"axis\" x1=\"{left}\" x2=\"{:.1}\" y1=\"{base:.1}\" y2=\"{base:.1}\"/><text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text><text class=\"label\" transform=\"translate(14 {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
             WIDTH - RIGHT,
-            f64::midpoint(LEFT, WIDTH - RIGHT),
+            f64::midpoint(left, WIDTH - RIGHT),
             HEIGHT - 10.0,
             escape(&self.x.label),
             f64::midpoint(TOP, HEIGHT - BOTTOM),

@@ -6,7 +6,7 @@ use tts_planner::profile::details::{Anchor, Bottleneck, Details, Length, MemoryP
 use tts_planner::profile::{
     Batch, Config, Encoding, Energy, External, FullNode, Level, Memory, Stage, Verification,
 };
-use tts_planner::validity::assess;
+use tts_planner::validity::{Finding, assess};
 use tts_planner::{Accelerator, Profile, Validity};
 
 use crate::words::{cores, number, percent, time};
@@ -155,7 +155,12 @@ impl Measured {
     pub fn of(profile: &Profile) -> Self {
         let details = Details::of(profile);
         let assessment = assess(profile, None);
-        let findings = assessment.findings.iter();
+        // The profile's own verdict repeats what its record says.
+        let only = assessment.findings.len() == 1;
+        let findings = assessment
+            .findings
+            .iter()
+            .filter(|finding| only || !matches!(finding, Finding::Recorded { .. }));
         let variant = &profile.voice.variant;
         Self {
             id: profile.id.clone(),
