@@ -71,16 +71,14 @@ fn pod(benchmark: &ValidatedBenchmark, site: &Site) -> PodSpec {
     let settings = &benchmark.settings;
     let small = site.allocatable.is_some_and(|cores| cores < SMALL);
     let parts = PARTS.iter().filter(|_| small).map(|(name, limit)| {
-        let more = ["--only-limit".to_owned(), format!("--save={STATE}")];
+        // All go on with one file; the first creates it.
+        let more = ["--only-limit".to_owned(), format!("--resume={STATE}")];
         let mut container = container(benchmark, site, name, more);
         container.resources = Some(resources(benchmark, limit, Some(limit)));
         container
     });
     let parts: Vec<Container> = parts.collect();
-    let more = [
-        "--report-to-log".to_owned(),
-        format!("--termination-message={TERMINATION_LOG}"),
-    ];
+    let more = ["--report-to-log".to_owned()];
     let mut main = container(benchmark, site, PROFILER, more);
     main.resources = Some(resources(benchmark, &millicores(requested(site)), None));
     if let (Some(args), false) = (&mut main.args, parts.is_empty()) {
@@ -122,6 +120,7 @@ fn container<const N: usize>(
         format!("--sweep={sweep}"),
         format!("--image={}", benchmark.image),
         format!("--co-tenants={}", site.occupancy.serving),
+        format!("--termination-message={TERMINATION_LOG}"),
     ];
     if let Some(cores) = site.allocatable {
         args.push(format!("--allocatable={cores}"));
