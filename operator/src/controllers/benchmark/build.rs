@@ -72,7 +72,11 @@ fn pod(benchmark: &ValidatedBenchmark, site: &Site) -> PodSpec {
     let small = site.allocatable.is_some_and(|cores| cores < SMALL);
     let parts = PARTS.iter().filter(|_| small).map(|(name, limit)| {
         // All go on with one file; the first creates it.
-        let more = ["--only-limit".to_owned(), format!("--resume={STATE}")];
+        let more = [
+            "--only-limit".to_owned(),
+            format!("--resume={STATE}"),
+            format!("--save={STATE}"),
+        ];
         let mut container = container(benchmark, site, name, more);
         container.resources = Some(resources(benchmark, limit, Some(limit)));
         container
