@@ -29,6 +29,7 @@ use tts_tests::{
     binary,
     graph::{Graph, Node, Tensor},
     medium::write_medium_voice,
+    nvml::FakeNvml,
     voices::{sha256, write_voice},
     wait_at_most, wait_until, workspace,
 };
@@ -464,6 +465,7 @@ fn wrong_arguments_are_refused_with_what_to_write_instead() {
         (["--max-audio-seconds", "601"], "30..=600"),
         (["--max-audio-seconds", "29"], "30..=600"),
         (["--runs", "0"], "1..=20"),
+        (["--device", "tpu"], "use cpu, cuda, or cuda:INDEX"),
         (["--only-limit", "--sweep=quick"], "--save"),
         (["--bogus", ""], "--bogus"),
     ] {
@@ -479,6 +481,70 @@ fn a_part_of_a_core_is_measured_in_a_container_with_a_limit_only() {
         &["--only-limit", "--save", &saved],
         "CPU limit of 250m or 500m",
     );
+}
+
+/// Measures on a GPU of a fake driver. No GPU runs tests, and ONNX Runtime of `make setup` knows none.
+fn on_fake_gpu(definitions: &[&str], arguments: &[&str]) -> (Ended, Value) {
+    let fake = FakeNvml::with(definitions);
+    let folder = Folder::new();
+    let message = folder.path("message");
+    let output = Command::new(binary())
+        .args([
+            "profile",
+            "--device",
+            "cuda",
+            "--termination-message",
+            &message,
+        ])
+        .args(arguments)
+        .env("LD_LIBRARY_PATH", fake.folder())
+        .env_remove("CUDA_VISIBLE_DEVICES")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let ended = Ended {
+        code: output.status.code(),
+        out: text(output.stdout),
+        error: text(output.stderr),
+    };
+    (ended, json_of(message))
+}
+
+#[test]
+fn a_gpu_needs_an_onnx_runtime_that_knows_it() {
+    let _alone = alone();
+    let (ended, message) = on_fake_gpu(&[], &SHORT);
+    assert_eq!(ended.code, NOT_MEASURED, "{}", ended.error);
+    assert!(ended.out.is_empty(), "{}", ended.out);
+    for words in [
+        "this ONNX Runtime cannot use the device cuda:0",
+        "ORT_DYLIB_PATH",
+        "--device cpu",
+    ] {
+        assert!(ended.error.contains(words), "{words}: {}", ended.error);
+    }
+    assert_eq!(message["reason"], "UnsuitableNode", "{message}");
+    assert_eq!(message["permanent"], true, "{message}");
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_no_gpu_to_measure_on() {
+    for (definitions, arguments, wanted, permanent) in [
+        (&["DEVICES=0"][..], &[][..], "there is no cuda:0", true),
+        (&["NOT_LOADED"], &[], "see what nvidia-smi says", false),
+        (
+            &[],
+            &["--only-limit", "--save", "saved"],
+            "without a GPU only: use --device cpu",
+            true,
+        ),
+    ] {
+        let (ended, message) = on_fake_gpu(definitions, arguments);
+        assert_eq!(ended.code, NOT_MEASURED, "{}", ended.error);
+        assert!(ended.error.contains(wanted), "{wanted}: {}", ended.error);
+        assert_eq!(message["reason"], "UnsuitableNode", "{message}");
+        assert_eq!(message["permanent"], permanent, "{message}");
+    }
 }
 
 #[test]
