@@ -13,7 +13,7 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Child, Command, ExitStatus},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -24,6 +24,19 @@ use tts_planner::{
     Outcome, Profile, Request, Validity,
     profile::details::Details,
     validity::{Standing, assess},
+};
+use tts_server::{
+    engine::CpuSet,
+    machine::{
+        Machine,
+        gpu::{Gpu, sharing::Environment},
+    },
+    profile::{
+        corpus::Corpus,
+        grid::{Grid, Sweep},
+        measure::{Measuring, Subject},
+        state::Measurement,
+    },
 };
 use tts_tests::{
     binary,
@@ -525,6 +538,63 @@ fn a_gpu_needs_an_onnx_runtime_that_knows_it() {
     }
     assert_eq!(message["reason"], "UnsuitableNode", "{message}");
     assert_eq!(message["permanent"], true, "{message}");
+}
+
+/// The CPU does the work, since no GPU can; what is looked at meanwhile is a fake GPU.
+#[test]
+fn a_gpu_is_looked_at_in_each_level_and_while_nothing_is_measured() {
+    let _alone = alone();
+    let fake = FakeNvml::with(&["PROCESSES=1", "EVENTS=0x20"]);
+    let gpu = Gpu::open(fake.library().as_ref(), 0, &Environment::default()).unwrap();
+    let folder = Folder::new();
+    let corpus = Corpus::read(folder.file("texts", TEXTS).as_ref()).unwrap();
+    let grid = Grid::of_gpu(
+        Sweep::Quick,
+        f64::from(u8::try_from(cores().min(2)).unwrap()),
+    );
+    let subject = Subject {
+        program: binary(),
+        voice: "rms".to_owned(),
+        location: "builtin:rms".to_owned(),
+        device: "cpu".to_owned(),
+        gpu: Some(gpu.facts().uuid.clone()),
+        cpus: CpuSet::of_this_thread().unwrap().cpus().to_vec(),
+    };
+    let mut measuring = Measuring {
+        subject: &subject,
+        machine: &Machine::default(),
+        gpu: Some(&gpu),
+        grid: &grid,
+        sweep: Sweep::Quick,
+        // Longer than between two looks.
+        level_seconds: Some(0.3),
+        corpus: &corpus,
+        save: None,
+        stop: Arc::default(),
+        measurement: Measurement::default(),
+    };
+    measuring.run().unwrap();
+    let measured = measuring.measurement;
+    assert!(measured.levels.len() >= 3 * grid.points[0].levels.len());
+    for level in &measured.levels {
+        assert_eq!(level.samples.gpu_utilisation, Some(0.5), "{}", level.n);
+    }
+    assert!(measured.gpu.clocks.len() >= measured.levels.len());
+    assert_eq!(measured.gpu.events, Some(0x20));
+    assert_eq!(measured.gpu.others, Some(1));
+    assert_eq!(measured.gpu.idle_utilisation, Some(0.5));
+    assert_eq!(measured.gpu.idle_mib, Some(700.0));
+    let memory = &measured.memory[0];
+    assert_eq!(memory.gpu.len(), memory.points.len());
+    assert!(
+        memory
+            .gpu
+            .iter()
+            .all(|point| (point.mib - 700.0).abs() < 1e-9)
+    );
+    assert!(measured.surroundings.idle_watts.is_some());
+    assert!(!measured.energy.is_empty());
+    assert!(measured.nodes.is_empty(), "the whole node is not measured");
 }
 
 #[test]
