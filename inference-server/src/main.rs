@@ -9,7 +9,8 @@ use tts_server::{
     fetch::{self, Fetcher},
     http::{self, Deadlines, Limits, ServeConfig},
     inspect::{self, Download, InspectError, report::Report},
-    memory, probe, say, scheduler,
+    memory, probe, say,
+    scheduler::{self, worker::MOST_WORKERS},
     voices::{
         VoiceLocation, builtin,
         manifest::{NamedSource, Source},
@@ -252,7 +253,7 @@ fn serve(options: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let cores = || {
         std::thread::available_parallelism()
             .map_or(1, std::num::NonZero::get)
-            .min(8)
+            .min(MOST_WORKERS.into())
     };
     let max_input_characters = usize::try_from(options.max_input_characters)?;
     let max_body_bytes = options

@@ -15,7 +15,9 @@ use tts_planner::{Profile, Validity, validity::assess};
 use tts_regression::Record;
 use tts_server::{
     client::{API_KEY_VARIABLE, Endpoint, Limits, Plan},
+    engine::Device,
     inspect::Download,
+    machine::gpu::GpuError,
     profile::{
         Options, ProfileError, Profiler, agreement,
         corpus::{Corpus, LONGEST_SECONDS},
@@ -72,6 +74,9 @@ pub struct Arguments {
     /// Go on with what an earlier run has saved.
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    /// Where the model runs: cpu, cuda, or cuda:INDEX. CUDA needs an ONNX Runtime that was built for it, and the NVIDIA driver.
+    #[arg(long, default_value_t)]
+    device: Device,
     /// Cores that pods can have on this node. Default: the CPUs of this process.
     #[arg(long, value_name = "CORES", allow_negative_numbers = true, value_parser = cores)]
     allocatable: Option<f64>,
@@ -98,7 +103,7 @@ pub struct Arguments {
     termination_message: Option<PathBuf>,
     /// Measure an OpenAI-compatible endpoint from outside instead, such as <http://127.0.0.1:8000>. Its key is read from
     /// `OPENAI_API_KEY`.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["resume", "only_limit", "save", "against", "ceiling", "baseline_voice", "baseline_server"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["resume", "only_limit", "save", "device", "against", "ceiling", "baseline_voice", "baseline_server"])]
     url: Option<String>,
     /// With --url: `model` of the requests.
     #[arg(long, requires = "url")]
@@ -187,7 +192,10 @@ fn failure(error: &str, reason: &str, permanent: bool) -> serde_json::Value {
 fn is_temporary(error: &ProfileError) -> bool {
     match error {
         ProfileError::Voice(error) => error.may_pass(),
-        ProfileError::Measure(_) | ProfileError::Output(OutputError::Write { .. }) => true,
+        ProfileError::Measure(error) => !error.is_of_device(),
+        // A driver that is being installed, or a GPU that fell off the bus.
+        ProfileError::Gpu(error) => matches!(error, GpuError::Driver { .. }),
+        ProfileError::Output(OutputError::Write { .. }) => true,
         _ => false,
     }
 }
@@ -285,6 +293,7 @@ fn options(arguments: &Arguments) -> Options {
         level_seconds: arguments.level_seconds,
         corpus: arguments.corpus.clone(),
         max_audio_seconds: arguments.max_audio_seconds,
+        device: arguments.device,
         allocatable: arguments.allocatable,
         requested: arguments.requested,
         co_tenants: arguments.co_tenants,

@@ -9,6 +9,7 @@
 
 pub mod graph;
 pub mod medium;
+pub mod nvml;
 pub mod voices;
 pub mod web;
 

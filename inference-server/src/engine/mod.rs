@@ -67,7 +67,9 @@ pub enum EngineError {
     Run { message: String },
     #[error("out of memory: {message}; raise the memory limit")]
     OutOfMemory { message: String },
-    #[error("this ONNX Runtime cannot use the device {device}: {message}")]
+    #[error(
+        "this ONNX Runtime cannot use the device {device}: {message}; set ORT_DYLIB_PATH to a build for CUDA, or use --device cpu"
+    )]
     Device { device: Device, message: String },
     #[error("cannot bind a thread to the CPUs {cpus}: {error}")]
     Affinity { cpus: CpuSet, error: std::io::Error },

@@ -201,6 +201,7 @@ fn load_error(error: &ort::Error<()>, device: Device) -> EngineError {
     match error.code() {
         _ if is_out_of_memory(&message) => EngineError::OutOfMemory { message },
         _ if message.contains("ExecutionProvider") || message.contains("execution provider") => {
+            let message = message.trim_end_matches('.').to_owned();
             EngineError::Device { device, message }
         }
         // What the bytes of the file decide; anything else may succeed elsewhere or later.

@@ -1,8 +1,8 @@
-//! Energy of the processors, where the machine counts it (RAPL): never estimated.
+//! Energy, where the machine counts it: of the processors (RAPL), and of a GPU (NVML). Never estimated.
 
 use super::Machine;
 
-/// Counters of all packages at one moment, in microjoules, with the value at which each begins anew.
+/// Counters of all packages, and of a GPU, at one moment, in microjoules, with the value at which each begins anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meter(Vec<(u64, u64)>);
 
@@ -25,6 +25,14 @@ impl Machine {
 }
 
 impl Meter {
+    /// The counters of the processors, if there are any, and that of a GPU (mJ).
+    pub fn with_gpu(processors: Option<Self>, millijoules: u64) -> Self {
+        let mut counters = processors.unwrap_or_default().0;
+        // It begins anew when the driver is loaded, and not at a value.
+        counters.push((millijoules.saturating_mul(1000), 0));
+        Self(counters)
+    }
+
     /// Joules since an earlier moment; `None` if the packages are others.
     pub fn joules_since(&self, earlier: &Self) -> Option<f64> {
         if self.0.len() != earlier.0.len() {
@@ -82,6 +90,17 @@ mod tests {
         let joules = |then: &str, now: &str| meter(now)?.joules_since(&meter(then)?);
         assert_eq!(joules("1000000", "3500000"), Some(2.5));
         assert_eq!(joules("9000000", "1000000"), Some(2.0));
+    }
+
+    #[test]
+    fn a_gpu_is_counted_with_the_processors_or_alone() {
+        let both = |package, gpu| Meter::with_gpu(meter(package), gpu);
+        let joules = both("3500000", 7_000).joules_since(&both("1000000", 4_000));
+        assert_eq!(joules, Some(5.5));
+        let alone = |gpu| Meter::with_gpu(None, gpu);
+        assert_eq!(alone(7_000).joules_since(&alone(4_000)), Some(3.0));
+        // The driver was loaded again.
+        assert_eq!(alone(500).joules_since(&alone(4_000)), Some(0.5));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The machine that a measurement is taken on: what it is, and what happened on it meanwhile.
 //!
-//! Everything is read from a root folder, which is `/` outside of tests.
+//! Everything but the GPU is read from a root folder, which is `/` outside of tests.
 
 pub mod activity;
 pub mod calibration;
@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod energy;
 pub mod fingerprint;
+pub mod gpu;
 pub mod topology;
 
 use std::{fs, path::PathBuf, str::FromStr};

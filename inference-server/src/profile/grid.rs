@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scheduler::worker::MOST_WORKERS;
+
 /// How much is measured.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, strum::Display,
@@ -120,6 +122,32 @@ impl Grid {
         }
     }
 
+    /// The grid for a GPU, of a pod with so many cores: one shape, with the workers that `serve` would start. Only requests in
+    /// service differ.
+    pub fn of_gpu(sweep: Sweep, cores: f64) -> Self {
+        let shape = Shape {
+            cpu: cores.floor().clamp(1.0, f64::from(MOST_WORKERS)),
+            threads: 1,
+        };
+        let wanted: &[u32] = match sweep {
+            Sweep::Quick => &[1, 2, 4, 8],
+            Sweep::Full => &[1, 2, 3, 4, 6, 8],
+        };
+        let workers = shape.workers();
+        let above = wanted.iter().filter(|n| **n > workers);
+        let above = above.map(|n| format!("{shape}, {n} in service"));
+        let only_on_cpus = ["the whole node busy", "parts of a core"]
+            .map(|what| format!("{what}: measured with --device cpu only"));
+        Self {
+            points: vec![Point {
+                shape,
+                levels: up_to(workers, wanted),
+            }],
+            full_node: Vec::new(),
+            dropped: above.chain(only_on_cpus).collect(),
+        }
+    }
+
     /// The shape whose time of service is measured against the length of the text: the first of them. Not a part of a core,
     /// which the kernel stops again and again: that is another law.
     pub fn shape_of_lengths(&self) -> Option<Shape> {
@@ -144,13 +172,17 @@ impl Grid {
 }
 
 fn levels(sweep: Sweep, workers: u32) -> Vec<u32> {
-    let mut levels = match sweep {
-        Sweep::Quick => vec![1],
-        Sweep::Full => vec![1, 2, 4, 8],
+    let wanted: &[u32] = match sweep {
+        Sweep::Quick => &[1],
+        Sweep::Full => &[1, 2, 4, 8],
     };
-    levels.retain(|n| *n < workers);
-    levels.push(workers);
-    levels
+    up_to(workers, wanted)
+}
+
+/// Those below the workers, and the workers.
+fn up_to(workers: u32, wanted: &[u32]) -> Vec<u32> {
+    let below = wanted.iter().copied().filter(|n| *n < workers);
+    below.chain([workers]).collect()
 }
 
 /// For each number of threads the smallest pods that fill the node, few enough.
@@ -232,6 +264,39 @@ mod tests {
         assert_eq!(levels, 20);
         assert!(full.full_node.iter().all(|point| point.pods <= MOST_PODS));
         assert!((full.full_node[0].pod.cpu - 4.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_gpu_is_one_shape_with_the_workers_of_serve() {
+        let grid = Grid::of_gpu(Sweep::Quick, 15.9);
+        assert_eq!(shapes(&grid), [(8.0, 1, vec![1, 2, 4, 8])]);
+        assert!(grid.full_node.is_empty());
+        assert_eq!(
+            grid.dropped,
+            [
+                "the whole node busy: measured with --device cpu only",
+                "parts of a core: measured with --device cpu only"
+            ]
+        );
+        assert_eq!(grid.shape_of_lengths(), Some(grid.points[0].shape));
+        let grid = Grid::of_gpu(Sweep::Full, 8.0);
+        assert_eq!(shapes(&grid), [(8.0, 1, vec![1, 2, 3, 4, 6, 8])]);
+    }
+
+    #[test]
+    fn a_gpu_pod_of_few_cores_has_few_workers_and_names_the_levels_above() {
+        let grid = Grid::of_gpu(Sweep::Quick, 3.9);
+        assert_eq!(shapes(&grid), [(3.0, 1, vec![1, 2, 3])]);
+        assert_eq!(
+            grid.dropped[..2],
+            [
+                "3 cpu x 1 thread(s), 4 in service",
+                "3 cpu x 1 thread(s), 8 in service"
+            ]
+        );
+        let grid = Grid::of_gpu(Sweep::Full, 1.0);
+        assert_eq!(shapes(&grid), [(1.0, 1, vec![1])]);
+        assert_eq!(grid.dropped.len(), 5 + 2);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tts_planner::profile::details::{Anchor, MemoryPoint};
 use super::{
     corpus::Corpus,
     grid::{FullNodePoint, Grid, Point, Shape, Sweep},
-    process::{Process, ProcessError},
+    process::{Process, ProcessError, Tick},
     progress::Progress,
     protocol::{LevelOrder, LevelSamples, Setup},
     state::{
@@ -26,7 +26,14 @@ use super::{
     },
 };
 use crate::{
-    machine::{Machine, calibration},
+    machine::{
+        Machine, calibration,
+        energy::Meter,
+        gpu::{
+            Gpu,
+            watch::{Seen, watch},
+        },
+    },
     statistics::{float, median, quantile, sorted, variation},
 };
 
@@ -41,6 +48,8 @@ const DRIFT: f64 = 0.10;
 const ANCHOR_REQUESTS: usize = 20;
 /// How long the machine is watched while it is left alone.
 const IDLE: Duration = Duration::from_secs(1);
+/// A GPU tells its utilisation of up to a second that has passed.
+const GPU_FORGETS: Duration = Duration::from_secs(1);
 const SOAK_BLOCKS: u32 = 30;
 const SOAK_BLOCK_REQUESTS: usize = 10;
 
@@ -55,6 +64,19 @@ pub enum MeasureError {
     Interrupted,
 }
 
+impl MeasureError {
+    /// Whether the device cannot be used on this machine, now or later.
+    pub fn is_of_device(&self) -> bool {
+        matches!(
+            self,
+            Self::Process {
+                error: ProcessError::NoDevice(_),
+                ..
+            }
+        )
+    }
+}
+
 /// What is measured, and with what.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -64,6 +86,8 @@ pub struct Subject {
     /// `builtin:NAME`, or a path.
     pub location: String,
     pub device: String,
+    /// UUID of the GPU that it is measured on.
+    pub gpu: Option<String>,
     /// CPUs in the order in which they are filled.
     pub cpus: Vec<usize>,
 }
@@ -76,6 +100,7 @@ impl Subject {
             name: self.voice.clone(),
             location: self.location.clone(),
             device: self.device.clone(),
+            gpu: self.gpu.clone(),
             cpus: bound.then(|| self.cpus[..count].to_vec()),
             workers: usize::try_from(shape.workers()).unwrap_or(1),
             threads: usize::try_from(shape.threads).unwrap_or(1),
@@ -119,6 +144,8 @@ impl Budget {
 pub struct Measuring<'a> {
     pub subject: &'a Subject,
     pub machine: &'a Machine,
+    /// The GPU that it is measured on.
+    pub gpu: Option<&'a Gpu>,
     pub grid: &'a Grid,
     pub sweep: Sweep,
     pub level_seconds: Option<f64>,
@@ -183,7 +210,7 @@ impl Measuring<'_> {
             self.pass(pass, &again, false, progress)?;
             self.anchor(pass + 1, begun, before, progress)?;
         }
-        if self.sweep == Sweep::Full && !self.grid.full_node.is_empty() {
+        if self.sweep == Sweep::Full {
             self.soak(progress)?;
         }
         self.calibrate();
@@ -253,22 +280,35 @@ impl Measuring<'_> {
             .push((speed.gflops, speed.gigabytes_per_second));
     }
 
+    /// The counters of energy. On a GPU its own must be among them: it takes most.
+    fn meter(&self) -> Option<Meter> {
+        let processors = self.machine.energy();
+        match self.gpu {
+            Some(gpu) => Some(Meter::with_gpu(processors, gpu.energy()?)),
+            None => processors,
+        }
+    }
+
     /// Watches the machine while nothing is measured.
     fn rest(&mut self) {
-        let (counters, meter) = (self.machine.counters(), self.machine.energy());
+        if self.gpu.is_some() {
+            thread::sleep(GPU_FORGETS);
+        }
+        let (counters, meter) = (self.machine.counters(), self.meter());
         let begun = Instant::now();
         thread::sleep(IDLE);
         let activity = self.machine.counters().since(&counters);
         let seen = &mut self.measurement.surroundings;
         seen.idle_pressure = seen.idle_pressure.max(activity.pressure.unwrap_or(0.0));
-        let joules = self
-            .machine
-            .energy()
-            .zip(meter)
-            .and_then(|(now, then)| now.joules_since(&then));
+        let joules = joules(self.meter(), meter);
+        let seen = &mut self.measurement.surroundings;
         if let Some(joules) = joules {
             let watts = joules / begun.elapsed().as_secs_f64();
             seen.idle_watts = Some(seen.idle_watts.map_or(watts, |known| known.min(watts)));
+        }
+        if let Some(gpu) = self.gpu {
+            let measured = &mut self.measurement.gpu;
+            measured.add_idle(&gpu.sample(), gpu.processes());
         }
     }
 
@@ -447,30 +487,32 @@ impl Measuring<'_> {
     ) -> Result<LevelSamples, MeasureError> {
         self.check_stop()?;
         let wrap = |error| failed(format!("{shape}, {} in service", order.n), error);
-        let (counters, meter) = (self.machine.counters(), self.machine.energy());
+        let (counters, meter) = (self.machine.counters(), self.meter());
         let begun = Instant::now();
         process.begin_level(*order).map_err(wrap)?;
         let (machine, stop) = (self.machine, Arc::clone(&self.stop));
         let cpus = &self.subject.cpus[..shape.cores().min(self.subject.cpus.len())];
         let clocks = &mut self.measurement.clocks;
-        let samples = process
-            .end_level(order, &mut || {
+        let (samples, looked) = watched(self.gpu, || {
+            process.end_level(order, &mut || {
                 clocks.extend(machine.clocks(cpus));
                 !stop.load(Ordering::Relaxed)
             })
-            .map_err(wrap)?;
+        });
+        let mut samples = samples.map_err(wrap)?;
+        if let Some(gpu) = self.gpu {
+            samples.gpu_utilisation = looked.utilisation;
+            // One of them is the measured process, which is still there.
+            let others = gpu.processes().map(|all| all.saturating_sub(1));
+            self.measurement.gpu.add(&looked, others);
+        }
         let activity = self.machine.counters().since(&counters);
         let seen = &mut self.measurement.surroundings;
         seen.busy += activity.busy_seconds;
         seen.cpu += activity.cpu_seconds;
         seen.own += samples.cpu_in_all;
         seen.stolen += activity.steal * activity.cpu_seconds;
-        let joules = self
-            .machine
-            .energy()
-            .zip(meter)
-            .and_then(|(now, then)| now.joules_since(&then));
-        if let Some(joules) = joules {
+        if let Some(joules) = joules(self.meter(), meter) {
             self.measurement.energy.push(MeasuredEnergy {
                 shape,
                 joules,
@@ -488,7 +530,9 @@ impl Measuring<'_> {
         let stop = Arc::clone(&self.stop);
         let mut tick = || !stop.load(Ordering::Relaxed);
         let longest = self.longest();
-        let (alone, _) = process.memory(1, longest, &mut tick).map_err(wrap)?;
+        let loaded_on_gpu = self.gpu.and_then(|gpu| gpu.sample().memory_mib);
+        let (alone, alone_on_gpu) =
+            peak_memory(self.gpu, process, 1, longest, &mut tick).map_err(wrap)?;
         if self
             .measurement
             .memory
@@ -510,18 +554,23 @@ impl Measuring<'_> {
             mib,
         };
         let mut points = vec![point(0, process.ready.loaded_mib), point(1, alone)];
+        let mut on_gpu: Vec<MemoryPoint> = [(0, loaded_on_gpu), (1, alone_on_gpu)]
+            .into_iter()
+            .filter_map(|(n, mib)| Some(point(n, mib?)))
+            .collect();
         let workers = shape.workers();
         if workers > 1 {
-            let (all, _) = process
-                .memory(usize::try_from(workers).unwrap_or(1), longest, &mut tick)
-                .map_err(wrap)?;
+            let (all, all_on_gpu) =
+                peak_memory(self.gpu, process, workers, longest, &mut tick).map_err(wrap)?;
             points.push(point(workers, all));
+            on_gpu.extend(all_on_gpu.map(|mib| point(workers, mib)));
         }
         self.measurement.memory.push(MeasuredMemory {
             shape,
             process_mib: process.ready.process_mib,
             loaded_mib: process.ready.loaded_mib,
             points,
+            gpu: on_gpu,
         });
         Ok(())
     }
@@ -650,6 +699,35 @@ impl Measuring<'_> {
         self.measurement.soak = Some(soak);
         self.save_now()
     }
+}
+
+/// Does `work` while the GPU, if there is one, is looked at.
+fn watched<T>(gpu: Option<&Gpu>, work: impl FnOnce() -> T) -> (T, Seen) {
+    match gpu {
+        Some(gpu) => watch(gpu, work),
+        None => (work(), Seen::default()),
+    }
+}
+
+/// Peak memory of the process, and of the GPU (MiB), with `n` requests of a text. ONNX Runtime gives no memory of the GPU
+/// back: a peak that was between two looks is there afterwards, too.
+fn peak_memory(
+    gpu: Option<&Gpu>,
+    process: &mut Process,
+    n: u32,
+    text: usize,
+    tick: &mut Tick<'_>,
+) -> Result<(f64, Option<f64>), ProcessError> {
+    let n = usize::try_from(n).unwrap_or(1);
+    let (peak, looked) = watched(gpu, || process.memory(n, text, tick));
+    let afterwards = gpu.and_then(|gpu| gpu.sample().memory_mib);
+    let on_gpu = looked.memory_mib.into_iter().chain(afterwards);
+    Ok((peak?.0, on_gpu.reduce(f64::max)))
+}
+
+/// Joules from `then` to `now`, where both were told.
+fn joules(now: Option<Meter>, then: Option<Meter>) -> Option<f64> {
+    now?.joules_since(&then?)
 }
 
 fn failed(what: String, error: ProcessError) -> MeasureError {

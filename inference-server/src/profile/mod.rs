@@ -5,6 +5,7 @@
 //! levels of the [`grid`] in passes of different order ([`measure`]), keeps what it has in a file that a later run goes on
 //! with ([`state`]), and writes a profile ([`summary`], [`output`]).
 
+mod accelerator;
 pub mod agreement;
 pub mod corpus;
 pub mod external;
@@ -31,7 +32,11 @@ use crate::{
     engine::{CpuSet, Device},
     fetch::FetchedFile,
     inspect::{self, Download, InspectError},
-    machine::{Machine, fingerprint::Identity},
+    machine::{
+        Machine,
+        fingerprint::Identity,
+        gpu::{self, Gpu, GpuError, sharing::Environment},
+    },
     voices::{Voice, VoiceLocation},
 };
 use corpus::{Corpus, CorpusError};
@@ -61,6 +66,7 @@ pub struct Options {
     pub level_seconds: Option<f64>,
     pub corpus: Option<PathBuf>,
     pub max_audio_seconds: u32,
+    pub device: Device,
     /// Cores that pods can have on this node; `None`: all that this process may use.
     pub allocatable: Option<f64>,
     /// Cores that were requested for the measurement.
@@ -87,8 +93,10 @@ pub enum ProfileError {
     Cpus(std::io::Error),
     #[error("cannot find this program: {0}")]
     Program(std::io::Error),
-    #[error("only the CPU can be measured yet, not {0}; use --device cpu")]
-    Device(Device),
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    #[error("a part of a core is measured without a GPU only: use --device cpu")]
+    PartWithGpu,
     #[error(
         "this container's CPU limit is {found}, but a pod shape below one core was to be measured: run it in a container with a CPU limit of 250m or 500m"
     )]
@@ -109,11 +117,14 @@ impl ProfileError {
         match self {
             Self::Voice(error) => error.reason().into(),
             Self::Corpus(_) => "InvalidCorpus",
+            Self::Measure(error) if error.is_of_device() => "UnsuitableNode",
             Self::Measure(_) => "NotMeasured",
             Self::Output(_) => "NotWritten",
             Self::Check(_) => "InvalidProfile",
             Self::State(_) => "InvalidState",
-            Self::Device(_) | Self::Limit { .. } | Self::TooFewCores { .. } => "UnsuitableNode",
+            Self::Gpu(_) | Self::PartWithGpu | Self::Limit { .. } | Self::TooFewCores { .. } => {
+                "UnsuitableNode"
+            }
             Self::Cpus(_) | Self::Program(_) => "Failed",
         }
     }
@@ -123,6 +134,7 @@ impl ProfileError {
 pub struct Profiler {
     options: Options,
     machine: Machine,
+    gpu: Option<Gpu>,
     identity: Identity,
     subject: Subject,
     corpus: Corpus,
@@ -146,6 +158,15 @@ impl Profiler {
             Some(path) => Corpus::read(path)?,
             None => Corpus::standard(lengths, options.max_audio_seconds),
         };
+        let gpu = match options.device {
+            Device::Cpu => None,
+            Device::Cuda { .. } if options.only_limit => return Err(ProfileError::PartWithGpu),
+            Device::Cuda { index } => {
+                let index = u32::try_from(index).unwrap_or(0);
+                let environment = Environment::of_process();
+                Some(Gpu::open(gpu::LIBRARY.as_ref(), index, &environment)?)
+            }
+        };
         let (location, files) = inspect::locate(&options.voice, download).await?;
         let machine = Machine::default();
         let allowed = CpuSet::of_this_thread().map_err(ProfileError::Cpus)?;
@@ -165,7 +186,11 @@ impl Profiler {
             if usable < WHOLE_CORE {
                 return Err(ProfileError::TooFewCores { cores: usable });
             }
-            Grid::new(options.sweep, usable)
+            if gpu.is_some() {
+                Grid::of_gpu(options.sweep, usable)
+            } else {
+                Grid::new(options.sweep, usable)
+            }
         };
         corpus.check(&Voice::read("voice", &location).map_err(InspectError::from)?)?;
         let identity = machine.identity(cpus.first().copied().unwrap_or(0));
@@ -176,7 +201,13 @@ impl Profiler {
                 .clone()
                 .unwrap_or_else(|| name_of(&options.voice, &location)),
             location: location.to_string(),
-            device: Device::Cpu.to_string(),
+            // The process sees one GPU.
+            device: match gpu {
+                Some(_) => Device::Cuda { index: 0 },
+                None => Device::Cpu,
+            }
+            .to_string(),
+            gpu: gpu.as_ref().map(|gpu| gpu.facts().uuid.clone()),
             cpus,
         };
         let digest = |config: bool| {
@@ -191,6 +222,7 @@ impl Profiler {
             config_digest: digest(true),
             options,
             machine,
+            gpu,
             identity,
             subject,
             corpus,
@@ -201,7 +233,11 @@ impl Profiler {
 
     /// The machine, for records.
     pub fn machine_name(&self) -> String {
-        format!("{} {}", self.identity.arch, self.identity.cpu_model)
+        let gpu = self
+            .gpu
+            .as_ref()
+            .map_or_else(String::new, |gpu| format!(", {}", gpu_name(gpu.facts())));
+        format!("{} {}{gpu}", self.identity.arch, self.identity.cpu_model)
     }
 
     /// What it measures, and with which texts.
@@ -211,8 +247,11 @@ impl Profiler {
 
     /// What a saved measurement has to be one of, to be gone on with.
     fn key(&self) -> String {
+        let gpu = self.gpu.as_ref().map_or_else(String::new, |gpu| {
+            format!(" with {}", gpu_name(gpu.facts()))
+        });
         format!(
-            "voice {} {} {}, tts-server {}, {} of {} CPUs of {}, sweep {} with levels of {}, corpus {} up to {} s",
+            "voice {} {} {}, tts-server {}, {} of {} CPUs of {}{gpu}, sweep {} with levels of {}, corpus {} up to {} s",
             self.subject.voice,
             self.model_digest,
             self.config_digest,
@@ -246,6 +285,7 @@ impl Profiler {
         let mut measuring = Measuring {
             subject: &self.subject,
             machine: &self.machine,
+            gpu: self.gpu.as_ref(),
             grid: &self.grid,
             sweep: self.options.sweep,
             level_seconds: self.options.level_seconds,
@@ -275,6 +315,10 @@ impl Profiler {
             class: self.options.class.clone(),
             identity: self.identity.clone(),
             threads_per_core: self.machine.threads_per_core(self.subject.cpus[0]),
+            gpu: self
+                .gpu
+                .as_ref()
+                .map(|gpu| (gpu.facts().clone(), gpu.hints())),
             sweep: self.options.sweep.to_string(),
             node: self.options.node.clone(),
             corpus_id: self.corpus.id.clone(),
@@ -308,6 +352,13 @@ impl Profiler {
                 self.cores.allocatable
             ));
         }
+        let counts_energy = measurement.surroundings.idle_watts.is_some();
+        if self.gpu.is_some() && counts_energy && self.machine.energy().is_none() {
+            notes.push(
+                "energy is the GPU's alone: the processors have no counter that may be read"
+                    .to_owned(),
+            );
+        }
         let language = measurement
             .ready
             .as_ref()
@@ -321,6 +372,12 @@ impl Profiler {
         }
         notes
     }
+}
+
+/// Product and MIG profile.
+fn gpu_name(facts: &gpu::Facts) -> String {
+    let mig = facts.mig.as_ref().map(|mig| format!(" MIG {mig}"));
+    format!("{}{}", facts.product, mig.unwrap_or_default())
 }
 
 /// The cores that there are for pods on this node.

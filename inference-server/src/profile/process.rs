@@ -31,6 +31,8 @@ pub enum ProcessError {
     Late(Duration),
     #[error("{0}")]
     Failed(String),
+    #[error("{0}")]
+    NoDevice(String),
     #[error("the measured process answered what was not asked; is it of another version?")]
     Answer,
     #[error(
@@ -70,7 +72,12 @@ impl Process {
             error,
         };
         let started = Instant::now();
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(gpu) = &setup.gpu {
+            // CUDA numbers GPUs by their speed: what is measured must be what is watched.
+            command.env("CUDA_VISIBLE_DEVICES", gpu);
+        }
+        let mut child = command
             .arg("profile-subject")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -130,7 +137,13 @@ impl Process {
             }
         }
         let threads = setup.workers * setup.threads;
-        if self.ready.threads != threads {
+        // The NVIDIA driver has threads of its own, which wait.
+        let as_asked = if setup.gpu.is_some() {
+            self.ready.threads >= threads
+        } else {
+            self.ready.threads == threads
+        };
+        if !as_asked {
             return Err(ProcessError::Threads {
                 asked: threads,
                 found: self.ready.threads,
@@ -152,6 +165,7 @@ impl Process {
         loop {
             match self.answers.recv_timeout(TICK) {
                 Ok(Answer::Failed(message)) => return Err(ProcessError::Failed(message)),
+                Ok(Answer::NoDevice(message)) => return Err(ProcessError::NoDevice(message)),
                 Ok(answer) => return Ok(answer),
                 Err(RecvTimeoutError::Disconnected) => return Err(ProcessError::Ended),
                 Err(RecvTimeoutError::Timeout) if begun.elapsed() > limit => {

@@ -10,6 +10,9 @@ pub struct Setup {
     /// As on the command line: `builtin:NAME`, or a path.
     pub location: String,
     pub device: String,
+    /// UUID of the GPU, or of the MIG instance, that the process is to see alone.
+    #[serde(default)]
+    pub gpu: Option<String>,
     /// CPUs that every thread of the process is bound to; none: any.
     pub cpus: Option<Vec<usize>>,
     pub workers: usize,
@@ -65,6 +68,8 @@ pub enum Answer {
     },
     Codecs(Vec<Codec>),
     Failed(String),
+    /// The device cannot be used here.
+    NoDevice(String),
 }
 
 /// The voice is loaded and has spoken.
@@ -122,6 +127,9 @@ pub struct LevelSamples {
     pub errors: Vec<String>,
     /// Resident memory at the end (MiB).
     pub resident: f64,
+    /// Share of the time in which the GPU worked: added by the profiler, where the GPU tells.
+    #[serde(default)]
+    pub gpu_utilisation: Option<f64>,
 }
 
 /// What one format costs.

@@ -9,6 +9,7 @@ use super::{
     grid::Shape,
     protocol::{Codec, LevelSamples, Ready, Verified},
 };
+use crate::machine::gpu::{Sample, watch::Seen};
 
 /// One level of one pass.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +37,48 @@ pub struct MeasuredMemory {
     pub process_mib: f64,
     pub loaded_mib: f64,
     pub points: Vec<MemoryPoint>,
+    /// Memory in use of the GPU, of all processes; empty where there is none, or it does not tell.
+    #[serde(default)]
+    pub gpu: Vec<MemoryPoint>,
+}
+
+/// What the GPU did in all levels, and while nothing was measured; all empty on a CPU.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MeasuredGpu {
+    /// MHz of the multiprocessors while busy.
+    pub clocks: Vec<f64>,
+    /// All clock event reasons while busy.
+    pub events: Option<u64>,
+    /// The most processes of others that computed at a time.
+    pub others: Option<u32>,
+    /// Share of the time in which it worked while nothing was measured, the most.
+    pub idle_utilisation: Option<f64>,
+    /// Memory in use while nothing was measured, the least (MiB).
+    pub idle_mib: Option<f64>,
+}
+
+impl MeasuredGpu {
+    /// Adds what was seen in a level.
+    pub fn add(&mut self, seen: &Seen, others: Option<u32>) {
+        self.clocks.extend(&seen.clocks);
+        self.events = either(self.events, seen.events, |all, events| all | events);
+        self.others = either(self.others, others, u32::max);
+    }
+
+    /// Adds what was seen while nothing was measured.
+    pub fn add_idle(&mut self, sample: &Sample, others: Option<u32>) {
+        self.idle_utilisation = either(self.idle_utilisation, sample.utilisation, f64::max);
+        self.idle_mib = either(self.idle_mib, sample.memory_mib, f64::min);
+        self.others = either(self.others, others, u32::max);
+    }
+}
+
+/// Both as one, or the one that there is.
+fn either<T>(known: Option<T>, new: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (known, new) {
+        (Some(known), Some(new)) => Some(both(known, new)),
+        (known, new) => known.or(new),
+    }
 }
 
 /// Many requests in a row.
@@ -92,6 +135,8 @@ pub struct Measurement {
     pub soak: Option<MeasuredSoak>,
     /// MHz while busy.
     pub clocks: Vec<f64>,
+    #[serde(default)]
+    pub gpu: MeasuredGpu,
     pub energy: Vec<MeasuredEnergy>,
     /// GFLOP/s and GB/s of one thread.
     pub calibration: Vec<(f64, f64)>,
@@ -184,6 +229,30 @@ impl Measurement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_gpu_did_is_summed_up() {
+        let mut gpu = MeasuredGpu::default();
+        let idle = |utilisation, memory| Sample {
+            utilisation: Some(utilisation),
+            memory_mib: Some(memory),
+            ..Sample::default()
+        };
+        gpu.add_idle(&idle(0.0, 500.0), Some(0));
+        gpu.add_idle(&idle(0.2, 450.0), None);
+        let seen = |clock, events| Seen {
+            clocks: vec![clock],
+            events,
+            ..Seen::default()
+        };
+        gpu.add(&seen(1800.0, Some(0x4)), Some(2));
+        gpu.add(&seen(1700.0, None), Some(1));
+        gpu.add(&seen(1600.0, Some(0x20)), None);
+        assert_eq!(gpu.clocks, [1800.0, 1700.0, 1600.0]);
+        assert_eq!((gpu.events, gpu.others), (Some(0x24), Some(2)));
+        assert_eq!(gpu.idle_utilisation, Some(0.2));
+        assert_eq!(gpu.idle_mib, Some(450.0));
+    }
 
     #[test]
     fn a_measurement_goes_on_only_with_itself() {

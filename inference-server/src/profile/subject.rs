@@ -48,7 +48,7 @@ pub fn run(limits: impl Fn(usize) -> Limits) -> io::Result<()> {
         return Ok(());
     };
     let subject = serde_json::from_str(&setup)
-        .map_err(|error| error.to_string())
+        .map_err(|error| Answer::Failed(error.to_string()))
         .and_then(|setup: Setup| {
             let limits = limits(setup.workers);
             Subject::load(setup, limits)
@@ -58,7 +58,7 @@ pub fn run(limits: impl Fn(usize) -> Limits) -> io::Result<()> {
             answer(&Answer::Ready(ready))?;
             subject
         }
-        Err(message) => return answer(&Answer::Failed(message)),
+        Err(failure) => return answer(&failure),
     };
     for line in lines {
         let line = line?;
@@ -89,8 +89,8 @@ struct Subject {
 }
 
 impl Subject {
-    fn load(setup: Setup, limits: Limits) -> Result<(Self, Ready), String> {
-        let text = |error: &dyn std::error::Error| error.to_string();
+    fn load(setup: Setup, limits: Limits) -> Result<(Self, Ready), Answer> {
+        let text = |error: &dyn std::error::Error| Answer::Failed(error.to_string());
         if let Some(cpus) = setup.cpus.and_then(CpuSet::new) {
             // Threads inherit the CPUs of the one that creates them, and this is the only one yet.
             cpus.bind_this_thread().map_err(|error| text(&error))?;
@@ -115,8 +115,13 @@ impl Subject {
         let voice = Arc::new(voice);
         let scheduler = Scheduler::new(limits);
         let before = threads();
-        worker::start(&scheduler, [&voice], setup.workers, &options)
-            .map_err(|error| text(&error))?;
+        worker::start(&scheduler, [&voice], setup.workers, &options).map_err(|error| {
+            if error.is_of_device() {
+                Answer::NoDevice(error.to_string())
+            } else {
+                text(&error)
+            }
+        })?;
         let after = threads();
         let ready = Ready {
             process_mib,

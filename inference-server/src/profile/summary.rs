@@ -14,6 +14,7 @@ use tts_planner::{
 };
 
 use super::{
+    accelerator,
     grid::{Grid, Shape},
     measure::{PASSES, agree, drift, throughput},
     protocol::{LevelSamples, Sample, Verified},
@@ -21,7 +22,10 @@ use super::{
 };
 use crate::{
     fetch::download::hex,
-    machine::fingerprint::Identity,
+    machine::{
+        fingerprint::Identity,
+        gpu::{Facts, sharing::Hints},
+    },
     statistics::{Line, float, half_range, mean_and_sd, median, quantile, sorted, variation},
 };
 
@@ -44,6 +48,8 @@ pub struct Context<'a> {
     pub class: String,
     pub identity: Identity,
     pub threads_per_core: u32,
+    /// The GPU that was measured, and what was known of its sharing.
+    pub gpu: Option<(Facts, Hints)>,
     pub sweep: String,
     pub node: String,
     pub corpus_id: String,
@@ -79,7 +85,10 @@ pub fn profile(measurement: &Measurement, context: &Context<'_>) -> Profile {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             image: context.image.clone(),
             ort: crate::engine::environment::VERSION.to_owned(),
-            ep: ExecutionProvider::Cpu,
+            ep: match context.gpu {
+                Some(_) => ExecutionProvider::Cuda,
+                None => ExecutionProvider::Cpu,
+            },
             allow_spinning: false,
             arena: true,
         },
@@ -128,7 +137,7 @@ pub fn id(profile: &Profile) -> String {
 }
 
 /// To [`DIGITS`] significant digits: a profile is read by people and kept in git.
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }
@@ -233,7 +242,7 @@ fn config(measurement: &Measurement, shape: Shape) -> Option<Config> {
         f1: round(first.slope),
         cpu_per_audio: round(median(cpu)),
         mem: memory(measurement, shape),
-        gpu_mem: None,
+        gpu_mem: accelerator::memory(measurement, shape),
         energy: energy(measurement, shape),
         levels,
     })
@@ -270,7 +279,7 @@ fn level(measurement: &Measurement, shape: Shape, n: u32) -> Option<Level> {
             cv: round(variation(&service)),
         }),
         stages: stages(passes.iter().map(|pass| &pass.samples)),
-        gpu_utilisation: None,
+        gpu_utilisation: accelerator::utilisation(&passes),
     })
 }
 
@@ -360,22 +369,29 @@ fn full_node(measurement: &Measurement) -> Vec<FullNode> {
 
 fn fingerprint(measurement: &Measurement, context: &Context<'_>) -> Fingerprint {
     let identity = &context.identity;
-    let clocks = &measurement.clocks;
     Fingerprint {
         arch: identity.arch.clone(),
         cpu_model: identity.cpu_model.clone(),
         flags: identity.features.clone(),
         smt: context.threads_per_core,
-        mhz_busy: (!clocks.is_empty()).then(|| Clock {
-            median: round(median(clocks.iter().copied())),
-            cv: round(variation(clocks)),
-        }),
+        mhz_busy: clock(&measurement.clocks),
         governor: identity.governor.clone(),
         kernel: identity.kernel.clone(),
-        gpu: None,
+        gpu: context
+            .gpu
+            .as_ref()
+            .map(|(facts, hints)| accelerator::gpu(measurement, facts, *hints)),
         gemm_gflops1t: speeds(measurement, |(gflops, _)| *gflops),
         mem_bw_gbs1t: speeds(measurement, |(_, bandwidth)| *bandwidth),
     }
+}
+
+/// `None` where the clock was not told.
+pub(super) fn clock(clocks: &[f64]) -> Option<Clock> {
+    (!clocks.is_empty()).then(|| Clock {
+        median: round(median(clocks.iter().copied())),
+        cv: round(variation(clocks)),
+    })
 }
 
 fn speeds(measurement: &Measurement, of: fn(&(f64, f64)) -> f64) -> Option<f64> {
@@ -417,7 +433,7 @@ fn run(measurement: &Measurement, context: &Context<'_>, shapes: &[Shape]) -> Ru
         }
     };
     let mut dropped = context.grid.dropped.clone();
-    if context.cores.allocatable < SMALL {
+    if context.gpu.is_none() && context.cores.allocatable < SMALL {
         let measured = |part: f64| shapes.iter().any(|shape| (shape.cpu - part).abs() < 0.01);
         for part in [0.25, 0.5].into_iter().filter(|part| !measured(*part)) {
             dropped.push(format!("{part} cpu x 1 thread(s)"));
@@ -533,7 +549,8 @@ fn scaling(configs: &[Config]) -> Option<Scaling> {
     })
 }
 
-fn details(measurement: &Measurement, context: &Context<'_>, shapes: &[Shape]) -> Details {
+/// What was not measured, and why.
+fn absent(measurement: &Measurement, context: &Context<'_>) -> Vec<String> {
     let mut absent = Vec::new();
     if measurement.surroundings.idle_watts.is_none() {
         absent.push("energy: the machine has no counter that may be read".to_owned());
@@ -551,6 +568,13 @@ fn details(measurement: &Measurement, context: &Context<'_>, shapes: &[Shape]) -
     if measurement.soak.is_none() {
         absent.push("soak: part of the full sweep".to_owned());
     }
+    if let Some((facts, _)) = &context.gpu {
+        absent.extend(accelerator::absent(measurement, facts));
+    }
+    absent
+}
+
+fn details(measurement: &Measurement, context: &Context<'_>, shapes: &[Shape]) -> Details {
     Details {
         sweep: context.sweep.clone(),
         node: context.node.clone(),
@@ -576,7 +600,7 @@ fn details(measurement: &Measurement, context: &Context<'_>, shapes: &[Shape]) -
             .iter()
             .map(|(gflops, _)| round(*gflops))
             .collect(),
-        absent,
+        absent: absent(measurement, context),
         notes: context.notes.clone(),
     }
 }
@@ -698,12 +722,12 @@ pub(crate) mod tests {
 
     const TEXTS: usize = 4;
 
-    fn shape(cpu: f64, threads: u32) -> Shape {
+    pub(crate) fn shape(cpu: f64, threads: u32) -> Shape {
         Shape { cpu, threads }
     }
 
     /// A level in which a text of `a` audio-seconds takes `0.01 + 0.1 · a` seconds at speed 1.
-    fn level(shape: Shape, n: u32, pass: u32, speed: f64) -> Measured {
+    pub(crate) fn level(shape: Shape, n: u32, pass: u32, speed: f64) -> Measured {
         let samples: Vec<Sample> = (0..24)
             .map(|index| {
                 let text = index % TEXTS;
@@ -753,6 +777,7 @@ pub(crate) mod tests {
             verified: verified.collect(),
             levels,
             memory: vec![MeasuredMemory {
+                gpu: Vec::new(),
                 shape: shape(1.0, 1),
                 process_mib: 40.0,
                 loaded_mib: 100.0,
@@ -789,6 +814,11 @@ pub(crate) mod tests {
     }
 
     fn of(measurement: &Measurement) -> Profile {
+        on(None, measurement)
+    }
+
+    /// On a GPU, if there is one.
+    pub(crate) fn on(gpu: Option<(Facts, Hints)>, measurement: &Measurement) -> Profile {
         let texts: Vec<String> = (0..TEXTS).map(|_| "x".repeat(30)).collect();
         let grid = Grid::new(Sweep::Quick, 4.0);
         let context = Context {
@@ -805,6 +835,7 @@ pub(crate) mod tests {
                 kernel: "6.1".to_owned(),
             },
             threads_per_core: 1,
+            gpu,
             sweep: "quick".to_owned(),
             node: String::new(),
             corpus_id: "texts".to_owned(),
@@ -974,6 +1005,7 @@ pub(crate) mod tests {
                 kernel: String::new(),
             },
             threads_per_core: 1,
+            gpu: None,
             sweep: "quick".to_owned(),
             node: String::new(),
             corpus_id: String::new(),

@@ -18,6 +18,9 @@ use crate::{
     voices::{Voice, VoiceError},
 };
 
+/// Workers of a server that was told no number: one per CPU, at most this many, whatever the device.
+pub const MOST_WORKERS: u16 = 8;
+
 /// Why the workers did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -27,6 +30,19 @@ pub enum StartError {
     Thread(std::io::Error),
     #[error("a worker stopped while loading the voices")]
     Lost,
+}
+
+impl StartError {
+    /// Whether ONNX Runtime cannot use the device: no voice could be loaded then.
+    pub fn is_of_device(&self) -> bool {
+        matches!(
+            self,
+            Self::Voice {
+                error: VoiceError::Model(LoadError::Engine(EngineError::Device { .. })),
+                ..
+            }
+        )
+    }
 }
 
 /// Starts the workers and waits until each has loaded every voice and produced audio with it.

@@ -234,7 +234,7 @@ pub struct Gpu {
     pub product: String,
     /// MIG profile; null for a whole GPU.
     pub mig: Option<String>,
-    /// `none`, `time-slicing` or `mps`.
+    /// `none`, `time-slicing`, `mps`, or `unknown` where the driver does not tell.
     pub sharing: String,
     /// Version of the driver.
     #[serde(deserialize_with = "read::version")]
