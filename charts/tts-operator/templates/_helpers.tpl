@@ -103,7 +103,10 @@ seccompProfile:
 {{- $rollouts := dict "maxConcurrent" .Values.rollouts.maxConcurrent -}}
 {{- $inspections := dict "maxConcurrent" .Values.inspections.maxConcurrent -}}
 {{- $benchmarks := dict "maxConcurrent" .Values.benchmarks.maxConcurrent -}}
-{{- dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "benchmarks" $benchmarks "stalledAfter" .Values.stalledAfter | toYaml -}}
+{{- $settings := dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "benchmarks" $benchmarks "stalledAfter" .Values.stalledAfter -}}
+{{- with .Values.nodeClasses -}}{{- $_ := set $settings "nodeClasses" . -}}{{- end -}}
+{{- with .Values.prices -}}{{- $_ := set $settings "prices" . -}}{{- end -}}
+{{- toYaml $settings -}}
 {{- end -}}
 
 {{- define "tts-operator.dnsEgress" -}}

@@ -108,7 +108,7 @@ fn accepted(classes: Vec<NodeClass>) {
     let mut request: Request = serde_json::from_value(serde_json::json!({
         "measurements": [],
         "objectives": {"ttfaP95": 1.0},
-        "load": {"peak": {"RequestsPerSecond": 1.0}},
+        "load": {"peak": {"requestsPerSecond": 1.0}},
         "classes": [],
     }))
     .unwrap();

@@ -123,12 +123,18 @@ impl DeclaredClass {
             .collect()
     }
 
-    /// A node as it would be, as far as is known: which `DaemonSets` would run there.
+    /// A node as it would be, as far as is known, to see which `DaemonSets` would run there: they often select Linux and a
+    /// usual architecture.
     pub(crate) fn as_node(&self) -> Node {
         let mut labels = self.selector.clone();
-        labels
-            .entry("kubernetes.io/os".to_owned())
-            .or_insert_with(|| "linux".to_owned());
+        for (key, usual) in [
+            ("kubernetes.io/os", "linux"),
+            ("kubernetes.io/arch", "amd64"),
+        ] {
+            labels
+                .entry(key.to_owned())
+                .or_insert_with(|| usual.to_owned());
+        }
         let mut node = Node {
             metadata: ObjectMeta {
                 labels: Some(labels),
@@ -389,6 +395,16 @@ mod tests {
         assert_eq!(class.taints().len(), 1);
         assert_eq!(class.cpu_manager, Some(CpuManager::Static));
         assert_eq!(settings.prices.len(), 1);
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_is_valid() {
+        let page = include_str!("../../../docs/inventory.md");
+        let (_, example) = page.split_once("```yaml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let settings = parse(&format!("server: {{image: x}}\n{example}")).unwrap();
+        assert_eq!(settings.node_classes.len(), 2);
+        assert_eq!(settings.prices.len(), 2);
     }
 
     #[test]
