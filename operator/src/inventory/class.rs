@@ -15,7 +15,7 @@ use super::{
 };
 use crate::settings::node_classes::DeclaredClass;
 
-/// Label that KubeVirt writes on nodes with the static CPU manager policy.
+/// Label that `KubeVirt` writes on nodes with the static CPU manager policy.
 const CPU_MANAGER: &str = "cpumanager";
 /// Nodes of one class whose sizes differ by more than this share are worth a remark.
 const ALIKE: f64 = 0.9;
@@ -141,14 +141,13 @@ impl Class {
             values.reduce(f64::min).unwrap_or_default()
         };
         // What is declared counts until a node shows what it really offers: one that is starting may say nothing yet.
-        let (cpu, memory, gpu) = match declared.filter(|_| !takes_pods) {
-            Some((class, offered)) => (offered.cores(), offered.mebibytes(), class.gpu()),
-            None => {
-                let gpus = counted.iter().map(|node| node.gpu.as_ref());
-                let least = gpus.min_by_key(|gpu| gpu.map(|gpu| (gpu.slots, &gpu.resource)));
-                let gpu = least.flatten().cloned();
-                (smallest(|node| node.cpu), smallest(|node| node.memory), gpu)
-            }
+        let (cpu, memory, gpu) = if let Some((class, offered)) = declared.filter(|_| !takes_pods) {
+            (offered.cores(), offered.mebibytes(), class.gpu())
+        } else {
+            let gpus = counted.iter().map(|node| node.gpu.as_ref());
+            let least = gpus.min_by_key(|gpu| gpu.map(|gpu| (gpu.slots, &gpu.resource)));
+            let gpu = least.flatten().cloned();
+            (smallest(|node| node.cpu), smallest(|node| node.memory), gpu)
         };
         let declared_taints = settings.map(DeclaredClass::taints).unwrap_or_default();
         let mut taints: Vec<Taint> = counted
@@ -220,13 +219,20 @@ impl Class {
             .nodes
             .iter()
             .partition(|node| unusable(node, &tolerations).is_none());
-        // An autoscaler adds nodes up to the maximum; those that cannot be used are a part of it.
+        // An autoscaler adds nodes up to the maximum, of which those that stay unusable are a part.
+        let lost = unusable.iter().filter(|node| {
+            !matches!(
+                node.obstacle,
+                Some(Obstacle::Starting(_) | Obstacle::Leaving(_))
+            )
+        });
+        let lost = number(lost.count());
         let could_be_added = self
             .declared_taints
             .iter()
             .all(|taint| taints::tolerated(taint, &tolerations));
         let max_nodes = match self.max_nodes {
-            Some(most) if could_be_added => most.saturating_sub(number(unusable.len())),
+            Some(most) if could_be_added => most.saturating_sub(lost),
             Some(most) => most.min(number(usable.len())),
             None => number(usable.len()),
         };
@@ -247,7 +253,7 @@ impl Class {
             excluded: if max_nodes > 0 {
                 None
             } else {
-                self.exclusion(&unusable, could_be_added)
+                exclusion(&unusable, could_be_added)
             },
             ..NodeClass::new(
                 &self.name,
@@ -257,24 +263,24 @@ impl Class {
             )
         }
     }
+}
 
-    /// Why no node can be used. Nodes that are only not ready do not exclude a class: it has none now.
-    fn exclusion(&self, unusable: &[&Member], could_be_added: bool) -> Option<Exclusion> {
-        let some = |is: fn(&Obstacle) -> bool| {
-            unusable
-                .iter()
-                .any(|node| node.obstacle.as_ref().is_some_and(is))
-        };
-        let tainted = unusable.iter().any(|node| node.obstacle.is_none());
-        if tainted || !could_be_added {
-            Some(Exclusion::Tainted)
-        } else if some(|obstacle| matches!(obstacle, Obstacle::UnsupportedGpu(_))) {
-            Some(Exclusion::UnsupportedGpu)
-        } else if some(|obstacle| matches!(obstacle, Obstacle::Cordoned)) {
-            Some(Exclusion::Cordoned)
-        } else {
-            None
-        }
+/// Why no node can be used. Nodes that are only not ready do not exclude a class: it has none now.
+fn exclusion(unusable: &[&Member], could_be_added: bool) -> Option<Exclusion> {
+    let some = |is: fn(&Obstacle) -> bool| {
+        unusable
+            .iter()
+            .any(|node| node.obstacle.as_ref().is_some_and(is))
+    };
+    let tainted = unusable.iter().any(|node| node.obstacle.is_none());
+    if tainted || !could_be_added {
+        Some(Exclusion::Tainted)
+    } else if some(|obstacle| matches!(obstacle, Obstacle::UnsupportedGpu(_))) {
+        Some(Exclusion::UnsupportedGpu)
+    } else if some(|obstacle| matches!(obstacle, Obstacle::Cordoned)) {
+        Some(Exclusion::Cordoned)
+    } else {
+        None
     }
 }
 

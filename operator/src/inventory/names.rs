@@ -38,7 +38,7 @@ pub(super) fn memberships(node: &Node, declared: &[DeclaredClass]) -> Vec<Member
         return vec![named(class, devices)];
     }
     let Some(devices) = devices else {
-        let class = instance_type(node).map_or_else(|| by_cpu(node), |kind| normalise(kind));
+        let class = instance_type(node).map_or_else(|| by_cpu(node), normalise);
         return vec![Membership {
             class,
             gpu: None,
@@ -48,7 +48,7 @@ pub(super) fn memberships(node: &Node, declared: &[DeclaredClass]) -> Vec<Member
     };
     let base = devices
         .product
-        .or_else(|| instance_type(node).map(|kind| normalise(kind)))
+        .or_else(|| instance_type(node).map(normalise))
         .unwrap_or_else(|| format!("{}-gpu", by_cpu(node)));
     let kinds = devices.kinds.into_iter();
     kinds

@@ -6,6 +6,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity as KubeQuantity,
 };
 use serde::Serialize;
+use tts_crds::quantity::Quantity;
 use tts_planner::{Policy, Quota};
 
 use super::{
@@ -84,15 +85,15 @@ pub fn namespace_limits(
         let left = Left { hard, used };
         let total = &mut limits.quota;
         for name in ["cpu", "requests.cpu", "limits.cpu"] {
-            let milli = left.of(name, own.amount.milli, |quantity| quantity.milli());
+            let milli = left.of(name, own.amount.milli, Quantity::milli);
             total.cpu = least(total.cpu, milli.map(cores));
         }
         for name in ["memory", "requests.memory", "limits.memory"] {
-            let bytes = left.of(name, own.amount.bytes, |quantity| quantity.bytes());
+            let bytes = left.of(name, own.amount.bytes, Quantity::bytes);
             total.memory = least(total.memory, bytes.map(mebibytes));
         }
         let count = |name: &str, own: u32| {
-            let count = left.of(name, own.into(), |quantity| quantity.bytes())?;
+            let count = left.of(name, own.into(), Quantity::bytes)?;
             Some(u32::try_from(count).unwrap_or(u32::MAX))
         };
         total.gpus = fewest(
@@ -164,12 +165,7 @@ struct Left<'a> {
 
 impl Left<'_> {
     /// What is left of a resource, and what the deployment's own pods take of it; `None` where it has no limit.
-    fn of(
-        &self,
-        name: &str,
-        own: u64,
-        value: fn(&tts_crds::quantity::Quantity) -> u64,
-    ) -> Option<u64> {
+    fn of(&self, name: &str, own: u64, value: fn(&Quantity) -> u64) -> Option<u64> {
         let hard = value(&requests::quantity(self.hard, name)?);
         let used = requests::quantity(self.used, name).map_or(0, |used| value(&used));
         // Somebody else's pods may have been counted already: never more than the whole.

@@ -95,6 +95,10 @@ pub(super) fn obstacle(node: &Node) -> Option<Obstacle> {
     if let Some(taint) = LEAVING.iter().find_map(|key| found(key)) {
         return Some(Obstacle::Leaving(format!("taint {}", taints::text(taint))));
     }
+    // Before it is ready: a node that has just been created is neither.
+    if let Some(taint) = STARTING.iter().find_map(|key| found(key)) {
+        return Some(Obstacle::Starting(taints::text(taint)));
+    }
     let ready = node
         .status
         .iter()
@@ -108,9 +112,6 @@ pub(super) fn obstacle(node: &Node) -> Option<Obstacle> {
     }
     if let Some((_, reason)) = NOT_READY.iter().find(|(key, _)| found(key).is_some()) {
         return Some(Obstacle::NotReady((*reason).to_owned()));
-    }
-    if let Some(taint) = STARTING.iter().find_map(|key| found(key)) {
-        return Some(Obstacle::Starting(taints::text(taint)));
     }
     let system = node.labels().get("kubernetes.io/os");
     system
@@ -171,7 +172,7 @@ mod tests {
             (
                 "",
                 "taints: [{key: node.cilium.io/agent-not-ready, effect: NoExecute}]",
-                READY,
+                "",
                 "starting: taint node.cilium.io/agent-not-ready:NoExecute",
             ),
             (

@@ -325,7 +325,7 @@ fn each_node_says_why_it_takes_no_pods() {
 #[test]
 fn unlike_nodes_of_one_class_are_remarked_and_the_smallest_counts() {
     let class = class("mixed", "by-hand");
-    assert_eq!(class.cpu, 3.9);
+    assert_eq!((class.cpu, class.memory), (3.9, 7650.0));
     let text = class.remarks.join("\n");
     assert!(text.contains("3.9 to 15.9 cores"), "{text}");
     assert!(
@@ -378,9 +378,10 @@ fn a_pool_without_nodes_is_what_its_declaration_says() {
 fn live_nodes_win_over_a_declaration_except_for_the_maximum_and_the_price() {
     let live = planned("declared", "speech-cpu", "[]");
     // 7910m - 380m; declared were 15900m.
-    assert_eq!(live.allocatable_cpu, 7.53);
-    assert_eq!(live.presence, Presence::Present);
-    assert_eq!(live.max_nodes, 10);
+    assert_eq!(
+        (live.allocatable_cpu, live.max_nodes, live.presence),
+        (7.53, 10, Presence::Present)
+    );
     assert_eq!(live.price_per_hour, Some(0.357));
 }
 
@@ -388,9 +389,36 @@ fn live_nodes_win_over_a_declaration_except_for_the_maximum_and_the_price() {
 fn a_node_that_is_starting_does_not_hide_its_declaration() {
     let starting = planned("declared", "speech-gpu", "[]");
     assert_eq!(starting.presence, Presence::Declared);
-    assert_eq!((starting.gpu_slots, starting.max_nodes), (1, 3));
+    // As declared, 3920m, less 180m and the device plugin's 50m; the node counts as one of the four to come.
+    assert_eq!(
+        (
+            starting.gpu_slots,
+            starting.max_nodes,
+            starting.allocatable_cpu
+        ),
+        (1, 4, 3.69)
+    );
     assert!((starting.provisioning - 240.0).abs() < 1e-9);
     assert_eq!(starting.excluded, None, "the GPU's taint is tolerated");
+}
+
+#[test]
+fn nodes_of_a_pool_that_stay_unusable_are_a_part_of_its_maximum() {
+    let mut cluster = Cluster::read("declared");
+    for node in &mut cluster.nodes {
+        node.spec.get_or_insert_default().unschedulable = Some(true);
+    }
+    let planned = cluster
+        .inventory()
+        .class("speech-cpu")
+        .unwrap()
+        .for_planner(&[]);
+    assert_eq!(
+        (planned.max_nodes, planned.presence),
+        (9, Presence::Declared)
+    );
+    // Declared again: 15900m - 380m.
+    assert!((planned.allocatable_cpu - 15.52).abs() < 1e-9);
 }
 
 #[test]
@@ -401,7 +429,8 @@ fn what_cannot_be_read_is_said_and_not_subtracted() {
         ..Lists::default()
     };
     let inventory = inventory(lists, cluster.settings());
-    assert_eq!(inventory.class("m6i-2xlarge").unwrap().cpu, 7.91);
+    let class = inventory.class("m6i-2xlarge").unwrap();
+    assert_eq!((class.cpu, class.memory), (7.91, 30_655.0));
     let text = inventory.remarks.join("\n");
     assert!(
         text.contains("allow the operator to list daemonsets"),

@@ -135,6 +135,12 @@ impl DeclaredClass {
                 .entry(key.to_owned())
                 .or_insert_with(|| usual.to_owned());
         }
+        if self.gpus > 0 {
+            // What GPU feature discovery would write, and the DaemonSets of the GPU operator select.
+            labels
+                .entry("nvidia.com/gpu.present".to_owned())
+                .or_insert_with(|| "true".to_owned());
+        }
         let mut node = Node {
             metadata: ObjectMeta {
                 labels: Some(labels),
