@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
-    core::v1::{Node, Pod, Toleration},
+    core::v1::{Node, Pod, PodSpec, Toleration},
 };
 use kube::ResourceExt as _;
 use serde::Serialize;
@@ -69,10 +69,15 @@ impl Inventory {
 pub fn inventory(lists: Lists<'_>, settings: NodeClassSettings<'_>) -> Inventory {
     let mut members: BTreeMap<String, Vec<Member>> = BTreeMap::new();
     let mut remarks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let pods = lists.pods.unwrap_or_default();
+    let mut pods: BTreeMap<&str, Vec<(&Pod, &PodSpec)>> = BTreeMap::new();
+    for (node, pod, spec) in occupancy::running(lists.pods.unwrap_or_default()) {
+        pods.entry(node).or_default().push((pod, spec));
+    }
     for node in lists.nodes.unwrap_or_default() {
         let memberships = names::memberships(node, settings.classes);
-        let offered = offered(node, lists);
+        let on_node = pods.get(node.name_any().as_str());
+        let on_node = on_node.map(Vec::as_slice).unwrap_or_default();
+        let offered = offered(node, lists.daemon_sets.unwrap_or_default(), on_node);
         let classes: Vec<String> = memberships.iter().map(|of| of.class.clone()).collect();
         for membership in memberships {
             let notes = remarks.entry(membership.class.clone()).or_default();
@@ -83,7 +88,7 @@ pub fn inventory(lists: Lists<'_>, settings: NodeClassSettings<'_>) -> Inventory
                     "its nodes are also of the class {other}: cores and memory that one uses the other has not"
                 )
             }));
-            let taken = taken_by_others(node, pods, &membership, lists.daemon_sets.is_some());
+            let taken = taken_by_others(on_node, &membership, lists.daemon_sets.is_some());
             let class = membership.class.clone();
             let member = Member::new(node, membership, offered, taken);
             members.entry(class).or_default().push(member);
@@ -116,33 +121,33 @@ pub fn inventory(lists: Lists<'_>, settings: NodeClassSettings<'_>) -> Inventory
 }
 
 /// What a node offers to pods, after those that run on every node.
-fn offered(node: &Node, lists: Lists<'_>) -> Amount {
+fn offered(node: &Node, daemon_sets: &[DaemonSet], pods: &[(&Pod, &PodSpec)]) -> Amount {
     let status = node.status.as_ref();
     let allocatable = Amount::of(status.and_then(|status| status.allocatable.as_ref()));
-    let name = node.name_any();
-    let fixed = occupancy::running(lists.pods.unwrap_or_default())
-        .filter(|(node, pod, _)| *node == name && daemon_sets::is_static(pod))
-        .fold(Amount::default(), |sum, (_, _, spec)| {
+    let fixed = pods
+        .iter()
+        .filter(|(pod, _)| daemon_sets::is_static(pod))
+        .fold(Amount::default(), |sum, (_, spec)| {
             sum.plus(requests::of_pod(spec))
         });
-    let daemon_sets = daemon_sets::requests(lists.daemon_sets.unwrap_or_default(), node);
-    allocatable.minus(fixed).minus(daemon_sets)
+    allocatable
+        .minus(fixed)
+        .minus(daemon_sets::requests(daemon_sets, node))
 }
 
-/// What pods request on a node that are neither this operator's nor subtracted already.
+/// What pods on a node request that are neither this operator's nor subtracted already.
 fn taken_by_others(
-    node: &Node,
-    pods: &[Pod],
+    pods: &[(&Pod, &PodSpec)],
     membership: &names::Membership,
     daemon_sets: bool,
 ) -> Promised {
-    let name = node.name_any();
     let resource = membership.gpu.as_ref().map(|gpu| gpu.resource.as_str());
     let mut amount = Amount::default();
     let mut gpus: u32 = 0;
-    for (_, _, spec) in occupancy::running(pods).filter(|(on, pod, _)| {
-        *on == name && !occupancy::is_ours(pod) && !occupancy::is_subtracted(pod, daemon_sets)
-    }) {
+    for (_, spec) in pods
+        .iter()
+        .filter(|(pod, _)| !occupancy::is_ours(pod) && !occupancy::is_subtracted(pod, daemon_sets))
+    {
         amount = amount.plus(requests::of_pod(spec));
         let devices = resource.map_or(0, |resource| requests::devices(spec, resource));
         gpus = gpus.saturating_add(devices);

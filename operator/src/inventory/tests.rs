@@ -486,26 +486,33 @@ fn odd_quantities_neither_panic_nor_break_the_planner() {
         "12n",
         "+3",
     ];
-    for (name, text) in names().iter().flat_map(|name| odd.map(|text| (name, text))) {
-        for resource in ["cpu", "memory", NVIDIA, "nvidia.com/mig-1g.5gb"] {
-            let mut cluster = Cluster::read(name);
-            let quantity = k8s_openapi::apimachinery::pkg::api::resource::Quantity(text.to_owned());
-            for node in &mut cluster.nodes {
-                let status = node.status.get_or_insert_default();
-                for list in [&mut status.allocatable, &mut status.capacity] {
-                    let list = list.get_or_insert_default();
-                    list.insert(resource.to_owned(), quantity.clone());
-                }
-                let labels = node.labels_mut();
-                labels.insert("nvidia.com/gpu.replicas".to_owned(), text.to_owned());
+    for read in names().iter().map(|name| Cluster::read(name)) {
+        for text in odd {
+            for resource in ["cpu", "memory", NVIDIA, "nvidia.com/mig-1g.5gb"] {
+                let mut cluster = read.clone();
+                spoil(&mut cluster, resource, text);
+                accepted(cluster.inventory().for_planner(&[]));
             }
-            for pod in &mut cluster.pods {
-                let spec = pod.spec.get_or_insert_default();
-                let overhead = spec.overhead.get_or_insert_default();
-                overhead.insert(resource.to_owned(), quantity.clone());
-            }
-            accepted(cluster.inventory().for_planner(&[]));
         }
+    }
+}
+
+/// Writes an odd quantity wherever one is read.
+fn spoil(cluster: &mut Cluster, resource: &str, text: &str) {
+    let quantity = k8s_openapi::apimachinery::pkg::api::resource::Quantity(text.to_owned());
+    for node in &mut cluster.nodes {
+        let status = node.status.get_or_insert_default();
+        for list in [&mut status.allocatable, &mut status.capacity] {
+            let list = list.get_or_insert_default();
+            list.insert(resource.to_owned(), quantity.clone());
+        }
+        let labels = node.labels_mut();
+        labels.insert("nvidia.com/gpu.replicas".to_owned(), text.to_owned());
+    }
+    for pod in &mut cluster.pods {
+        let spec = pod.spec.get_or_insert_default();
+        let overhead = spec.overhead.get_or_insert_default();
+        overhead.insert(resource.to_owned(), quantity.clone());
     }
 }
 
