@@ -122,6 +122,9 @@ async fn mistakes_in_the_values_are_refused() -> Result<()> {
             "/inspections/maxConcurrent",
         ),
         ("stalledAfter=2 minutes", "/stalledAfter"),
+        ("nodeClasses[0].name=speech", "missing properties 'cpu'"),
+        ("prices.speech=cheap", "/prices/speech"),
+        ("rbac.node=false", "'node' not allowed"),
         (
             "podSecurityContext.runAsUser=0",
             "/podSecurityContext/runAsUser",
@@ -217,6 +220,13 @@ async fn settings_reach_the_operator() -> Result<()> {
         "benchmarks.window.timeZone=Europe/Berlin",
         "benchmarks.nodeHoursPerDay=2.5",
         "stalledAfter=30s",
+        "nodeClasses[0].name=speech",
+        "nodeClasses[0].selector.karpenter\\.sh/nodepool=speech",
+        "nodeClasses[0].cpu=7.5",
+        "nodeClasses[0].memory=28Gi",
+        "nodeClasses[0].maxNodes=3",
+        "nodeClasses[0].pricePerHour=2",
+        "prices.m6i-large=1",
         "watchNamespaces={here,there}",
         "log.format=text",
     ])
@@ -244,6 +254,15 @@ async fn settings_reach_the_operator() -> Result<()> {
                     "nodeHoursPerDay": 2.5,
                 },
                 "stalledAfter": "30s",
+                "nodeClasses": [{
+                    "name": "speech",
+                    "selector": {"karpenter.sh/nodepool": "speech"},
+                    "cpu": "7.5",
+                    "memory": "28Gi",
+                    "maxNodes": 3,
+                    "pricePerHour": 2,
+                }],
+                "prices": {"m6i-large": 1},
             }),
         "{}",
         settings(&objects)?
@@ -403,6 +422,20 @@ async fn the_rules_are_narrow() -> Result<()> {
     Ok(())
 }
 
+/// Without them nothing is subtracted, and the operator says so.
+#[tokio::test]
+async fn rights_on_nodes_and_quotas_can_be_left_out() -> Result<()> {
+    let objects = objects(&["rbac.nodes=false", "rbac.quotas=false"]).await?;
+    let roles = serde_json::to_string(&of_kind(&objects, "ClusterRole"))?;
+    for resource in ["nodes", "daemonsets", "resourcequotas", "limitranges"] {
+        ensure!(
+            !roles.contains(&format!("\"{resource}\"")),
+            "{resource}: {roles}"
+        );
+    }
+    Ok(())
+}
+
 /// What the operator may do, without more: a right that is added is added here too.
 #[tokio::test]
 async fn the_operator_has_these_rights() -> Result<()> {
@@ -431,12 +464,15 @@ async fn the_operator_has_these_rights() -> Result<()> {
     rights.sort();
     let expected = [
         "/events list",
+        "/limitranges list",
         "/nodes list",
         "/pods list watch",
         "/pods/log get",
+        "/resourcequotas list",
         "/serviceaccounts get list watch create update patch",
         "/services get list watch create update patch",
         "apps/controllerrevisions get list watch create patch delete",
+        "apps/daemonsets list",
         "apps/deployments get list watch create update patch",
         "batch/jobs list watch create delete",
         "events.k8s.io/events create patch",

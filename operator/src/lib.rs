@@ -13,7 +13,7 @@ mod corrections;
 mod drift;
 pub mod fence;
 pub mod health;
-mod inventory;
+pub mod inventory;
 mod jobs;
 mod labels;
 pub mod leader;

@@ -105,7 +105,10 @@ seccompProfile:
 {{- $benchmarks := dict "maxConcurrent" .Values.benchmarks.maxConcurrent -}}
 {{- with .Values.benchmarks.window -}}{{- $_ := set $benchmarks "window" . -}}{{- end -}}
 {{- with .Values.benchmarks.nodeHoursPerDay -}}{{- $_ := set $benchmarks "nodeHoursPerDay" (float64 .) -}}{{- end -}}
-{{- dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "benchmarks" $benchmarks "stalledAfter" .Values.stalledAfter | toYaml -}}
+{{- $settings := dict "server" $server "downloads" $downloads "rollouts" $rollouts "inspections" $inspections "benchmarks" $benchmarks "stalledAfter" .Values.stalledAfter -}}
+{{- with .Values.nodeClasses -}}{{- $_ := set $settings "nodeClasses" . -}}{{- end -}}
+{{- with .Values.prices -}}{{- $_ := set $settings "prices" . -}}{{- end -}}
+{{- toYaml $settings -}}
 {{- end -}}
 
 {{- define "tts-operator.dnsEgress" -}}

@@ -243,6 +243,10 @@ pub struct Estimate {
     /// Hours of one node, such as `0.1`.
     #[schemars(length(max = 16))]
     pub node_hours: String,
+    /// What they cost, in the currency of the operator's prices, where `nodeClass` has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub cost: Option<String>,
     /// Identifies what is to be measured: the value of the annotation `tts-operator.dev/approve`.
     #[schemars(length(max = 64))]
     pub hash: String,

@@ -1,20 +1,25 @@
 //! What a benchmark is made of: its voice, its Jobs and their pods; and, when one starts, the nodes.
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::api::{
+    apps::v1::DaemonSet,
     batch::v1::Job,
-    core::v1::{Node, Pod},
+    core::v1::{Node, Pod, Toleration},
 };
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, LogParams},
 };
-use tts_crds::v1alpha1::{TtsBenchmark, TtsBenchmarkSpec, TtsVoice};
+use tokio::time::timeout;
+use tts_crds::v1alpha1::{TtsBenchmark, TtsVoice};
 
 use super::{Context, Error, Result, build::PROFILER, result};
 use crate::{
     controllers::scope::Scope,
-    inventory::{self, Occupancy},
+    inventory::{self, Inventory, Lists, Occupancy},
     jobs::{self, Progress},
     labels,
 };
@@ -22,6 +27,8 @@ use crate::{
 /// A profile has tens of kilobytes; what comes before it in the log is progress.
 const LOG_LINES: i64 = 1_000;
 const LOG_BYTES: i64 = 8 << 20;
+/// How long a list may take that a node can be chosen without.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Annotation of a Job: the node that it measures.
 pub const NODE: &str = "tts-operator.dev/node";
 
@@ -137,9 +144,8 @@ pub enum NoSite {
 pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSite> {
     let running = super::running(ctx);
     let spec = &benchmark.spec;
-    let selector = spec.node_selector.as_ref().map(labels::to_selector);
-    let params = ListParams::default().labels(selector.as_deref().unwrap_or_default());
-    let Ok(nodes) = Api::<Node>::all(ctx.client.clone()).list(&params).await else {
+    let all = ListParams::default();
+    let Ok(nodes) = Api::<Node>::all(ctx.client.clone()).list(&all).await else {
         // Without rights on nodes the scheduler can still follow a selector, but nobody knows the class.
         return if spec.node_class.is_some() {
             Err(NoSite::Forbidden)
@@ -152,99 +158,146 @@ pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSit
             })
         };
     };
-    let pods = Api::<Pod>::all(ctx.client.clone())
-        .list(&ListParams::default())
-        .await;
-    let occupancy = pods
-        .map(|pods| inventory::occupancy(&pods.items))
-        .unwrap_or_default();
+    let pods = Api::<Pod>::all(ctx.client.clone());
+    let daemon_sets = Api::<DaemonSet>::all(ctx.client.clone());
+    let (pods, daemon_sets) = tokio::join!(
+        timeout(LIST_TIMEOUT, pods.list(&all)),
+        timeout(LIST_TIMEOUT, daemon_sets.list(&all)),
+    );
+    let pods = pods.ok().and_then(Result::ok);
+    let daemon_sets = daemon_sets.ok().and_then(Result::ok);
+    let lists = Lists {
+        nodes: Some(&nodes.items),
+        daemon_sets: daemon_sets.as_ref().map(|list| list.items.as_slice()),
+        pods: pods.as_ref().map(|list| list.items.as_slice()),
+    };
+    let settings = ctx.settings();
+    let inventory = inventory::inventory(lists, settings.node_classes());
+    for remark in &inventory.remarks {
+        tracing::debug!("{remark}");
+    }
+    let occupancy =
+        inventory::occupancy(lists.pods.unwrap_or_default(), lists.daemon_sets.is_some());
+    let wanted = Wanted {
+        class: spec.node_class.as_deref(),
+        selector: spec.node_selector.as_ref(),
+        tolerations: &spec.tolerations,
+    };
     let taken: Vec<&String> = running
         .iter()
         .filter_map(|job| job.annotations().get(NODE))
         .collect();
-    choose(&nodes.items, spec, &occupancy, &taken)
+    choose(&nodes.items, &inventory, wanted, &occupancy, &taken)
+}
+
+/// Which nodes would do.
+#[derive(Clone, Copy, Default)]
+struct Wanted<'a> {
+    class: Option<&'a str>,
+    selector: Option<&'a BTreeMap<String, String>>,
+    tolerations: &'a [Toleration],
 }
 
 fn choose(
     nodes: &[Node],
-    spec: &TtsBenchmarkSpec,
+    inventory: &Inventory,
+    wanted: Wanted<'_>,
     occupancy: &BTreeMap<String, Occupancy>,
     taken: &[&String],
 ) -> Result<Site, NoSite> {
-    let class = spec.node_class.as_deref();
-    let unusable = |node: &Node| inventory::unusable(node, &spec.tolerations);
-    let of_class: Vec<&Node> = nodes
+    let selected: BTreeSet<String> = nodes
         .iter()
-        .filter(|node| class.is_none_or(|class| inventory::class_of(node) == class))
+        .filter(|node| {
+            let mut labels = wanted.selector.into_iter().flatten();
+            labels.all(|(key, value)| node.labels().get(key) == Some(value))
+        })
+        .map(kube::ResourceExt::name_any)
         .collect();
-    if of_class.is_empty() {
-        let mut known: Vec<String> = nodes.iter().map(inventory::class_of).collect();
-        known.sort();
-        known.dedup();
-        let wanted = class.map_or_else(
-            || "no node matches spec.nodeSelector".to_owned(),
-            |class| format!("no node is of the class {class:?}"),
-        );
-        return Err(NoSite::None(format!(
-            "{wanted}; classes of this cluster: {}",
-            known.join(", ")
-        )));
+    // By name, so that a node with several classes counts once.
+    let mut members = BTreeMap::new();
+    for class in &inventory.classes {
+        if wanted.class.is_none_or(|wanted| wanted == class.name) {
+            for member in &class.nodes {
+                if selected.contains(&member.name) {
+                    members.entry(&member.name).or_insert((class, member));
+                }
+            }
+        }
     }
-    let usable: Vec<&Node> = of_class
-        .iter()
-        .copied()
-        .filter(|node| unusable(node).is_none())
+    if members.is_empty() {
+        return Err(NoSite::None(nobody(inventory, wanted)));
+    }
+    let unusable = |member| inventory::unusable(member, wanted.tolerations);
+    let usable: Vec<_> = members
+        .values()
+        .filter(|(_, member)| unusable(member).is_none())
         .collect();
     if usable.is_empty() {
-        let reasons: Vec<String> = of_class
-            .iter()
-            .filter_map(|node| {
-                Some(format!(
-                    "{} is unusable: {}",
-                    node.name_any(),
-                    unusable(node)?
-                ))
+        let reasons: Vec<String> = members
+            .values()
+            .filter_map(|(_, member)| {
+                let reason = unusable(member)?;
+                Some(format!("{} is unusable: {reason}", member.name))
             })
             .collect();
         return Err(NoSite::None(reasons.join("; ")));
     }
-    let of = |node: &Node| occupancy.get(&node.name_any()).copied().unwrap_or_default();
+    let of = |name: &String| occupancy.get(name).copied().unwrap_or_default();
     let free = usable
         .into_iter()
-        .filter(|node| !taken.contains(&&node.name_any()));
-    let best = free.min_by(|a, b| {
-        of(a)
-            .serving
-            .cmp(&of(b).serving)
-            .then_with(|| a.name_any().cmp(&b.name_any()))
-    });
-    best.map(|node| Site {
-        node: Some(node.name_any()),
-        class: inventory::class_of(node),
-        allocatable: Some(inventory::allocatable_cpu(node)),
-        occupancy: of(node),
+        .filter(|(_, member)| !taken.contains(&&member.name));
+    let best = free.min_by_key(|(_, member)| (of(&member.name).serving, &member.name));
+    best.map(|(class, member)| Site {
+        node: Some(member.name.clone()),
+        class: class.name.clone(),
+        allocatable: Some(member.cpu),
+        occupancy: of(&member.name),
     })
     .ok_or(NoSite::Occupied)
+}
+
+/// Says that no node is wanted, and which classes there are.
+fn nobody(inventory: &Inventory, wanted: Wanted<'_>) -> String {
+    let declared = wanted.class.and_then(|class| inventory.class(class));
+    let problem = match (wanted.class, declared) {
+        (Some(class), Some(_)) => format!(
+            "the class {class:?} is declared, but none of its nodes exists now: a benchmark does not make an autoscaler add one"
+        ),
+        (Some(class), None) => format!("no node is of the class {class:?}"),
+        (None, _) => "no node matches spec.nodeSelector".to_owned(),
+    };
+    let known: Vec<&str> = inventory
+        .classes
+        .iter()
+        .filter(|class| !class.nodes.is_empty())
+        .map(|class| class.name.as_str())
+        .collect();
+    format!(
+        "{problem}; classes of this cluster: {}",
+        if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        }
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::node_classes::NodeClassSettings;
 
     fn nodes() -> Vec<Node> {
         serde_saphyr::from_str(
-            "[{metadata: {name: ash, labels: {tts-operator.dev/node-class: strong}}, status: {allocatable: {cpu: '8'}, conditions: [{type: Ready, status: 'True'}]}},
+            "[{metadata: {name: ash, labels: {tts-operator.dev/node-class: strong, disk: ssd}}, status: {allocatable: {cpu: '8'}, conditions: [{type: Ready, status: 'True'}]}},
               {metadata: {name: birch, labels: {tts-operator.dev/node-class: strong}}, status: {allocatable: {cpu: '8'}, conditions: [{type: Ready, status: 'True'}]}},
+              {metadata: {name: dogwood, labels: {tts-operator.dev/node-class: tainted}}, spec: {taints: [{key: speech, value: only, effect: NoSchedule}]}, status: {allocatable: {cpu: '8'}, conditions: [{type: Ready, status: 'True'}]}},
               {metadata: {name: cedar, labels: {tts-operator.dev/node-class: weak}}, spec: {unschedulable: true}, status: {conditions: [{type: Ready, status: 'True'}]}}]",
         )
         .unwrap()
     }
 
-    fn chosen(
-        class: Option<&str>,
-        serving: &[(&str, u32)],
-        taken: &[&str],
-    ) -> Result<String, NoSite> {
+    fn site(wanted: Wanted<'_>, serving: &[(&str, u32)], taken: &[&str]) -> Result<Site, NoSite> {
         let occupancy = serving
             .iter()
             .map(|(node, serving)| {
@@ -255,13 +308,45 @@ mod tests {
                 ((*node).to_owned(), occupancy)
             })
             .collect();
+        let daemon_sets: Vec<DaemonSet> = serde_saphyr::from_str(
+            "[{metadata: {name: logs}, spec: {selector: {}, template: {spec: {containers: [{name: c, resources: {requests: {cpu: 500m}}}]}}}}]",
+        )
+        .unwrap();
+        let declared = serde_saphyr::from_str("[{name: pool, cpu: 4, memory: 8Gi, maxNodes: 5}]");
+        let declared: Vec<_> = declared.unwrap();
+        let nodes = nodes();
+        let lists = Lists {
+            nodes: Some(&nodes),
+            daemon_sets: Some(&daemon_sets),
+            pods: None,
+        };
+        let settings = NodeClassSettings {
+            classes: &declared,
+            prices: &BTreeMap::new(),
+        };
+        let inventory = inventory::inventory(lists, settings);
         let taken: Vec<String> = taken.iter().map(|node| (*node).to_owned()).collect();
         let taken: Vec<&String> = taken.iter().collect();
-        let spec: TtsBenchmarkSpec = serde_json::from_value(serde_json::json!({
-            "voice": {"name": "amy"}, "nodeClass": class,
-        }))
-        .unwrap();
-        choose(&nodes(), &spec, &occupancy, &taken).map(|site| site.node.unwrap())
+        choose(&nodes, &inventory, wanted, &occupancy, &taken)
+    }
+
+    fn chosen(
+        class: Option<&str>,
+        serving: &[(&str, u32)],
+        taken: &[&str],
+    ) -> Result<String, NoSite> {
+        let wanted = Wanted {
+            class,
+            ..Wanted::default()
+        };
+        site(wanted, serving, taken).map(|site| site.node.unwrap())
+    }
+
+    fn complaint(wanted: Wanted<'_>) -> String {
+        match site(wanted, &[], &[]) {
+            Err(NoSite::None(text)) => text,
+            other => panic!("a node was found: {other:?}"),
+        }
     }
 
     #[test]
@@ -284,14 +369,68 @@ mod tests {
     }
 
     #[test]
+    fn a_selector_chooses_among_nodes() {
+        let selector = BTreeMap::from([("disk".to_owned(), "ssd".to_owned())]);
+        let wanted = Wanted {
+            selector: Some(&selector),
+            ..Wanted::default()
+        };
+        let found = site(wanted, &[("ash", 2)], &[]).unwrap();
+        assert_eq!(found.node.as_deref(), Some("ash"));
+        assert_eq!(found.class, "strong");
+        let selector = BTreeMap::from([("disk".to_owned(), "tape".to_owned())]);
+        let wanted = Wanted {
+            selector: Some(&selector),
+            ..Wanted::default()
+        };
+        assert_eq!(
+            complaint(wanted),
+            "no node matches spec.nodeSelector; classes of this cluster: strong, tainted, weak"
+        );
+    }
+
+    #[test]
+    fn tolerated_nodes_are_measured() {
+        let with = |tolerations: &str| {
+            let tolerations: Vec<Toleration> = serde_saphyr::from_str(tolerations).unwrap();
+            let wanted = Wanted {
+                class: Some("tainted"),
+                tolerations: &tolerations,
+                ..Wanted::default()
+            };
+            site(wanted, &[], &[]).map(|site| site.node.unwrap())
+        };
+        let refused = "dogwood is unusable: taint speech=only:NoSchedule".to_owned();
+        assert_eq!(with("[]"), Err(NoSite::None(refused)));
+        assert_eq!(
+            with("[{key: speech, operator: Exists}]").unwrap(),
+            "dogwood"
+        );
+    }
+
+    #[test]
+    fn allocatable_is_what_daemon_sets_leave() {
+        let found = site(Wanted::default(), &[], &[]).unwrap();
+        assert_eq!(found.allocatable, Some(7.5));
+    }
+
+    #[test]
     fn a_class_without_nodes_names_those_that_there_are() {
-        let Err(NoSite::None(text)) = chosen(Some("huge"), &[], &[]) else {
-            panic!("there is no such class");
+        let of = |class| {
+            complaint(Wanted {
+                class: Some(class),
+                ..Wanted::default()
+            })
         };
-        assert!(text.contains("strong, weak"), "{text}");
-        let Err(NoSite::None(text)) = chosen(Some("weak"), &[], &[]) else {
-            panic!("its node is cordoned");
-        };
-        assert_eq!(text, "cedar is unusable: cordoned");
+        assert_eq!(
+            of("huge"),
+            "no node is of the class \"huge\"; classes of this cluster: strong, tainted, weak"
+        );
+        assert_eq!(of("weak"), "cedar is unusable: cordoned");
+        let text = of("pool");
+        assert!(
+            text.contains("\"pool\" is declared, but none of its nodes"),
+            "{text}"
+        );
     }
 }

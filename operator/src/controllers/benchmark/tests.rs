@@ -201,6 +201,23 @@ fn the_estimate_follows_the_levels_and_the_last_measurement() {
 }
 
 #[test]
+fn the_cost_is_shown_before_approval() {
+    let settings = "{server: {image: x}, prices: {strong: 0.36}}";
+    let settings: Arc<Settings> = Arc::new(serde_saphyr::from_str(settings).unwrap());
+    let asked = |class: &str| {
+        let spec = format!("{{voice: {{name: amy}}, nodeClass: {class}, approval: Ask}}");
+        let object = benchmark(&spec, "{}");
+        let found = validate::validate(&object, &with_voice(), &settings, now()).unwrap();
+        let Step::Waiting { message, .. } = found.step else {
+            panic!("{:?}", found.step);
+        };
+        (found.estimate.cost, message.contains("costs 0.030"))
+    };
+    assert_eq!(asked("strong"), (Some("0.030".to_owned()), true));
+    assert_eq!(asked("weak"), (None, false));
+}
+
+#[test]
 fn each_run_is_recorded_once_for_a_day() {
     let object = benchmark(
         SIMPLE,

@@ -170,7 +170,9 @@ pub fn validate(
     let last = last
         .filter(|measured| measured.starts_with(&target))
         .and(references.last_duration);
-    let estimate = estimate(spec, &target, last);
+    let price = spec.node_class.as_deref();
+    let price = price.and_then(|class| settings.node_classes().price(class));
+    let estimate = estimate(spec, &target, last, price);
     let obstacle = obstacle(benchmark, voice, &estimate);
     let step = match (latest, times.clone(), obstacle) {
         (_, Err(message), _) => Step::Invalid {
@@ -249,8 +251,13 @@ const fn duration(sweep: Sweep) -> (f64, f64, i32) {
     }
 }
 
-/// `last` is how long the last one of the same took (s).
-fn estimate(spec: &TtsBenchmarkSpec, target: &str, last: Option<f64>) -> Estimate {
+/// `last` is how long the last one of the same took (s), `price` that of an hour of a node.
+fn estimate(
+    spec: &TtsBenchmarkSpec,
+    target: &str,
+    last: Option<f64>,
+    price: Option<f64>,
+) -> Estimate {
     let (before, per_second, usual) = duration(spec.sweep);
     let expected = before + per_second * f64::from(spec.level_seconds.unwrap_or(usual));
     let expected = last.map_or(expected, |seconds| seconds / 60.0);
@@ -259,6 +266,7 @@ fn estimate(spec: &TtsBenchmarkSpec, target: &str, last: Option<f64>) -> Estimat
     Estimate {
         minutes,
         node_hours: format!("{:.2}", f64::from(minutes) / 60.0),
+        cost: price.map(|price| format!("{:.3}", price * f64::from(minutes) / 60.0)),
         hash: target.to_owned(),
     }
 }
@@ -296,8 +304,10 @@ fn obstacle(
     }
     let approved = benchmark.annotations().get(APPROVE).map(String::as_str) == Some(&estimate.hash);
     if spec.approval == Approval::Ask && !approved {
+        let cost = estimate.cost.as_ref();
+        let cost = cost.map_or_else(String::new, |cost| format!(" and costs {cost}"));
         let message = format!(
-            "it takes about {} minutes of one node; start it with: kubectl annotate ttsbenchmark {} {APPROVE}={}",
+            "it takes about {} minutes of one node{cost}; start it with: kubectl annotate ttsbenchmark {} {APPROVE}={}",
             estimate.minutes,
             benchmark.name_any(),
             estimate.hash

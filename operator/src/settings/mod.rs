@@ -1,5 +1,8 @@
 //! Settings of the installation: a YAML file that is read again when it changes.
+pub mod node_classes;
+
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,6 +13,7 @@ use serde::{Deserialize, Deserializer, de};
 use tokio::{sync::watch, time};
 
 use crate::{health::Health, metrics::Metrics};
+use node_classes::{DeclaredClass, NodeClassSettings};
 
 mod benchmarks;
 
@@ -23,7 +27,7 @@ const MAX_CA_BYTES: usize = 64 * 1024;
 const MAX_CONCURRENT: usize = 1_000;
 
 /// Everything that an installation decides about the operator's objects.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     pub server: ServerSettings,
@@ -41,6 +45,12 @@ pub struct Settings {
     /// How long a pod may fail to start before its deployment is stalled.
     #[serde(default = "stalled_after", deserialize_with = "duration")]
     pub stalled_after: Duration,
+    /// Pools that an autoscaler grows, and names for nodes.
+    #[serde(default)]
+    pub node_classes: Vec<DeclaredClass>,
+    /// Prices of nodes per hour, by the name of their class.
+    #[serde(default)]
+    pub prices: BTreeMap<String, f64>,
 }
 
 /// The pods that run the inference server's image.
@@ -137,6 +147,8 @@ pub enum Error {
         "downloads.caFile {path} has {size} bytes, the limit is {MAX_CA_BYTES}; keep only the CAs that voice downloads need"
     )]
     CaTooLarge { path: PathBuf, size: usize },
+    #[error(transparent)]
+    NodeClasses(#[from] node_classes::Error),
 }
 
 impl Settings {
@@ -166,6 +178,7 @@ impl Settings {
                 return Err(Error::Budget(name, most));
             }
         }
+        settings.node_classes().check()?;
         let downloads = &mut settings.downloads;
         downloads.ca_pem = downloads.ca_file.as_deref().map(read_ca).transpose()?;
         for proxy in [
@@ -177,6 +190,14 @@ impl Settings {
             *proxy = proxy.take().filter(|proxy| !proxy.is_empty());
         }
         Ok(settings)
+    }
+
+    /// What is said about node classes.
+    pub fn node_classes(&self) -> NodeClassSettings<'_> {
+        NodeClassSettings {
+            classes: &self.node_classes,
+            prices: &self.prices,
+        }
     }
 }
 
@@ -240,7 +261,7 @@ pub async fn reload(
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Settings, Error> {
+    pub(super) fn parse(text: &str) -> Result<Settings, Error> {
         Settings::parse(text, Path::new("settings.yaml"))
     }
 
