@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares predicted with measured time to first audio: TRIES tries at most, until KEEP of them count. Writes docs/accuracy.md
-# after each try; commit it. Needs two CPUs and nothing else that runs.
+# after each try; commit it. Needs two CPUs and nothing else that runs. Further options are those of the program (--help).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
@@ -21,7 +21,7 @@ main() {
     step "Building tts-server and the client"
     with_cargo_target build_programs
     step "Measuring: 3 to 4 minutes per try"
-    "$PROGRAMS/accuracy" --tries "${TRIES:-12}" --keep "${KEEP:-3}" --revision "$(revision)" --output docs/accuracy.md
+    "$PROGRAMS/accuracy" --tries "${TRIES:-12}" --keep "${KEEP:-3}" --revision "$(revision)" --output docs/accuracy.md "$@"
 }
 
 build_programs() {
@@ -35,4 +35,4 @@ revision() {
     git diff --quiet HEAD -- . ':!docs/accuracy.md' || printf ' with uncommitted changes'
 }
 
-main
+main "$@"

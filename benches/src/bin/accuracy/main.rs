@@ -60,12 +60,12 @@ fn run(arguments: &Arguments) -> Result<()> {
         load: arguments.load_time,
         level: arguments.level_seconds,
     })?;
-    let facts = facts(arguments, &measuring);
+    let keep = usize::try_from(arguments.keep)?;
+    let facts = facts(arguments, keep, &measuring);
     println!(
         "server and profile on CPU {}, client on {}",
         measuring.server, measuring.clients
     );
-    let keep = usize::try_from(arguments.keep)?;
     let mut attempts = Vec::new();
     for number in 1..=arguments.tries {
         println!("try {number} of at most {}", arguments.tries);
@@ -81,14 +81,14 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn facts(arguments: &Arguments, measuring: &Measuring) -> Facts {
+fn facts(arguments: &Arguments, keep: usize, measuring: &Measuring) -> Facts {
     let cpu = measuring.server.cpus().first().copied().unwrap_or(0);
     Facts {
         date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         revision: arguments.revision.clone(),
         cpu: Machine::default().identity(cpu).cpu_model,
         cpus: std::thread::available_parallelism().map_or(0, usize::from),
-        wanted: arguments.keep,
+        wanted: keep,
         most: arguments.tries,
         load_seconds: arguments.load_time.as_secs_f64(),
         anchor_seconds: arguments.anchor_time.as_secs_f64(),

@@ -31,11 +31,11 @@ const SHARES: [f64; 3] = [0.3, 0.5, 0.7];
 /// A p95 of fewer says little.
 const FEWEST_REQUESTS: u32 = 150;
 /// For a voice that is so slow that the fewest requests take longer.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 /// Further requests are answered with 429, which makes a try void.
 const QUEUE: &str = "4096";
 /// A request that takes longer has failed.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Requests of an anchor that do not count: they open the connection and fill caches.
 const WARM_UP: usize = 5;
 /// Requests of an anchor at least.
@@ -131,40 +131,13 @@ impl Measuring {
         let service = Service::of(&profile, self.count)?;
         for (index, share) in (1..).zip(SHARES) {
             let seed = 10 * u64::from(number) + index;
-            let schedule = self.schedule(share * full_rate, seed);
-            let samples = replay(
-                self.runtime.handle(),
-                &client,
-                &self.texts,
-                &schedule,
-                &self.clients,
-            );
-            let when = format!("after load {share}");
+            let load = self.load(&client, &profile, &service, share, seed)?;
             let anchor = self.anchor(&client, attempt)?;
-            let times = match first_audio(&samples) {
-                Ok(times) => times,
+            let load = match load {
+                Ok(load) => load,
                 Err(failures) => return Ok(Some(format!("load {share}: {failures}"))),
             };
-            let rate = share * full_rate;
-            let planned = prediction::planned(&profile, rate)?;
-            let lag = sorted(samples.iter().map(|sample| sample.lag));
-            let load = OpenLoop {
-                share,
-                rate,
-                requests: samples.len(),
-                lag: quantile(&lag, prediction::QUANTILE),
-                measured: prediction::measured(&times),
-                replayed: service.replayed(&schedule),
-                law: prediction::law(&profile, rate)?,
-                planned: planned.ttfa_p95,
-                derate: planned.derate,
-            };
-            println!(
-                "  load {share}: {:.2} ms measured, {:.2} ms predicted ({:+.0} %)",
-                1e3 * load.measured,
-                1e3 * load.replayed,
-                100.0 * verdict::error(load.replayed, load.measured)
-            );
+            let when = format!("after load {share}");
             let void = verdict::changed(reference, anchor, "around the profile", &when)
                 .or_else(|| verdict::late_client(&load));
             attempt.loads.push(load);
@@ -173,6 +146,45 @@ impl Measuring {
             }
         }
         Ok(None)
+    }
+
+    /// One load, measured and predicted; or why it cannot be compared.
+    fn load(
+        &self,
+        client: &Client,
+        profile: &Profile,
+        service: &Service,
+        share: f64,
+        seed: u64,
+    ) -> Result<std::result::Result<OpenLoop, String>> {
+        let rate = share * prediction::full_rate(profile)?;
+        let schedule = self.schedule(rate, seed);
+        let handle = self.runtime.handle();
+        let samples = replay(handle, client, &self.texts, &schedule, &self.clients);
+        let times = match first_audio(&samples) {
+            Ok(times) => times,
+            Err(failures) => return Ok(Err(failures)),
+        };
+        let planned = prediction::planned(profile, rate)?;
+        let lag = sorted(samples.iter().map(|sample| sample.lag));
+        let load = OpenLoop {
+            share,
+            rate,
+            requests: samples.len(),
+            lag: quantile(&lag, prediction::QUANTILE),
+            measured: prediction::measured(&times),
+            replayed: service.replayed(&schedule),
+            law: prediction::law(profile, rate)?,
+            planned: planned.ttfa_p95,
+            derate: planned.derate,
+        };
+        println!(
+            "  load {share}: {:.2} ms measured, {:.2} ms predicted ({:+.0} %)",
+            1e3 * load.measured,
+            1e3 * load.replayed,
+            100.0 * verdict::error(load.replayed, load.measured)
+        );
+        Ok(Ok(load))
     }
 
     /// A server whose threads all run on its CPU.

@@ -13,7 +13,7 @@ pub struct Facts {
     pub cpu: String,
     pub cpus: usize,
     /// Tries to keep, and tries at most.
-    pub wanted: u32,
+    pub wanted: usize,
     pub most: u32,
     /// Of a load and of an anchor (s).
     pub load_seconds: f64,
@@ -46,18 +46,21 @@ fn result(page: &mut String, facts: &Facts, attempts: &[Attempt]) {
         facts.date, facts.revision, facts.cpu, facts.cpus
     );
     let count = kept(attempts).count();
+    let made = attempts.len();
     let _ = write!(
         page,
-        "Kept {count} of {} {}; wanted were {} of at most {}. ",
-        attempts.len(),
-        if attempts.len() == 1 { "try" } else { "tries" },
-        facts.wanted,
-        facts.most
+        "Kept {count} of {made} {}, of at most {} until {} are kept. ",
+        if made == 1 { "try" } else { "tries" },
+        facts.most,
+        facts.wanted
     );
     let Some((mean, largest)) = errors(attempts, |load| load.replayed) else {
         page.push_str("There is no result: every try was void.\n");
         return;
     };
+    if count < facts.wanted {
+        page.push_str("These are fewer than wanted, which makes the result weaker. ");
+    }
     let _ = writeln!(
         page,
         "Trace-matched prediction: **mean |error| {}, largest {}; the goal of a mean of at most {} is {}.**",
@@ -166,7 +169,7 @@ fn method(page: &mut String, facts: &Facts) {
          | column | prediction |\n\
          |---|---|\n\
          | trace-matched | The simulator with the same arrival times and texts. Each request takes what a request of its text took in the profile. The median of 20 runs. This is the error that counts. |\n\
-         | law | The planner's formula for p95 at this rate, nothing taken off. It is of an endless Poisson process: a trace of so many requests differs from it by chance, at load 0.7 by 10 to 20 %. |\n\
+         | law | The planner's formula for p95 at this rate, nothing taken off. It is of an endless Poisson process: a trace of so many requests differs from it by chance, at load 0.7 by about 20 %. |\n\
          | plan | `predict`, what a plan says: the same formula with the share that each plan takes off for safety, more for a Degraded profile. It should be above what is measured. |\n\n\
          HTTP is not part of a profile. It shares the server's CPU here: the anchors over HTTP against the profile's own show how much it takes.\n\n\
          ## Again\n\n\
@@ -225,9 +228,9 @@ mod tests {
 
     #[test]
     fn kept_tries_have_a_result() {
-        let loads = vec![load(0.3, 0.010, 0.0110), load(0.7, 0.020, 0.0190)];
+        let loads = vec![load(0.3, 0.010, 0.0112), load(0.7, 0.020, 0.0192)];
         let page = page(&facts(), &[attempt(loads, None)]);
-        assert!(page.contains("Kept 1 of 1 try; wanted were 3 of at most 12. Trace-matched prediction: **mean |error| 8 %, largest 10 %; the goal of a mean of at most 15 % is met.**"), "{page}");
+        assert!(page.contains("Kept 1 of 1 try, of at most 12 until 3 are kept. These are fewer than wanted, which makes the result weaker. Trace-matched prediction: **mean |error| 8 %, largest 12 %; the goal of a mean of at most 15 % is met.**"), "{page}");
         assert!(
             page.contains("Queueing law: mean |error| 50 %, largest 50 %"),
             "{page}"
@@ -235,8 +238,8 @@ mod tests {
         assert_eq!(
             rows(&page, 1),
             [
-                "| 1 | 0.3 | 30.0 | 4000 | 10.00 | 11.00 | +10 % | 15.00 | +50 % | 20.00, less 5 % |",
-                "| 1 | 0.7 | 70.0 | 4000 | 20.00 | 19.00 | -5 % | 30.00 | +50 % | 40.00, less 5 % |",
+                "| 1 | 0.3 | 30.0 | 4000 | 10.00 | 11.20 | +12 % | 15.00 | +50 % | 20.00, less 5 % |",
+                "| 1 | 0.7 | 70.0 | 4000 | 20.00 | 19.20 | -4 % | 30.00 | +50 % | 40.00, less 5 % |",
                 "| 1 | yes | 6.00, 6.20 | 150.0, Degraded, 5.80 |",
             ]
         );
@@ -264,7 +267,7 @@ mod tests {
             void: Some("a reason".to_owned()),
         };
         let page = page(&facts(), &[void, bare]);
-        assert!(page.contains("Kept 0 of 2 tries; wanted were 3 of at most 12. There is no result: every try was void."), "{page}");
+        assert!(page.contains("Kept 0 of 2 tries, of at most 12 until 3 are kept. There is no result: every try was void."), "{page}");
         assert!(!page.contains("| law (ms) |"), "{page}");
         assert_eq!(
             rows(&page, 1),
@@ -289,6 +292,14 @@ mod tests {
         ];
         let page = page(&facts(), &attempts);
         assert!(page.contains("mean |error| 0 %"), "{page}");
+        let enough = super::page(
+            &Facts {
+                wanted: 1,
+                ..facts()
+            },
+            &attempts,
+        );
+        assert!(!enough.contains("fewer than wanted") && page.contains("fewer than wanted"));
         let (counts, does_not) = page.split_once("it does not count:").unwrap();
         assert_eq!(
             rows(counts, 2),
