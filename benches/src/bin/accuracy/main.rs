@@ -8,6 +8,7 @@ mod measuring;
 mod page;
 mod prediction;
 mod replay;
+mod turns;
 mod verdict;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};

@@ -16,6 +16,7 @@ use tts_server::{
     machine::Machine,
     profile::{corpus::Corpus, output},
     statistics::{median, quantile, sorted},
+    voices::{Voice, VoiceLocation},
 };
 use tts_tests::{Server, binary};
 
@@ -60,7 +61,8 @@ pub struct Measuring {
     pub clients: CpuSet,
     runtime: Runtime,
     texts: Texts,
-    count: usize,
+    /// Of each text.
+    chunks: Vec<u32>,
     anchor: String,
 }
 
@@ -83,7 +85,7 @@ impl Measuring {
             server,
             clients,
             runtime,
-            count: texts.len(),
+            chunks: chunks(&texts)?,
             anchor: typical(&texts),
             texts: Texts::new(texts)?,
         })
@@ -128,7 +130,7 @@ impl Measuring {
             return Ok(Some(reason));
         }
         let reference = verdict::reference(before, after);
-        let service = Service::of(&profile, self.count)?;
+        let service = Service::of(&profile, &self.chunks)?;
         for (index, share) in (1..).zip(SHARES) {
             let seed = 10 * u64::from(number) + index;
             let load = self.load(&client, &profile, &service, share, seed)?;
@@ -179,10 +181,10 @@ impl Measuring {
             derate: planned.derate,
         };
         println!(
-            "  load {share}: {:.2} ms measured, {:.2} ms predicted ({:+.0} %)",
+            "  load {share}: {:.2} ms measured, predicted {:+.0} % in turns, {:+.0} % whole",
             1e3 * load.measured,
-            1e3 * load.replayed,
-            100.0 * verdict::error(load.replayed, load.measured)
+            100.0 * verdict::error(load.replayed.in_turns, load.measured),
+            100.0 * verdict::error(load.replayed.whole, load.measured)
         );
         Ok(Ok(load))
     }
@@ -276,6 +278,16 @@ fn split(machine: &Machine, allowed: &CpuSet) -> Option<(CpuSet, CpuSet)> {
     let others = rest.get(siblings.saturating_sub(1)..).unwrap_or_default();
     let clients = if others.is_empty() { rest } else { others };
     Some((CpuSet::new(vec![*server])?, CpuSet::new(clients.to_vec())?))
+}
+
+/// In how many chunks the voice speaks each text.
+fn chunks(texts: &[String]) -> Result<Vec<u32>> {
+    let voice = Voice::read("rms", &VoiceLocation::parse(VOICE))?;
+    let count = |text: &String| {
+        let script = voice.family.read(text, 1.0, voice.costs.pace())?;
+        Ok(u32::try_from(script.chunks.len())?.max(1))
+    };
+    texts.iter().map(count).collect()
 }
 
 /// The text of median length, as in the anchor of a profile.
@@ -380,5 +392,12 @@ mod tests {
             .count();
         assert_eq!(shorter, corpus.len() / 2);
         assert_eq!(typical(&[]), "");
+    }
+
+    #[test]
+    fn long_texts_have_several_chunks() {
+        let chunks = chunks(&Corpus::standard(0, 0).load).unwrap();
+        assert_eq!((chunks[0], chunks.len()), (1, 12));
+        assert!(chunks[11] > 1, "{chunks:?}");
     }
 }

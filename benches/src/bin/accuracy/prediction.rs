@@ -17,6 +17,8 @@ use tts_server::{
     statistics::{float, median},
 };
 
+use crate::turns;
+
 /// What objectives bind.
 pub const QUANTILE: f64 = 0.95;
 /// The requests of a run that do not count, while the queue fills: the first of so many. The simulator leaves out as many.
@@ -101,14 +103,31 @@ pub fn planned(profile: &Profile, rate: f64) -> Result<Prediction, PredictionErr
     Ok(predict(&request, &pod)?)
 }
 
-/// The times of single requests, by text: service and first audio (s).
+/// p95 of the time to first audio with the same arrivals and texts (s).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replayed {
+    /// As the server serves: requests take turns, chunk by chunk.
+    pub in_turns: f64,
+    /// By the planner's simulator, and as the planner assumes: each request whole, in order of arrival.
+    pub whole: f64,
+}
+
+/// What the requests of a text take.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Service(Vec<Vec<(f64, f64)>>);
+struct Text {
+    chunks: u32,
+    /// Of single requests: service and first audio (s).
+    times: Vec<(f64, f64)>,
+}
+
+/// What the requests of each text take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service(Vec<Text>);
 
 impl Service {
-    /// From the single requests that a profile keeps. These are the first of each pass, so they are brought to the level's
-    /// whole measurement: service to 1/X(1), first audio to the level's median.
-    pub fn of(profile: &Profile, texts: usize) -> Result<Self, PredictionError> {
+    /// From the single requests that a profile keeps; `chunks` of each text. The requests are the first of each pass, so they
+    /// are brought to the level's whole measurement: service to 1/X(1), first audio to the level's median.
+    pub fn of(profile: &Profile, chunks: &[u32]) -> Result<Self, PredictionError> {
         let level = &shape(profile)?.levels[0];
         let requests = Details::of(profile).samples;
         let total: f64 = requests.iter().map(|request| request.service_s).sum();
@@ -117,7 +136,7 @@ impl Service {
         let quantiles = quantiles.map_err(|_| PredictionError::NoShape)?;
         let first = median(requests.iter().map(|request| request.first_audio_s));
         let first = Quantiles::new(quantiles).median() / first;
-        let by_text = (0..texts).map(|text| {
+        let by_text = chunks.iter().enumerate().map(|(text, chunks)| {
             let of_text = requests
                 .iter()
                 .filter(|request| usize::try_from(request.text) == Ok(text));
@@ -125,40 +144,64 @@ impl Service {
                 .map(|request| (service * request.service_s, first * request.first_audio_s))
                 .collect();
             if times.is_empty() {
-                Err(PredictionError::NoSamples { text })
-            } else {
-                Ok(times)
+                return Err(PredictionError::NoSamples { text });
             }
+            Ok(Text {
+                chunks: *chunks,
+                times,
+            })
         });
         Ok(Self(by_text.collect::<Result<_, _>>()?))
     }
 
-    /// p95 by the simulator, of one pod with one slot that gets these arrivals and texts (s). The time of each request is
-    /// drawn from those of its text.
-    pub fn replayed(&self, schedule: &[Arrival]) -> f64 {
+    /// One pod with one slot gets these arrivals and texts. The time of each request is drawn from those of its text.
+    pub fn replayed(&self, schedule: &[Arrival]) -> Replayed {
         let pod = Pods {
             count: 1,
             slowdown: vec![1.0],
             queue: None,
             balancing: Balancing::Random,
         };
-        median((0..RUNS).map(|seed| {
-            let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-            let requests: Vec<_> = schedule
-                .iter()
-                .map(|arrival| {
-                    let times = &self.0[arrival.text_index % self.0.len()];
-                    let (service, first_audio) = times[random.random_range(0..times.len())];
-                    tts_planner_simulator::Request {
-                        voice: 0,
-                        arrival: arrival.due,
-                        service,
-                        first_audio,
-                    }
-                })
-                .collect();
-            pod.run(&requests, seed).quantile(QUANTILE)
-        }))
+        let runs: Vec<Replayed> = (0..RUNS)
+            .map(|seed| {
+                let requests = self.draw(schedule, seed);
+                let whole: Vec<_> = requests.iter().map(whole).collect();
+                Replayed {
+                    in_turns: measured(&turns::first_audio(&requests)),
+                    whole: pod.run(&whole, seed).quantile(QUANTILE),
+                }
+            })
+            .collect();
+        Replayed {
+            in_turns: median(runs.iter().map(|run| run.in_turns)),
+            whole: median(runs.iter().map(|run| run.whole)),
+        }
+    }
+
+    fn draw(&self, schedule: &[Arrival], seed: u64) -> Vec<turns::Request> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        schedule
+            .iter()
+            .map(|arrival| {
+                let text = &self.0[arrival.text_index % self.0.len()];
+                let (service, first_audio) = text.times[random.random_range(0..text.times.len())];
+                turns::Request {
+                    arrival: arrival.due,
+                    service,
+                    first_audio,
+                    chunks: text.chunks,
+                }
+            })
+            .collect()
+    }
+}
+
+fn whole(request: &turns::Request) -> tts_planner_simulator::Request {
+    tts_planner_simulator::Request {
+        voice: 0,
+        arrival: request.arrival,
+        service: request.service,
+        first_audio: request.first_audio,
     }
 }
 
@@ -207,20 +250,23 @@ mod tests {
     fn single_requests_are_brought_to_the_level() {
         let profile = profile();
         close(full_rate(&profile).unwrap(), 1.25);
-        let service = Service::of(&profile, 2).unwrap();
+        let service = Service::of(&profile, &[1, 1]).unwrap();
         for (text, service_s) in [(0, 0.4), (1, 1.2)] {
-            for &(service, first_audio) in &service.0[text] {
+            for &(service, first_audio) in &service.0[text].times {
                 close(service, service_s);
                 close(first_audio, service_s / 4.0);
             }
         }
-        let missing = Service::of(&profile, 3).unwrap_err();
+        let missing = Service::of(&profile, &[1, 1, 1]).unwrap_err();
         assert_eq!(missing, PredictionError::NoSamples { text: 2 });
     }
 
     #[test]
     fn the_simulator_gets_the_arrivals_and_the_texts() {
-        let service = Service::of(&profile(), 2).unwrap();
+        let [whole, in_turns] = [1, 2].map(|chunks| {
+            let service = Service::of(&profile(), &[1, chunks]).unwrap();
+            move |schedule: &[Arrival]| service.replayed(schedule)
+        });
         let schedule = |gap: f64| -> Vec<Arrival> {
             (0..200_u32)
                 .map(|index| Arrival {
@@ -230,9 +276,30 @@ mod tests {
                 .collect()
         };
         // Nobody waits: one request of ten has its first audio after 0.3 s, the others after 0.1 s.
-        close(service.replayed(&schedule(10.0)), 0.3);
-        // The request after a long one comes 0.5 s before that ends.
-        close(service.replayed(&schedule(0.7)), 0.6);
+        for replayed in [whole(&schedule(10.0)), in_turns(&schedule(10.0))] {
+            close(replayed.whole, 0.3);
+            close(replayed.in_turns, 0.3);
+        }
+        // The request after a long one comes 0.5 s before that ends, and after its first chunk.
+        let (whole, in_turns) = (whole(&schedule(0.7)), in_turns(&schedule(0.7)));
+        close(whole.whole, 0.6);
+        close(whole.in_turns, 0.6);
+        close(in_turns.whole, 0.6);
+    }
+
+    #[test]
+    fn requests_take_turns_between_the_chunks_of_a_text() {
+        let service = Service::of(&profile(), &[1, 2]).unwrap();
+        // A long text, whose first chunk ends after 0.3 s, and a short one 0.2 s after it, which waits for 0.1 s.
+        let schedule: Vec<Arrival> = (0..200_u32)
+            .map(|index| Arrival {
+                due: 5.0 * f64::from(index / 2) + 0.2 * f64::from(index % 2),
+                text_index: usize::from(index % 2 == 0),
+            })
+            .collect();
+        let replayed = service.replayed(&schedule);
+        close(replayed.in_turns, 0.3);
+        close(replayed.whole, 1.1);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use tts_server::statistics::{float, median};
 
+use crate::prediction::Replayed;
+
 /// Anchors that differ by more than this make a try void: the machine is another one than the profile is of.
 pub const TOLERANCE: f64 = 0.10;
 /// The goal of the mean |error|.
@@ -39,8 +41,8 @@ pub struct OpenLoop {
     /// p95 of how much later than due the requests were sent; part of the measured times.
     pub lag: f64,
     pub measured: f64,
-    /// By the simulator, with the same arrivals and texts.
-    pub replayed: f64,
+    /// With the same arrivals and texts.
+    pub replayed: Replayed,
     /// By the planner's queueing law, nothing taken off.
     pub law: f64,
     /// As a plan has it, and the share u that it takes off; `None` where the pod would not keep up.
@@ -91,14 +93,32 @@ pub fn kept(attempts: &[Attempt]) -> impl Iterator<Item = &Attempt> {
     attempts.iter().filter(|attempt| attempt.void.is_none())
 }
 
-/// Mean and largest |error| of a prediction over all loads of the tries that count; `None` without such a load.
-pub fn errors(attempts: &[Attempt], prediction: fn(&OpenLoop) -> f64) -> Option<(f64, f64)> {
+/// Of the errors of a prediction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Errors {
+    /// Above 0: predicted above measured.
+    pub mean: f64,
+    /// Mean and largest |error|.
+    pub absolute: f64,
+    pub largest: f64,
+}
+
+/// Takes the predicted time (s) of a load.
+pub type Prediction = fn(&OpenLoop) -> f64;
+
+/// Over all loads of the tries that count; `None` without such a load.
+pub fn errors(attempts: &[Attempt], prediction: Prediction) -> Option<Errors> {
     let loads = kept(attempts).flat_map(|attempt| &attempt.loads);
     let errors: Vec<f64> = loads
-        .map(|load| error(prediction(load), load.measured).abs())
+        .map(|load| error(prediction(load), load.measured))
         .collect();
-    let largest = errors.iter().copied().fold(0.0, f64::max);
-    (!errors.is_empty()).then(|| (errors.iter().sum::<f64>() / float(errors.len()), largest))
+    let count = float(errors.len());
+    let absolute = || errors.iter().map(|error| error.abs());
+    (!errors.is_empty()).then(|| Errors {
+        mean: errors.iter().sum::<f64>() / count,
+        absolute: absolute().sum::<f64>() / count,
+        largest: absolute().fold(0.0, f64::max),
+    })
 }
 
 /// The anchor of a profile's own record.
@@ -110,14 +130,17 @@ pub fn anchor_of(details: &tts_planner::profile::details::Details) -> f64 {
 pub mod samples {
     use super::*;
 
-    pub fn load(share: f64, measured: f64, replayed: f64) -> OpenLoop {
+    pub fn load(share: f64, measured: f64, in_turns: f64) -> OpenLoop {
         OpenLoop {
             share,
             rate: 100.0 * share,
             requests: 4000,
             lag: 1e-4,
             measured,
-            replayed,
+            replayed: Replayed {
+                in_turns,
+                whole: 1.2 * measured,
+            },
             law: 1.5 * measured,
             planned: Some(2.0 * measured),
             derate: 0.05,
@@ -181,10 +204,12 @@ mod tests {
                 Some("the machine's speed changed"),
             ),
         ];
-        let (mean, largest) = errors(&attempts, |load| load.replayed).unwrap();
-        assert!((mean - 0.2).abs() < 1e-9 && (largest - 0.3).abs() < 1e-9);
-        assert_eq!(errors(&attempts[1..], |load| load.replayed), None);
-        assert_eq!(errors(&[], |load| load.replayed), None);
+        let found = errors(&attempts, |load| load.replayed.in_turns).unwrap();
+        assert!((found.mean + 0.1).abs() < 1e-9, "{found:?}");
+        assert!((found.absolute - 0.2).abs() < 1e-9, "{found:?}");
+        assert!((found.largest - 0.3).abs() < 1e-9, "{found:?}");
+        assert_eq!(errors(&attempts[1..], |load| load.replayed.in_turns), None);
+        assert_eq!(errors(&[], |load| load.replayed.in_turns), None);
         assert_eq!(kept(&attempts).count(), 1);
     }
 }
