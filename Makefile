@@ -9,7 +9,7 @@ unexport REGISTRY TAGS
 export TTS_DEMO_ON := $(CLUSTER)
 export CARGO_TARGET_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tts-operator/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test test-long demo images push cluster-up cluster-down crds clean clean-cache
+.PHONY: help setup build check test test-long accuracy demo images push cluster-up cluster-down crds clean clean-cache
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -28,6 +28,9 @@ test: ## everything, on a throwaway cluster or on the one of TTS_E2E_KUBECONFIG 
 
 test-long: ## run what is too slow for make test; records the result in docs/test-long.md
 	@scripts/test-long.sh
+
+accuracy: ## compare predicted with measured time to first audio; records the result in docs/accuracy.md; TRIES=12 KEEP=3
+	@scripts/accuracy.sh
 
 demo: ## from nothing to hello.wav; TEXT="…" says what is spoken, CLUSTER=kind uses kind
 	@scripts/demo.sh

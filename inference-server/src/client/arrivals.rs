@@ -30,7 +30,7 @@ pub struct Arrival {
 
 impl Arrivals {
     /// All requests within the limits; those of a trace up to the longest time.
-    pub(super) fn schedule(&self, texts: &Texts, limits: &Limits) -> Vec<Arrival> {
+    pub fn schedule(&self, texts: &Texts, limits: &Limits) -> Vec<Arrival> {
         let longest = limits.max_time.as_secs_f64();
         match self {
             Self::Trace(trace) => trace

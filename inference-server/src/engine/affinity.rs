@@ -36,7 +36,7 @@ impl CpuSet {
     ///
     /// # Errors
     /// When a CPU does not exist or may not be used.
-    pub(crate) fn bind_this_thread(&self) -> Result<(), EngineError> {
+    pub fn bind_this_thread(&self) -> Result<(), EngineError> {
         let failed = |error: io::Error| EngineError::Affinity {
             cpus: self.clone(),
             error,
