@@ -15,8 +15,8 @@ use super::{
 };
 use crate::settings::node_classes::DeclaredClass;
 
-/// Label that `KubeVirt` writes on nodes with the static CPU manager policy.
-const CPU_MANAGER: &str = "cpumanager";
+/// Labels by which `KubeVirt` says whether a node has the static CPU manager policy, and its older one.
+const CPU_MANAGER: [&str; 2] = ["kubevirt.io/cpumanager", "cpumanager"];
 /// Nodes of one class whose sizes differ by more than this share are worth a remark.
 const ALIKE: f64 = 0.9;
 /// The most that the planner takes: cores and MiB of a node, and of what is taken of all nodes.
@@ -63,7 +63,7 @@ impl Member {
             .as_ref()
             .filter(|gpu| gpu.slots == 0)
             .map(|gpu| Obstacle::NoGpu(gpu.resource.clone()));
-        let manager = node.labels().get(CPU_MANAGER).map(String::as_str);
+        let manager = CPU_MANAGER.iter().find_map(|name| node.labels().get(*name));
         Self {
             name: node.name_any(),
             cpu: offered.cores(),
@@ -73,7 +73,7 @@ impl Member {
             taints: state::taints_to_tolerate(node),
             taken,
             cpu_model: names::cpu_model(node),
-            cpu_manager: match manager {
+            cpu_manager: match manager.map(String::as_str) {
                 Some("true") => Some(CpuManager::Static),
                 Some("false") => Some(CpuManager::None),
                 _ => None,

@@ -22,6 +22,9 @@ const PRODUCTS: [&str; 4] = [
     "karpenter.k8s.aws/instance-gpu-name",
 ];
 
+/// What people write there to say only that there is a GPU.
+const NO_PRODUCTS: [&str; 4] = ["true", "gpu", "nvidia", "nvidia-gpu"];
+
 /// GPUs of other makers: resource, maker, labels with the product.
 const OTHERS: [(&str, &str, &[&str]); 3] = [
     (
@@ -106,7 +109,10 @@ pub(super) fn of(node: &Node) -> Option<Devices> {
             });
         }
     }
-    let product = PRODUCTS.iter().find_map(|name| label(name));
+    let product = PRODUCTS
+        .iter()
+        .filter_map(|name| label(name))
+        .find(|product| !NO_PRODUCTS.contains(&product.as_str()));
     let names: Vec<&String> = [allocatable, capacity]
         .into_iter()
         .flatten()
@@ -275,6 +281,19 @@ mod tests {
             "nvidia-a100-sxm4-40gb-mig-1g-5gb"
         );
         assert_eq!(product("Quadro-RTX-4000"), "nvidia-quadro-rtx-4000");
+    }
+
+    #[test]
+    fn a_label_that_only_says_that_there_is_a_gpu_is_no_product() {
+        let found = devices(
+            "k8s.amazonaws.com/accelerator: 'true'",
+            "nvidia.com/gpu: '1'",
+        );
+        assert_eq!(found.unwrap().product, None);
+        let labels =
+            "k8s.amazonaws.com/accelerator: nvidia, karpenter.k8s.aws/instance-gpu-name: a10g";
+        let found = devices(labels, "nvidia.com/gpu: '1'");
+        assert_eq!(found.unwrap().product.as_deref(), Some("nvidia-a10g"));
     }
 
     #[test]

@@ -173,9 +173,6 @@ pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSit
     };
     let settings = ctx.settings();
     let inventory = inventory::inventory(lists, settings.node_classes());
-    for remark in &inventory.remarks {
-        tracing::debug!("{remark}");
-    }
     let occupancy =
         inventory::occupancy(lists.pods.unwrap_or_default(), lists.daemon_sets.is_some());
     let wanted = Wanted {
@@ -187,7 +184,11 @@ pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSit
         .iter()
         .filter_map(|job| job.annotations().get(NODE))
         .collect();
-    choose(&nodes.items, &inventory, wanted, &occupancy, &taken)
+    let site = choose(&nodes.items, &inventory, wanted, &occupancy, &taken)?;
+    for remark in &inventory.remarks {
+        tracing::info!("{remark}");
+    }
+    Ok(site)
 }
 
 /// Which nodes would do.
