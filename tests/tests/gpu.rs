@@ -1,5 +1,10 @@
 //! What is read of NVIDIA GPUs, from a fake of the driver's library: there is no GPU where tests run.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a panic is a test's failure"
+)]
+
 use std::path::Path;
 
 use tts_server::machine::gpu::{

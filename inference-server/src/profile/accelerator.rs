@@ -179,9 +179,12 @@ mod tests {
         profile.configs[config].gpu_mem
     }
 
+    /// Makes something of a quiet measurement.
+    type Change = fn(&mut Measurement, &mut Facts, &mut Hints);
+
     #[test]
     fn what_speaks_against_a_gpu_degrades_the_profile() {
-        let cases: [(&str, fn(&mut Measurement, &mut Facts, &mut Hints)); 5] = [
+        let cases: [(&str, Change); 5] = [
             (
                 "the GPU throttled its clock (reasons 0x24)",
                 |measurement, _, _| {
@@ -199,7 +202,7 @@ mod tests {
                 },
             ),
             ("others may have used the GPU (mps)", |_, _, hints| {
-                hints.mps = true
+                hints.mps = true;
             }),
             (
                 "others may have used the GPU (unknown)",

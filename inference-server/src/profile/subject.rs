@@ -48,7 +48,7 @@ pub fn run(limits: impl Fn(usize) -> Limits) -> io::Result<()> {
         return Ok(());
     };
     let subject = serde_json::from_str(&setup)
-        .map_err(|error| Answer::Failed(error.to_string()))
+        .map_err(|error| NotLoaded::Failed(error.to_string()))
         .and_then(|setup: Setup| {
             let limits = limits(setup.workers);
             Subject::load(setup, limits)
@@ -58,7 +58,8 @@ pub fn run(limits: impl Fn(usize) -> Limits) -> io::Result<()> {
             answer(&Answer::Ready(ready))?;
             subject
         }
-        Err(failure) => return answer(&failure),
+        Err(NotLoaded::Failed(message)) => return answer(&Answer::Failed(message)),
+        Err(NotLoaded::NoDevice(message)) => return answer(&Answer::NoDevice(message)),
     };
     for line in lines {
         let line = line?;
@@ -79,6 +80,12 @@ fn answer(answer: &Answer) -> io::Result<()> {
     out.flush()
 }
 
+/// Why nothing can be measured, as it is answered.
+enum NotLoaded {
+    Failed(String),
+    NoDevice(String),
+}
+
 struct Subject {
     machine: Machine,
     voice: Arc<Voice>,
@@ -89,8 +96,8 @@ struct Subject {
 }
 
 impl Subject {
-    fn load(setup: Setup, limits: Limits) -> Result<(Self, Ready), Answer> {
-        let text = |error: &dyn std::error::Error| Answer::Failed(error.to_string());
+    fn load(setup: Setup, limits: Limits) -> Result<(Self, Ready), NotLoaded> {
+        let text = |error: &dyn std::error::Error| NotLoaded::Failed(error.to_string());
         if let Some(cpus) = setup.cpus.and_then(CpuSet::new) {
             // Threads inherit the CPUs of the one that creates them, and this is the only one yet.
             cpus.bind_this_thread().map_err(|error| text(&error))?;
@@ -117,7 +124,7 @@ impl Subject {
         let before = threads();
         worker::start(&scheduler, [&voice], setup.workers, &options).map_err(|error| {
             if error.is_of_device() {
-                Answer::NoDevice(error.to_string())
+                NotLoaded::NoDevice(error.to_string())
             } else {
                 text(&error)
             }
