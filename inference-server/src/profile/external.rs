@@ -64,6 +64,7 @@ pub async fn profile(
         chunk_audio: mean,
         audio_per_char: audio.iter().sum::<f64>() / float(characters.max(1)),
         phonemes_per_audio: None,
+        chunks_per_text: None,
     };
     if errors > 0 {
         profile.report = Details {
@@ -135,6 +136,7 @@ fn bare(voice: &str, started: String, external: External) -> Profile {
             cv_audio: 0.0,
             chunk_audio: 0.0,
             audio_per_char: 0.0,
+            chunks_per_text: None,
             phonemes_per_audio: None,
         },
         streaming: true,

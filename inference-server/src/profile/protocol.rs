@@ -95,6 +95,7 @@ pub struct Verified {
     pub chunk_audio: f64,
     /// Audio of the longest chunk (s).
     pub longest_chunk: f64,
+    pub chunks: usize,
     pub phonemes: usize,
     /// Loudest sample, 1 at full scale.
     pub peak: f64,

@@ -220,6 +220,7 @@ impl Subject {
             audio: runs.iter().sum(),
             chunk_audio: runs.first().copied().unwrap_or(0.0),
             longest_chunk: runs.iter().copied().fold(0.0, f64::max),
+            chunks: runs.len(),
             phonemes: 0,
             peak,
         })

@@ -494,16 +494,18 @@ fn corpus(measurement: &Measurement, context: &Context<'_>) -> profile::Corpus {
         .sum();
     let seconds: f64 = audio.iter().sum();
     let phonemes: usize = load.iter().map(|text| text.phonemes).sum();
-    let chunks: Vec<f64> = load
+    let first: Vec<f64> = load
         .iter()
         .map(|text: &Verified| text.chunk_audio)
         .collect();
+    let chunks: Vec<f64> = load.iter().map(|text| float(text.chunks)).collect();
     let (mean, _) = mean_and_sd(&audio);
     profile::Corpus {
         id: context.corpus_id.clone(),
         mean_audio: round(mean),
         cv_audio: round(variation(&audio)),
-        chunk_audio: round(mean_and_sd(&chunks).0),
+        chunk_audio: round(mean_and_sd(&first).0),
+        chunks_per_text: Some(round(mean_and_sd(&chunks).0)),
         audio_per_char: round(seconds / float(characters.max(1))),
         phonemes_per_audio: (phonemes > 0 && seconds > 0.0)
             .then(|| round(float(phonemes) / seconds)),
@@ -769,6 +771,7 @@ pub(crate) mod tests {
             audio: 2.0 * float(text + 1),
             chunk_audio: 2.0,
             longest_chunk: 2.0,
+            chunks: text + 1,
             phonemes: 24 * (text + 1),
             peak: 0.5,
         });
@@ -878,6 +881,7 @@ pub(crate) mod tests {
         assert_eq!(profile.configs[1].levels.len(), 2);
         assert!((profile.cold_start - 0.68).abs() < 1e-6);
         assert!((profile.corpus.phonemes_per_audio.unwrap() - 12.0).abs() < 1e-6);
+        assert_eq!(profile.corpus.chunks_per_text, Some(2.5));
         assert!((profile.run.others_cpu - 0.01).abs() < 1e-6);
         assert_eq!(Details::of(&profile).bottleneck.unwrap().stage, "model");
         assert!(profile.id.starts_with("amy.stage."));

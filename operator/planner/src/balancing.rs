@@ -56,6 +56,7 @@ impl Packed<'_> {
             arrival_cv2,
             curve.service_cv2,
         )
+        .in_turns(curve.turns)
     }
 
     /// λ* beside neighbours of this level; 0 when an idle pod or one of its voices is too late.

@@ -176,8 +176,10 @@ impl<'c> Candidate<'c> {
                 voice: voice.map(|(name, _)| name.to_owned()),
             });
         };
-        // A typical request queued deeper than this would be late: better a 429 now.
-        let queue = ceil_above_noise(server.full_rate() * (objectives.ttfa_p95 - typical))
+        // A typical request queued deeper than this would be late, where it waits for one turn of each before it: better a 429
+        // now.
+        let turns_per_second = full.curve.turns * server.full_rate();
+        let queue = ceil_above_noise(turns_per_second * (objectives.ttfa_p95 - typical))
             .clamp(1, pod.longest_queue);
         let steady = carried.steady;
         let pod_price = pod.pod_price(&ask, pods_per_node);

@@ -9,7 +9,7 @@ use crate::memory;
 use crate::mix::{Mix, Part};
 use crate::neighbours::{Beside, NodeCurve};
 use crate::profile::{Accelerator, Memory, Variant};
-use crate::queueing::{FlowServer, QUANTILE, longest_queue};
+use crate::queueing::{FlowServer, QUANTILE, longest_queue, queue_cv2};
 use crate::reaction::Reaction;
 use crate::rejection::{Because, Rejection};
 use crate::request::{Load, NodeClass, Qos, Request, Terms};
@@ -117,7 +117,7 @@ impl<'a> Contender<'a> {
             longest_queue: longest_queue(
                 policy.max_utilisation,
                 load.burstiness.max(1.0),
-                solo.service_cv2,
+                queue_cv2(solo.service_cv2, solo.turns),
             ),
             encoding: mix
                 .parts

@@ -7,6 +7,9 @@
 //! are not exponential and the measured distribution of the time from start of service to first
 //! audio.
 //!
+//! Requests of several chunks take turns, one chunk each: a request waits for one chunk of each of those before it, not for
+//! all of them. See [`FlowServer::in_turns`].
+//!
 //! Rates are requests per second, times seconds. Nothing here allocates.
 
 use crate::first_audio::Mixture;
@@ -38,8 +41,10 @@ pub struct FlowServer<'a> {
     full_rate: f64,
     first_audio: &'a [Mixture],
     full_first_audio: &'a Mixture,
-    /// (ca² + cs²) / 2: Allen-Cunneen's factor on the wait of the exponential queue.
-    variability: f64,
+    arrival_cv2: f64,
+    service_cv2: f64,
+    /// k: turns of a request, on average.
+    turns: f64,
     /// m = (max(ca², 1) + 1) / 2: requests per burst. 1: each comes alone.
     burst: f64,
 }
@@ -61,9 +66,42 @@ impl<'a> FlowServer<'a> {
             full_rate: rates.last().copied().unwrap_or(0.0),
             first_audio,
             full_first_audio: first_audio.last().unwrap_or(&NEVER),
-            variability: f64::midpoint(arrival_cv2, service_cv2),
+            arrival_cv2,
+            service_cv2,
+            turns: 1.0,
             burst: f64::midpoint(arrival_cv2.max(1.0), 1.0),
         }
+    }
+
+    /// Requests that take so many turns on average, at least 1, and wait at the end of the queue between them.
+    ///
+    /// A request that has to wait waits for the turn that is in service and for one turn of each that is in the queue. A turn
+    /// is the k-th part of a request, so its squared coefficient of variation is taken to be cs²/k. How many are in the queue
+    /// is taken from the queue in which a request goes back with probability 1 - 1/k after each turn (Takács 1963): there
+    /// the order of service does not matter, so it is that of the queue without turns whose service times are geometric sums,
+    /// `c_k² = 1 - (1 - cs²)/k`. With many turns that is processor sharing, whatever cs² is. Pollaczek and Khinchine give
+    ///
+    /// `E[wait | wait > 0] = 1/(k·X(C))·((ca² + cs²/k)/2 + ρ/(1 - ρ)·(ca² + c_k²)/2)`,
+    ///
+    /// and k = 1 what there is without turns.
+    #[must_use]
+    pub fn in_turns(self, turns: f64) -> Self {
+        Self {
+            turns: turns.max(1.0),
+            ..self
+        }
+    }
+
+    /// `(ca² + c_k²) / 2`: the factor on the number of requests in the queue.
+    fn queue_variability(&self) -> f64 {
+        f64::midpoint(self.arrival_cv2, queue_cv2(self.service_cv2, self.turns))
+    }
+
+    /// The factor on the wait of the exponential queue: Allen-Cunneen's, (ca² + cs²) / 2, without turns.
+    fn variability(&self, rate: f64) -> f64 {
+        let turn = f64::midpoint(self.arrival_cv2, self.service_cv2 / self.turns);
+        let busy = self.utilisation(rate);
+        ((1.0 - busy) * turn + busy * self.queue_variability()) / self.turns
     }
 
     /// X(C): what the pod does at most.
@@ -119,13 +157,14 @@ impl<'a> FlowServer<'a> {
         waiting / total
     }
 
-    /// `θ = 2·(X(C) - λ) / (ca² + cs²)`: how fast the tail of the wait falls (1/s). Allen and
-    /// Cunneen.
+    /// `θ = 2·(X(C) - λ) / (ca² + cs²)`: how fast the tail of the wait for the first turn falls (1/s). Allen and
+    /// Cunneen; with turns see [`in_turns`](Self::in_turns).
     pub fn wait_decay(&self, rate: f64) -> f64 {
-        (self.full_rate - rate) / self.variability
+        (self.full_rate - rate) / self.variability(rate)
     }
 
-    /// `E[wait] = Pw / (X(C) - λ) · (ca² + cs²) / 2` (s). For C = 1 exactly Pollaczek-Khinchine.
+    /// `E[wait] = Pw / (X(C) - λ) · (ca² + cs²) / 2` (s), for the first turn. For C = 1 and one turn exactly
+    /// Pollaczek-Khinchine.
     pub fn mean_wait(&self, rate: f64) -> f64 {
         if rate >= self.full_rate {
             return f64::INFINITY;
@@ -183,7 +222,9 @@ impl<'a> FlowServer<'a> {
         if rate >= self.full_rate {
             return f64::INFINITY;
         }
-        self.mean_in_service(rate) + rate * self.mean_wait(rate)
+        let must_wait = self.states(rate, |_, _| ());
+        let wait = must_wait * self.queue_variability() / (self.full_rate - rate);
+        self.mean_in_service(rate) + rate * wait
     }
 
     /// `P(TTFA > x) = Σ_{n<C} a_n · P(F_{n+1} > x) + Pw · E[F_C >= x ? 1 : exp(-θ·(x - F_C))]`; 1
@@ -283,6 +324,11 @@ impl<'a> FlowServer<'a> {
             improves
         })
     }
+}
+
+/// `c_k²` of the queue of requests that take k turns; cs² for k = 1. See [`FlowServer::in_turns`].
+pub(crate) fn queue_cv2(service_cv2: f64, turns: f64) -> f64 {
+    1.0 - (1.0 - service_cv2) / turns
 }
 
 /// The longest queue worth having, whatever is promised: at `utilisation` only one request in a
@@ -485,6 +531,30 @@ mod tests {
         close(found[0] + waits, 1.0);
         // r = q + ρ/m = 3/4.
         close(waits, 0.75);
+    }
+
+    #[test]
+    fn in_turns_a_request_waits_for_chunks_and_not_for_requests() {
+        let first = half_second();
+        let pod = server(&ONE_SERVER, &first, 0.36);
+        // 1/k·X·((1 + cs²/k)/2·(1 - ρ) + ρ·(1 + 1 - (1 - cs²)/k)/2) / (1 - ρ)
+        // = 1/5·(0.5·0.572 + 0.5·0.872)/0.5 = 0.2888 s.
+        let turns = pod.in_turns(2.5);
+        close(turns.mean_wait(1.0), 0.5 * 0.2888);
+        close(pod.mean_wait(1.0), 0.5 * 0.68);
+        // Who waits at all, and what is done, does not depend on the order.
+        close(turns.wait_decay(1.0), 1.0 / 0.2888);
+        close(turns.mean_in_service(1.0), pod.mean_in_service(1.0));
+        close(turns.mean_in_system(1.0), 0.5 + 0.5 * 0.872);
+        // One turn, or less, is no turns.
+        for one in [pod.in_turns(1.0), pod.in_turns(0.3)] {
+            close(one.mean_wait(1.0), pod.mean_wait(1.0));
+            close(one.mean_in_system(1.0), pod.mean_in_system(1.0));
+        }
+        // Very many: processor sharing, and nobody waits.
+        let many = pod.in_turns(1e6);
+        close(many.mean_in_system(1.0), 1.0);
+        close(many.mean_wait(1.0), 0.0);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct ServiceCurve {
     pub rtf_p95: Vec<f64>,
     /// cs², the squared coefficient of variation of the service time.
     pub service_cv2: f64,
+    /// Turns that a request takes, on average; 1: each is served whole.
+    pub turns: f64,
 }
 
 impl ServiceCurve {
@@ -32,6 +34,8 @@ impl ServiceCurve {
     ///
     /// `cs² = (s1·ā·c_a / (s0 + s1·ā))² + noise²`: the variation of the lengths, as far as service
     /// grows with length, and that of equal requests.
+    ///
+    /// Turns are the chunks of a text of the corpus, more for longer texts: `max(1, chunks·ā_load / ā_corpus)`.
     pub fn new(config: &Config, profile: &Profile, load: &Load) -> Self {
         let corpus_mean = profile.corpus.mean_audio;
         let service = |audio: f64| config.s0 + config.s1 * audio;
@@ -44,6 +48,9 @@ impl ServiceCurve {
             first_audio: Vec::new(),
             rtf_p95: Vec::new(),
             service_cv2: 0.0,
+            turns: profile.corpus.chunks_per_text.map_or(1.0, |chunks| {
+                (chunks * load.mean_audio / corpus_mean).max(1.0)
+            }),
         };
         for n in 1..=largest {
             let Some((lower, upper, share)) = around(&config.levels, n) else {
@@ -141,6 +148,7 @@ impl ServiceCurve {
             first_audio: vec![Quantiles::new(first)],
             rtf_p95: vec![rtf],
             service_cv2: self.service_cv2,
+            turns: self.turns,
         })
     }
 }
@@ -156,6 +164,8 @@ pub struct PodCurve {
     pub rtf_p95: Vec<f64>,
     /// cs² of the mix.
     pub service_cv2: f64,
+    /// Turns of a request, on average.
+    pub turns: f64,
 }
 
 impl PodCurve {
@@ -165,7 +175,7 @@ impl PodCurve {
     /// `Σ w_v·n / X_v(n)` on average: `1 / X(n) = Σ w_v / X_v(n)`. F(n) is the mixture of the
     /// voices' distributions. cs² is that of the mixture, by its two moments at n = 1:
     /// `Σ w_v·m_v²·(1 + cs_v²) / (Σ w_v·m_v)² - 1` with `m_v = 1 / X_v(1)`. Each voice must keep the
-    /// real-time factor, so the largest counts.
+    /// real-time factor, so the largest counts. Turns are the mean of the requests.
     pub fn mixed(voices: &[(f64, ServiceCurve)]) -> Self {
         let levels = voices.iter().map(|(_, curve)| curve.rates.len()).min();
         let levels = 0..levels.unwrap_or(0);
@@ -206,6 +216,10 @@ impl PodCurve {
             } else {
                 0.0
             },
+            turns: voices
+                .iter()
+                .map(|(share, curve)| share * curve.turns)
+                .sum(),
         }
     }
 }

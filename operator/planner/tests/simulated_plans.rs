@@ -99,6 +99,35 @@ fn pods_that_share_a_gpu_keep_their_promise_without_waste() {
 }
 
 #[test]
+fn requests_that_take_turns_keep_the_promise_with_fewer_pods() {
+    let cases = cases::turns();
+    assert_eq!(cases.len(), 27);
+    keep_the_promise(&cases);
+    let pods = |cases: &[Case]| -> u32 {
+        let replicas = cases.iter().map(|case| case.plan.replicas.at_peak);
+        replicas.sum()
+    };
+    // The same plans of profiles that do not say how many chunks there are.
+    let whole = cases.iter().filter_map(|case| {
+        let mut request = case.request.clone();
+        for measurement in &mut request.measurements {
+            measurement.profile.corpus.chunks_per_text = None;
+        }
+        Case::new(case.name.clone(), request)
+    });
+    let whole: Vec<Case> = whole.collect();
+    assert!(
+        pods(&cases) < pods(&whole),
+        "{} pods in turns, {} without",
+        pods(&cases),
+        pods(&whole)
+    );
+    // With few texts of a second chunk the law is up to 20 % on the safe side: one plan has 20 pods where 14 would do.
+    let wasteful = wasteful(&cases);
+    assert!(wasteful.len() <= 3, "{wasteful:#?}");
+}
+
+#[test]
 fn texts_of_other_lengths_keep_the_promise_without_waste() {
     let cases = cases::lengths();
     assert!(cases.len() >= 28, "{} plans", cases.len());

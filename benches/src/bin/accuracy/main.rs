@@ -8,7 +8,6 @@ mod measuring;
 mod page;
 mod prediction;
 mod replay;
-mod turns;
 mod verdict;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};

@@ -181,7 +181,7 @@ impl Measuring {
             derate: planned.derate,
         };
         println!(
-            "  load {share}: {:.2} ms measured, predicted {:+.0} % in turns, {:+.0} % whole",
+            "  load {share}: {:.2} ms measured, trace-matched {:+.0} %, {:+.0} % without turns",
             1e3 * load.measured,
             100.0 * verdict::error(load.replayed.in_turns, load.measured),
             100.0 * verdict::error(load.replayed.whole, load.measured)

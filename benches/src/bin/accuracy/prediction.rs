@@ -4,20 +4,18 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tts_planner::{
     Current, Load, Measurement, NodeClass, Objectives, Peak, Policy, PredictError, Prediction,
-    Profile, Request,
+    Profile,
     first_audio::Quantiles,
     predict,
     profile::{Config, QUANTILES, details::Details},
     queueing::FlowServer,
     workload::{PodCurve, ServiceCurve},
 };
-use tts_planner_simulator::{Balancing, Pods, quantile};
+use tts_planner_simulator::{Balancing, Pods, Request, quantile};
 use tts_server::{
     client::Arrival,
     statistics::{float, median},
 };
-
-use crate::turns;
 
 /// What objectives bind.
 pub const QUANTILE: f64 = 0.95;
@@ -70,14 +68,15 @@ fn load(profile: &Profile, rate: f64) -> Load {
 pub fn law(profile: &Profile, rate: f64) -> Result<f64, PredictionError> {
     let curve = ServiceCurve::new(shape(profile)?, profile, &load(profile, rate));
     let pod = PodCurve::mixed(&[(1.0, curve)]);
-    let server = FlowServer::new(&pod.rates[..1], &pod.first_audio, 1.0, pod.service_cv2);
+    let server = FlowServer::new(&pod.rates[..1], &pod.first_audio, 1.0, pod.service_cv2)
+        .in_turns(pod.turns);
     Ok(server.first_audio_quantile(QUANTILE, rate))
 }
 
 /// As the planner answers for one pod that is alone on its node: [`law`], less what it takes off for safety.
 pub fn planned(profile: &Profile, rate: f64) -> Result<Prediction, PredictionError> {
     let class = &profile.node.class;
-    let request = Request {
+    let request = tts_planner::Request {
         voices: Vec::new(),
         measurements: vec![Measurement::as_recorded(profile.clone())],
         unreadable: Vec::new(),
@@ -103,12 +102,12 @@ pub fn planned(profile: &Profile, rate: f64) -> Result<Prediction, PredictionErr
     Ok(predict(&request, &pod)?)
 }
 
-/// p95 of the time to first audio with the same arrivals and texts (s).
+/// p95 of the time to first audio by the planner's simulator, with the same arrivals and texts (s).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Replayed {
-    /// As the server serves: requests take turns, chunk by chunk.
+    /// As the server serves and the planner assumes: requests take turns, chunk by chunk.
     pub in_turns: f64,
-    /// By the planner's simulator, and as the planner assumes: each request whole, in order of arrival.
+    /// As if each request were served whole, in order of arrival.
     pub whole: f64,
 }
 
@@ -164,11 +163,14 @@ impl Service {
         };
         let runs: Vec<Replayed> = (0..RUNS)
             .map(|seed| {
-                let requests = self.draw(schedule, seed);
-                let whole: Vec<_> = requests.iter().map(whole).collect();
+                let mut requests = self.draw(schedule, seed);
+                let in_turns = pod.run(&requests, seed).quantile(QUANTILE);
+                for request in &mut requests {
+                    request.turns = 1;
+                }
                 Replayed {
-                    in_turns: measured(&turns::first_audio(&requests)),
-                    whole: pod.run(&whole, seed).quantile(QUANTILE),
+                    in_turns,
+                    whole: pod.run(&requests, seed).quantile(QUANTILE),
                 }
             })
             .collect();
@@ -178,30 +180,22 @@ impl Service {
         }
     }
 
-    fn draw(&self, schedule: &[Arrival], seed: u64) -> Vec<turns::Request> {
+    fn draw(&self, schedule: &[Arrival], seed: u64) -> Vec<Request> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         schedule
             .iter()
             .map(|arrival| {
                 let text = &self.0[arrival.text_index % self.0.len()];
                 let (service, first_audio) = text.times[random.random_range(0..text.times.len())];
-                turns::Request {
+                Request {
+                    voice: 0,
                     arrival: arrival.due,
                     service,
                     first_audio,
-                    chunks: text.chunks,
+                    turns: text.chunks,
                 }
             })
             .collect()
-    }
-}
-
-fn whole(request: &turns::Request) -> tts_planner_simulator::Request {
-    tts_planner_simulator::Request {
-        voice: 0,
-        arrival: request.arrival,
-        service: request.service,
-        first_audio: request.first_audio,
     }
 }
 

@@ -224,6 +224,25 @@ pub fn lengths() -> Vec<Case> {
     cases
 }
 
+/// Texts of several chunks that requests speak in turns.
+pub fn turns() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for chunks in [1.5, 2.4, 4.0] {
+        for workers in [1, 2, 4] {
+            for (ttfa_p95, rate) in [(0.6, 8.0), (0.9, 30.0), (2.0, 60.0)] {
+                let mut profile = one_thread(samples::PIPER, &[workers]);
+                profile.corpus.chunks_per_text = Some(chunks);
+                let request = request(vec![profile], f64::from(workers) + 0.5, ttfa_p95, rate);
+                cases.extend(Case::new(
+                    format!("{chunks} chunks, {workers} cores, {ttfa_p95} s"),
+                    request,
+                ));
+            }
+        }
+    }
+    cases
+}
+
 /// Pods of a size that was not measured: between those that were.
 pub fn interpolated() -> Vec<Case> {
     let mut cases = Vec::new();

@@ -181,6 +181,7 @@ pub fn profile(class: &str, ep: ExecutionProvider, configs: Vec<Config>) -> Prof
             chunk_audio: 2.5,
             audio_per_char: 0.066,
             phonemes_per_audio: None,
+            chunks_per_text: None,
         },
         streaming: true,
         cold_start: 4.0,

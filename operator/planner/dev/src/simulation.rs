@@ -141,6 +141,10 @@ impl Case {
                     .streaming
                     .then_some((profile.corpus.chunk_audio, 0.35)),
                 noise: profile.run.noise_cv,
+                turn: profile
+                    .corpus
+                    .chunks_per_text
+                    .map(|chunks| profile.corpus.mean_audio / chunks),
             };
             (share, work)
         };

@@ -49,6 +49,7 @@ const PIPER: Work = Work {
     f1: 0.075,
     chunk: Some((2.5, 0.35)),
     noise: 0.07,
+    turn: None,
 };
 /// The same spoken as a whole, lengths by another law.
 const WHOLE: Work = Work {
@@ -74,6 +75,7 @@ const F5: Work = Work {
     f1: 0.1605,
     chunk: Some((2.0, 0.35)),
     noise: 0.074,
+    turn: None,
     ..PIPER
 };
 /// F5 on equal texts of 27.8 s, spoken as a whole.
@@ -110,6 +112,24 @@ pub fn weak_shapes() -> Vec<Shape> {
         ("f5, in turn", F5, IN_TURN, &[1, 2, 3, 4]),
         ("f5, cores", F5, CORES, &[2, 4, 8]),
         ("f5, GPU", F5, GPU, &[4]),
+    ])
+}
+
+/// Texts of several chunks that are spoken in turns: chunks as long as the first one, longer ones, long texts.
+pub fn turn_shapes() -> Vec<Shape> {
+    let in_turns = |work: Work, turn: f64| Work {
+        turn: Some(turn),
+        ..work
+    };
+    let long = Work {
+        mean_audio: 12.0,
+        ..PIPER
+    };
+    named(&[
+        ("piper", in_turns(PIPER, 2.5), CORES, &[1, 2, 4]),
+        ("piper, few chunks", in_turns(PIPER, 4.0), CORES, &[1, 2]),
+        ("long texts", in_turns(long, 2.5), CORES, &[1, 4]),
+        ("kokoro, GPU", in_turns(KOKORO, 2.5), GPU, &[1, 4]),
     ])
 }
 
@@ -176,6 +196,13 @@ impl Shape {
             &first_audio,
             1.0,
             by_length * by_length + noise * noise,
+        )
+        .in_turns(
+            alone
+                .iter()
+                .map(|request| f64::from(request.turns))
+                .sum::<f64>()
+                / float(alone.len()),
         );
         let pods = Pods {
             count: 1,

@@ -27,29 +27,45 @@ impl Ord for Time {
 /// A request in service. Its work is in seconds alone on the pod.
 struct InService {
     request: usize,
-    /// Work left, in all and to the first audio (None: it has come).
+    /// Work left: in all, of this turn, and to the first audio (None: it has come).
     left: f64,
+    of_turn: f64,
     to_first: Option<f64>,
+    /// Turns after this one.
+    turns: u32,
 }
 
 impl InService {
     fn new(request: usize, of: &Request) -> Self {
+        let first_audio = of.first_audio.min(of.service);
         Self {
             request,
             left: of.service,
-            to_first: Some(of.first_audio.min(of.service)),
+            of_turn: if of.turns > 1 {
+                first_audio
+            } else {
+                of.service
+            },
+            to_first: Some(first_audio),
+            turns: of.turns.saturating_sub(1),
         }
     }
 
     fn next(&self) -> f64 {
-        self.to_first.unwrap_or(self.left)
+        self.to_first.unwrap_or(self.of_turn)
+    }
+
+    /// Begins the next of the turns that are left, which are equally long.
+    fn take_turn(&mut self) {
+        self.of_turn = self.left / f64::from(self.turns.max(1));
+        self.turns = self.turns.saturating_sub(1);
     }
 }
 
 struct Pod {
     node: usize,
     in_service: Vec<InService>,
-    waiting: VecDeque<usize>,
+    waiting: VecDeque<InService>,
     history: InFlight,
 }
 
@@ -140,16 +156,16 @@ impl<'a> Service<'a> {
         let node = self.pods[pod].node;
         self.advance(node, now);
         let state = &mut self.pods[pod];
+        let arrived = InService::new(request, &self.requests[request]);
         if state.in_service.len() < self.fleet.slots() {
-            let started = InService::new(request, &self.requests[request]);
-            state.in_service.push(started);
+            state.in_service.push(arrived);
         } else if self
             .fleet
             .pods
             .queue
             .is_none_or(|queue| state.waiting.len() < queue)
         {
-            state.waiting.push_back(request);
+            state.waiting.push_back(arrived);
         }
         let in_flight = state.in_flight();
         state.history.set(now, in_flight);
@@ -186,6 +202,7 @@ impl<'a> Service<'a> {
                 let voice = self.requests[one.request].voice;
                 let work = elapsed / self.fleet.slowdown(voice, in_pod, on_node);
                 one.left -= work;
+                one.of_turn -= work;
                 if let Some(to_first) = &mut one.to_first {
                     *to_first -= work;
                 }
@@ -213,7 +230,7 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// What is due on a node: first audio, ends, and starts in the places that become free.
+    /// What is due on a node: first audio, ends of turns and of requests, and starts in the places that become free.
     fn finish(&mut self, node: usize, now: f64) {
         self.advance(node, now);
         // Work ends only up to the rounding of the time.
@@ -228,16 +245,21 @@ impl<'a> Service<'a> {
                     one.to_first = None;
                     self.served[request].first_audio = Some(since);
                 }
-                if one.left > due {
+                if one.of_turn > due {
                     place += 1;
                     continue;
                 }
-                self.served[request].in_system = Some(since);
-                state.in_service.swap_remove(place);
-                if let Some(next) = state.waiting.pop_front() {
-                    let started = InService::new(next, &self.requests[next]);
-                    state.in_service.push(started);
+                if one.turns > 0 && one.left > due {
+                    // To the end of the queue, and on at once if that is empty.
+                    one.take_turn();
+                    let one = state.in_service.swap_remove(place);
+                    state.waiting.push_back(one);
+                } else {
+                    self.served[request].in_system = Some(since);
+                    state.in_service.swap_remove(place);
                 }
+                // It takes the last place, and is looked at again there: nothing of it is due.
+                state.in_service.extend(state.waiting.pop_front());
             }
             let in_flight = state.in_flight();
             state.history.set(now, in_flight);

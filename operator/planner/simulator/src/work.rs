@@ -29,6 +29,8 @@ pub struct Work {
     pub chunk: Option<(f64, f64)>,
     /// Coefficient of variation of equal requests.
     pub noise: f64,
+    /// Audio-seconds per chunk, of which a request speaks one per turn; None: each request is served whole.
+    pub turn: Option<f64>,
 }
 
 /// One text.
@@ -41,6 +43,9 @@ pub struct Request {
     /// Seconds of service alone on the pod, in all and to the first audio.
     pub service: f64,
     pub first_audio: f64,
+    /// Turns, at least one: the first takes until the first audio, the others take equal parts of the rest. A request with
+    /// one is served whole.
+    pub turns: u32,
 }
 
 impl Work {
@@ -131,8 +136,16 @@ impl Texts {
             arrival,
             service,
             first_audio,
+            turns: self.work.turn.map_or(1, |turn| rounded(audio / turn)),
         }
     }
+}
+
+/// The nearest whole number, at least one.
+fn rounded(value: f64) -> u32 {
+    (1..=1000)
+        .find(|n| f64::from(*n) + 0.5 > value)
+        .unwrap_or(1000)
 }
 
 /// By its mean and coefficient of variation.

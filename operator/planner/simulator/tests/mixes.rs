@@ -15,6 +15,7 @@ const RANDOM: Work = Work {
     f1: 0.1,
     chunk: Some((1.0, 0.3)),
     noise: 0.1,
+    turn: None,
 };
 
 #[test]

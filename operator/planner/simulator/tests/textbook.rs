@@ -56,6 +56,7 @@ fn sharing_one_processor_slows_each_by_as_many() {
         arrival,
         service: 1.0,
         first_audio: 1.0,
+        turns: 1,
     };
     // The first request of ten is warm-up.
     let requests: Vec<Request> = (0..10)
@@ -79,6 +80,7 @@ fn a_full_pod_refuses() {
         arrival,
         service: 10.0,
         first_audio: 1.0,
+        turns: 1,
     };
     let requests: Vec<Request> = (0..10).map(|index| at(f64::from(index) * 0.1)).collect();
     let pod = Pods {

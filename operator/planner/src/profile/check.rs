@@ -13,6 +13,8 @@ pub const MAX_CONFIGS: usize = 256;
 const LARGEST: f64 = 1e9;
 /// A rate or a speed below this is no speed.
 const SMALLEST: f64 = 1e-9;
+/// Chunks of a text, on average.
+const MAX_CHUNKS: f64 = 1e4;
 
 /// What is wrong with a profile. Every variant but the syntax error names the field by its path in
 /// the file.
@@ -111,6 +113,10 @@ impl Profile {
         root.positive("corpus.meanAudioS", self.corpus.mean_audio)?;
         root.not_negative("corpus.cvAudio", self.corpus.cv_audio)?;
         root.positive("corpus.chunkAudioS", self.corpus.chunk_audio)?;
+        if let Some(chunks) = self.corpus.chunks_per_text {
+            root.at_most("corpus.chunksPerText", chunks, MAX_CHUNKS)?;
+            root.positive("corpus.chunksPerText", chunks)?;
+        }
         root.not_negative("corpus.audioSPerChar", self.corpus.audio_per_char)?;
         root.optional("corpus.phonemesPerAudioS", self.corpus.phonemes_per_audio)?;
         self.check_node_points()?;

@@ -337,6 +337,10 @@ pub struct Corpus {
     /// Mean audio of the first chunk (audio-seconds).
     #[serde(rename = "chunkAudioS")]
     pub chunk_audio: f64,
+    /// Chunks that a text is spoken in, on average: with several, requests take turns of one chunk each. None: each request
+    /// is served whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks_per_text: Option<f64>,
     /// Audio-seconds per character.
     #[serde(rename = "audioSPerChar")]
     pub audio_per_char: f64,

@@ -15,6 +15,7 @@ pub const CONSTANT: Work = Work {
     f1: 0.0,
     chunk: None,
     noise: 0.0,
+    turn: None,
 };
 
 /// One pod with a slot for each slowdown and an unbounded queue.
@@ -34,6 +35,7 @@ pub fn at(voice: usize, arrival: f64, service: f64) -> Request {
         arrival,
         service,
         first_audio: service,
+        turns: 1,
     }
 }
 
