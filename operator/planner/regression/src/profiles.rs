@@ -129,11 +129,19 @@ fn incomparable(earlier: &Profile, later: &Profile) -> Option<String> {
     }
     let of = |profile: &Profile| {
         let node = &profile.node.fingerprint;
+        let gpu = node.gpu.as_ref().map_or_else(
+            || "none".to_owned(),
+            |gpu| match &gpu.mig {
+                Some(mig) => format!("{} {mig}", gpu.product),
+                None => gpu.product.clone(),
+            },
+        );
         [
             ("voice", profile.voice.name.clone()),
             ("corpus", profile.corpus.id.clone()),
             ("CPU", node.cpu_model.clone()),
             ("architecture", node.arch.clone()),
+            ("GPU", gpu),
         ]
     };
     for ((name, old), (_, new)) in of(earlier).into_iter().zip(of(later)) {
@@ -283,6 +291,11 @@ mod tests {
         assert!(reason.contains("corpus was"), "{reason}");
         let reason = changed(|later| later.node.fingerprint.cpu_model = "another".to_owned());
         assert!(reason.contains("CPU was"), "{reason}");
+        let reason = changed(|later| {
+            let gpu = later.node.fingerprint.gpu.as_mut().unwrap();
+            gpu.mig = Some("1g.5gb".to_owned());
+        });
+        assert!(reason.contains("is NVIDIA-L4 1g.5gb"), "{reason}");
         let reason = changed(|later| {
             let speed = later.node.fingerprint.gemm_gflops1t;
             later.node.fingerprint.gemm_gflops1t = speed.map(|speed| 0.85 * speed);
