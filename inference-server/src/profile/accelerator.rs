@@ -4,8 +4,8 @@ use tts_planner::profile::{self, Memory};
 
 use super::{
     grid::Shape,
+    numbers::{clock, round},
     state::{Measured, Measurement},
-    summary::{clock, round},
 };
 use crate::{
     machine::gpu::{

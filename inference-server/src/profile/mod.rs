@@ -11,6 +11,7 @@ pub mod corpus;
 pub mod external;
 pub mod grid;
 pub mod measure;
+mod numbers;
 pub mod output;
 pub mod pairs;
 pub mod process;

@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 use tts_planner::{
     Validity,
     profile::{
-        self, Clock, Config, Encoding, Energy, ExecutionProvider, Fingerprint, Fit, FullNode, Law,
-        Level, Memory, PROBABILITIES, Profile, Run, SCHEMA, Scaling, ServiceTime, Stage, Variant,
+        self, Config, Encoding, Energy, ExecutionProvider, Fingerprint, Fit, FullNode, Law, Level,
+        Memory, PROBABILITIES, Profile, Run, SCHEMA, Scaling, ServiceTime, Stage, Variant,
         details::{Bottleneck, Cores, Details, Length, Pass, Request, Soak},
     },
     validity::assess,
@@ -17,6 +17,7 @@ use super::{
     accelerator,
     grid::{Grid, Shape},
     measure::{PASSES, agree, drift, throughput},
+    numbers::{clock, round},
     protocol::{LevelSamples, Sample, Verified},
     state::{Measured, Measurement},
 };
@@ -31,8 +32,6 @@ use crate::{
 
 /// Loudest sample of a text below which it is silence.
 const SILENCE: f64 = 0.001;
-/// Digits that a measurement is worth writing down with.
-const DIGITS: i32 = 6;
 /// Cores below which parts of a core are asked for.
 const SMALL: f64 = 3.0;
 /// Single requests that are kept: the comparison of tails needs a hundred.
@@ -134,17 +133,6 @@ pub fn id(profile: &Profile) -> String {
         profile.node.class,
         &digest[..8]
     )
-}
-
-/// To [`DIGITS`] significant digits: a profile is read by people and kept in git.
-pub(super) fn round(value: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "a decimal exponent")]
-    let magnitude = value.abs().log10().floor() as i32;
-    let factor = 10_f64.powi(DIGITS - 1 - magnitude);
-    (value * factor).round() / factor
 }
 
 /// The shapes that were measured: fewest cores first, then fewest threads.
@@ -384,14 +372,6 @@ fn fingerprint(measurement: &Measurement, context: &Context<'_>) -> Fingerprint 
         gemm_gflops1t: speeds(measurement, |(gflops, _)| *gflops),
         mem_bw_gbs1t: speeds(measurement, |(_, bandwidth)| *bandwidth),
     }
-}
-
-/// `None` where the clock was not told.
-pub(super) fn clock(clocks: &[f64]) -> Option<Clock> {
-    (!clocks.is_empty()).then(|| Clock {
-        median: round(median(clocks.iter().copied())),
-        cv: round(variation(clocks)),
-    })
 }
 
 fn speeds(measurement: &Measurement, of: fn(&(f64, f64)) -> f64) -> Option<f64> {

@@ -5,8 +5,8 @@ use tts_planner::advice::{self, Advice, Signals, advise};
 use tts_planner::{Accelerator, AcceptedPlan, Outcome, Profile, Validity};
 
 use crate::measured::Measured;
+use crate::options::Options;
 use crate::planned::Planned;
-use crate::report::Options;
 use crate::words::{ABSENT, count, number, or_absent, percent, ratio, shape, time};
 
 /// The signals of one profile, and what follows from them.

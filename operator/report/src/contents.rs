@@ -765,7 +765,7 @@ fn method(report: &Report) -> Section {
         "Plans take the larger of what the measurement's findings ask for and 5 % off the speed; waiting is computed by queueing formulas from the measured levels, for requests that arrive at random and a balancer that picks pods at random.".to_owned(),
         format!(
             "Planned with {} s of audio per request on average, a p95 first audio of {} and a peak of {} requests/s; the autoscaler has room for 20 % growth a minute.",
-            number(crate::report::Options::MEAN_AUDIO),
+            number(crate::options::Options::MEAN_AUDIO),
             time(report.options.objective),
             number(report.options.peak)
         ),

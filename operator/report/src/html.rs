@@ -2,6 +2,7 @@
 
 use crate::contents::{TITLE, sections};
 use crate::document::{Block, Section, Table};
+use crate::escape::escape;
 use crate::report::Report;
 
 const STYLE: &str = include_str!("report.css");
@@ -107,23 +108,6 @@ fn rows(table: &Table) -> String {
     out
 }
 
-/// Text as it stands in elements and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    // A number and its sign stay on one line.
-    out.replace(" %", "&nbsp;%")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -131,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::junit::Suite;
-    use crate::report::Options;
+    use crate::options::Options;
 
     const EVIL: &str = "<script>alert('x')</script>\"><img src=x onerror=y>";
 

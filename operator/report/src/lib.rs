@@ -17,18 +17,21 @@
 //! | `document`, `contents`, `plan_contents` | the sections of a report, in either format |
 //! | `chart` | charts as SVG |
 //! | `markdown`, `html` | the formats |
-//! | `words` | numbers in sentences |
+//! | `words`, `escape` | numbers in sentences, text in HTML |
+//! | `options` | what is asked of a report |
 
 pub mod advice;
 mod chart;
 mod contents;
 mod document;
+mod escape;
 mod html;
 pub mod input;
 pub mod junit;
 mod manifest;
 mod markdown;
 pub mod measured;
+mod options;
 mod plan_contents;
 pub mod planned;
 mod report;
@@ -36,4 +39,5 @@ mod words;
 
 pub use html::html;
 pub use markdown::markdown;
-pub use report::{Answer, Comparison, ComparisonRow, Options, Report, ReportError};
+pub use options::Options;
+pub use report::{Answer, Comparison, ComparisonRow, Report, ReportError};

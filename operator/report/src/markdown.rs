@@ -100,7 +100,7 @@ mod tests {
     use tts_planner_dev::samples;
 
     use super::*;
-    use crate::report::Options;
+    use crate::options::Options;
 
     #[test]
     fn a_sample() {

@@ -8,7 +8,7 @@ use tts_planner::{
     Request, RequestError, plan,
 };
 
-use crate::report::Options;
+use crate::options::Options;
 
 /// Promises for which the cost is computed (s).
 const OBJECTIVES: [f64; 11] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0];
