@@ -175,6 +175,48 @@ fn deployment_mistakes() -> Vec<Mistake> {
     ]
 }
 
+fn benchmark(name: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: tts-operator.dev/v1alpha1\nkind: TtsBenchmark\nmetadata: {{name: {name}}}\nspec: {{voice: {{name: amy}}, {spec}}}\n"
+    )
+}
+
+fn benchmark_mistakes() -> Vec<Mistake> {
+    let with = |spec: &str| benchmark("nightly", spec);
+    vec![
+        (
+            "a class and a selector",
+            with("nodeClass: strong, nodeSelector: {disk: ssd}"),
+            "nodeClass and nodeSelector exclude each other",
+        ),
+        (
+            "a toleration without a key",
+            with("tolerations: [{value: l4}]"),
+            "correct spec.tolerations",
+        ),
+        (
+            "a toleration of each value with a value",
+            with("tolerations: [{key: gpu, operator: Exists, value: l4}]"),
+            "correct spec.tolerations",
+        ),
+        (
+            "a sweep that there is not",
+            with("sweep: Slow"),
+            "supported values: \"Quick\", \"Full\"",
+        ),
+        (
+            "levels that are too short",
+            with("levelSeconds: 0"),
+            "should be greater than or equal to 1",
+        ),
+        (
+            "a name that is too long for its Job",
+            benchmark(&"a".repeat(47), "sweep: Quick"),
+            "metadata.name must be 1 to 46 characters",
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn bad_specs_are_refused_with_what_to_do() -> Result<()> {
     let cluster = Cluster::connect().await?;
@@ -185,10 +227,15 @@ async fn bad_specs_are_refused_with_what_to_do() -> Result<()> {
             "greeter",
             "{voices: [{name: amy}], sizing: {mode: Manual, resources: {requests: {cpu: 500m, memory: 256Mi}, limits: {cpu: '1', memory: 1Gi}}}, scaling: {type: Static, replicas: 0}, pod: {labels: {team: speech}}}",
         );
+        let measured = benchmark(
+            &"a".repeat(46),
+            "levelSeconds: 1, suspend: true, tolerations: [{key: gpu, value: l4}, {operator: Exists}]",
+        );
         namespace
-            .apply(&[file("voice.onnx", URL, &digest()), good].concat())
+            .apply(&[file("voice.onnx", URL, &digest()), good, measured].concat())
             .await?;
-        for (what, yaml, message) in voice_mistakes().iter().chain(&deployment_mistakes()) {
+        let mistakes = [voice_mistakes(), deployment_mistakes(), benchmark_mistakes()].concat();
+        for (what, yaml, message) in &mistakes {
             let refusal = namespace.refusal(yaml).await.with_context(|| (*what).to_owned())?;
             contains_all(&refusal, &[message]).with_context(|| (*what).to_owned())?;
         }

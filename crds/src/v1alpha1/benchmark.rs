@@ -10,7 +10,7 @@ use super::unobserved;
 pub const APPROVE: &str = "tts-operator.dev/approve";
 
 /// What to measure, where and when.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[kube(
     group = "tts-operator.dev",
     version = "v1alpha1",
@@ -35,7 +35,9 @@ pub const APPROVE: &str = "tts-operator.dev/approve";
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,44}[a-z0-9])?$')")
         .message("metadata.name must be 1 to 46 characters: lower-case letters, digits and '-', no '-' at the ends; choose a shorter or simpler name"),
     validation = Rule::new("!has(self.spec.nodeClass) || !has(self.spec.nodeSelector)")
-        .message("nodeClass and nodeSelector exclude each other; set one of them")
+        .message("nodeClass and nodeSelector exclude each other; set one of them"),
+    validation = Rule::new("!has(self.spec.tolerations) || self.spec.tolerations.all(t, t.operator == 'Exists' ? !has(t.value) : has(t.key))")
+        .message("a toleration has a key, and a value unless its operator is Exists, which tolerates each value; correct spec.tolerations")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TtsBenchmarkSpec {
@@ -55,7 +57,7 @@ pub struct TtsBenchmarkSpec {
     /// Taints of the nodes that the measurement tolerates. Nodes with other taints are not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
-    pub tolerations: Vec<Toleration>,
+    pub tolerations: Vec<BenchmarkToleration>,
 
     /// How much is measured: `Quick` takes 3 to 5 minutes, `Full` 15 to 40.
     #[serde(default)]
@@ -111,6 +113,63 @@ pub struct BenchmarkVoice {
     /// Name of the `TtsVoice`.
     #[schemars(length(min = 1, max = 46))]
     pub name: String,
+}
+
+/// A taint that the measurement tolerates, as in a pod.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BenchmarkToleration {
+    /// Key of the taint; without it, each key, and `operator` must be `Exists`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 317))]
+    pub key: Option<String>,
+    /// `Equal` compares the value, `Exists` tolerates each.
+    #[serde(default)]
+    pub operator: TolerationOperator,
+    /// Value of the taint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
+    /// Effect of the taint; without it, each effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<TaintEffect>,
+}
+
+/// How a toleration compares.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TolerationOperator {
+    #[default]
+    Equal,
+    Exists,
+}
+
+/// What a taint does.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaintEffect {
+    NoSchedule,
+    PreferNoSchedule,
+    NoExecute,
+}
+
+impl From<&BenchmarkToleration> for Toleration {
+    fn from(toleration: &BenchmarkToleration) -> Self {
+        let operator = match toleration.operator {
+            TolerationOperator::Equal => "Equal",
+            TolerationOperator::Exists => "Exists",
+        };
+        let effect = toleration.effect.map(|effect| match effect {
+            TaintEffect::NoSchedule => "NoSchedule",
+            TaintEffect::PreferNoSchedule => "PreferNoSchedule",
+            TaintEffect::NoExecute => "NoExecute",
+        });
+        Self {
+            key: toleration.key.clone(),
+            operator: Some(operator.to_owned()),
+            value: toleration.value.clone(),
+            effect: effect.map(str::to_owned),
+            ..Self::default()
+        }
+    }
 }
 
 /// How much is measured.

@@ -96,7 +96,8 @@ fn pod(benchmark: &ValidatedBenchmark, site: &Site) -> PodSpec {
         security_context: Some(server_image::pod_security_context()),
         affinity: site.node.as_deref().map(on_node),
         node_selector: benchmark.spec.node_selector.clone(),
-        tolerations: Some(benchmark.spec.tolerations.clone()).filter(|list| !list.is_empty()),
+        tolerations: (!benchmark.spec.tolerations.is_empty())
+            .then(|| benchmark.spec.tolerations.iter().map(Into::into).collect()),
         init_containers: (!parts.is_empty()).then_some(parts),
         containers: vec![main],
         volumes: Some(volumes(benchmark)),

@@ -175,10 +175,11 @@ pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSit
     let inventory = inventory::inventory(lists, settings.node_classes());
     let occupancy =
         inventory::occupancy(lists.pods.unwrap_or_default(), lists.daemon_sets.is_some());
+    let tolerations: Vec<Toleration> = spec.tolerations.iter().map(Into::into).collect();
     let wanted = Wanted {
         class: spec.node_class.as_deref(),
         selector: spec.node_selector.as_ref(),
-        tolerations: &spec.tolerations,
+        tolerations: &tolerations,
     };
     let taken: Vec<&String> = running
         .iter()
