@@ -279,6 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn each_answer_about_a_benchmark_is_told_and_a_slower_one_warns() {
+        let told = |previous: &[Condition], type_, status, reason: &str| {
+            let verdict = Verdict::new(type_, status, reason, "1.2 times");
+            let events = events(previous, &[verdict]);
+            events.first().map(|event| event.type_)
+        };
+        let (normal, warning) = (Some(EventType::Normal), Some(EventType::Warning));
+        assert_eq!(told(&[], REGRESSED, Status::False, "Pass"), normal);
+        assert_eq!(
+            told(&[], REGRESSED, Status::Unknown, "Inconclusive"),
+            normal
+        );
+        assert_eq!(told(&[], REGRESSED, Status::True, "Regressed"), warning);
+        assert_eq!(told(&[], DRIFTING, Status::True, "SlowDrift"), warning);
+        assert_eq!(told(&[], DRIFTING, Status::False, "Steady"), None);
+        let known = Verdict::new(REGRESSED, Status::False, "Pass", "1.0 times");
+        let known = merge(&[], &[REGRESSED], vec![known], None, at(10));
+        assert_eq!(told(&known, REGRESSED, Status::False, "Pass"), None);
+    }
+
+    #[test]
     fn a_verdict_is_repeated_from_its_condition() {
         let verdict = Verdict::new(READY, Status::False, "TooLarge", "9 GiB");
         let conditions = merged(&[], vec![verdict.clone()], 10);

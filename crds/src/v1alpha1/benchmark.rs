@@ -255,7 +255,7 @@ pub struct TtsBenchmarkStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<BenchmarkVerdict>,
 
-    /// Measurements of the last 24 hours, failed ones too: the operator's budget of node-hours counts them.
+    /// The last measurements, failed ones too: the operator's budget of node-hours counts those that ended within 24 hours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub runs: Vec<BenchmarkRun>,

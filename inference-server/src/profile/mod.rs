@@ -7,7 +7,9 @@
 
 mod accelerator;
 pub mod agreement;
+mod context;
 pub mod corpus;
+mod details;
 pub mod external;
 pub mod grid;
 pub mod measure;
@@ -17,6 +19,7 @@ pub mod pairs;
 pub mod process;
 mod progress;
 pub mod protocol;
+mod selection;
 pub mod state;
 pub mod subject;
 pub mod summary;
@@ -308,7 +311,7 @@ impl Profiler {
     /// # Errors
     /// When the measurement breaks a rule of profiles.
     pub fn profile(&self, measurement: &Measurement) -> Result<Profile, ProfileError> {
-        let context = summary::Context {
+        let context = context::Context {
             voice: &self.subject.voice,
             model_digest: self.model_digest.clone(),
             config_digest: self.config_digest.clone(),

@@ -28,6 +28,11 @@ pub const SUBJECT: &str = "tts-operator.dev/subject";
 /// Annotation of a Job: how many earlier ones of the same subject failed.
 pub const ATTEMPT: &str = "tts-operator.dev/attempt";
 
+/// Where the containers of a Job's pod may write.
+pub const SCRATCH_DIR: &str = "/scratch";
+/// The kubelet reads a container's result from here; at most 4 KiB.
+pub const TERMINATION_LOG: &str = "/dev/termination-log";
+
 /// Finished Jobs are deleted after this time even if the operator was uninstalled.
 const TTL_SECONDS: i32 = 24 * 3_600;
 /// A Job gets its pod at once; without one after this time, its events say why.

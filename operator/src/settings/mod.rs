@@ -17,7 +17,7 @@ use node_classes::{DeclaredClass, NodeClassSettings};
 
 mod benchmarks;
 
-pub use benchmarks::{BenchmarkSettings, Window};
+pub use benchmarks::BenchmarkSettings;
 
 /// How often the file is read again. A mounted `ConfigMap` changes within about a minute anyway.
 const RELOAD: Duration = Duration::from_secs(5);

@@ -1,13 +1,13 @@
 //! Whether a measurement may start now. Pure.
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
-use tts_crds::v1alpha1::{BenchmarkRun, TtsBenchmarkStatus};
+use tts_crds::v1alpha1::{BenchmarkRun, TtsBenchmark, TtsBenchmarkStatus};
 
 use super::validate::Step;
-use crate::{jobs, settings::BenchmarkSettings};
+use crate::{controllers::scope::Guarded, jobs, settings::BenchmarkSettings};
 
 /// Annotation of a Job: the minutes that it is expected to take.
 pub const EXPECTED_MINUTES: &str = "tts-operator.dev/expected-minutes";
@@ -15,7 +15,7 @@ pub const EXPECTED_MINUTES: &str = "tts-operator.dev/expected-minutes";
 const DAY: Duration = Duration::from_hours(24);
 
 /// Node time of the runs of a benchmark that ended within the last 24 hours.
-pub fn used(status: &TtsBenchmarkStatus, now: Timestamp) -> Duration {
+fn used(status: &TtsBenchmarkStatus, now: Timestamp) -> Duration {
     let recent = status.runs.iter().filter(|run| is_recent(run, now));
     let times = recent.filter_map(|run| {
         let start: Timestamp = run.start_time.parse().ok()?;
@@ -31,8 +31,8 @@ pub fn is_recent(run: &BenchmarkRun, now: Timestamp) -> bool {
     end.is_ok_and(|end| jobs::since(end, now) < DAY)
 }
 
-/// Node time that a running Job is expected to use.
-pub fn promised(job: &Job) -> Duration {
+/// Node time that a Job is expected to use.
+fn promised(job: &Job) -> Duration {
     let minutes = job.annotations().get(EXPECTED_MINUTES);
     let minutes = minutes.and_then(|minutes| minutes.parse().ok());
     Duration::from_mins(minutes.unwrap_or(0))
@@ -43,8 +43,38 @@ pub fn promised(job: &Job) -> Duration {
 pub struct Usage {
     /// Benchmarks that run.
     pub running: usize,
-    /// Node time of the last 24 hours, and what is promised to those that run.
+    /// Node time of the last 24 hours, and what is promised to those whose end is not recorded yet.
     pub node_time: Duration,
+}
+
+impl Usage {
+    /// `jobs` are all Jobs of benchmarks.
+    pub fn of(
+        jobs: &[Arc<Job>],
+        benchmarks: &[Arc<Guarded<TtsBenchmark>>],
+        now: Timestamp,
+    ) -> Self {
+        let (mut recorded, mut node_time) = (BTreeSet::new(), Duration::ZERO);
+        for benchmark in benchmarks
+            .iter()
+            .filter_map(|object| object.0.as_ref().ok())
+        {
+            let Some(status) = &benchmark.status else {
+                continue;
+            };
+            let runs = status.runs.iter().map(|run| run.job.clone());
+            recorded.extend(runs.map(|job| (benchmark.namespace(), Some(job))));
+            node_time += used(status, now);
+        }
+        let unrecorded = jobs
+            .iter()
+            .filter(|job| !recorded.contains(&(job.namespace(), job.metadata.name.clone())));
+        node_time += unrecorded.map(|job| promised(job)).sum::<Duration>();
+        Self {
+            running: jobs.iter().filter(|job| jobs::is_running(job)).count(),
+            node_time,
+        }
+    }
 }
 
 /// Why a measurement of this length may not start now, as the step to take instead.
@@ -146,6 +176,38 @@ mod tests {
         assert!(closing.contains("2024-05-02T09:00:00Z"), "{closing}");
         let short = said(open, usage(0, 0), 66).unwrap();
         assert!(short.starts_with("WindowTooShort"), "{short}");
+    }
+
+    #[test]
+    fn a_job_counts_from_its_start_until_its_end_is_recorded() {
+        let job = |name: &str, status: &str| -> Arc<Job> {
+            let text = format!(
+                "{{metadata: {{name: {name}, namespace: stage, annotations: {{{EXPECTED_MINUTES}: '30'}}}}, status: {status}}}"
+            );
+            Arc::new(serde_saphyr::from_str(&text).unwrap())
+        };
+        let ended = "{conditions: [{type: Complete, status: 'True'}]}";
+        let jobs = [
+            job("running", "{}"),
+            job("ended", ended),
+            job("recorded", ended),
+        ];
+        let benchmark = |namespace: &str| -> Arc<Guarded<TtsBenchmark>> {
+            let text = format!(
+                "{{apiVersion: tts-operator.dev/v1alpha1, kind: TtsBenchmark, metadata: {{name: b, namespace: {namespace}}}, spec: {{voice: {{name: amy}}}},
+                   status: {{runs: [{{job: recorded, startTime: '2024-05-01T09:00:00Z', endTime: '2024-05-01T09:10:00Z'}}]}}}}"
+            );
+            Arc::new(serde_saphyr::from_str(&text).unwrap())
+        };
+        let minutes = |benchmarks: &[Arc<Guarded<TtsBenchmark>>]| {
+            let usage = Usage::of(&jobs, benchmarks, NOW.parse().unwrap());
+            assert_eq!(usage.running, 1);
+            usage.node_time.as_secs() / 60
+        };
+        assert_eq!(minutes(&[]), 90);
+        assert_eq!(minutes(&[benchmark("stage")]), 30 + 30 + 10);
+        // A Job of the same name elsewhere is another one.
+        assert_eq!(minutes(&[benchmark("other")]), 90 + 10);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     controllers::server_image,
-    jobs::{self, Task},
+    jobs::{self, SCRATCH_DIR, TERMINATION_LOG, Task},
     labels::{self, BENCHMARK},
 };
 
@@ -33,11 +33,10 @@ pub const PROFILER: &str = "profile";
 /// Label of a profile: its voice.
 const VOICE: &str = "tts-operator.dev/voice";
 
-const WORK_DIR: &str = "/work";
-const STATE: &str = "/work/state.json";
+/// What is measured so far, in the folder that all containers share.
+const STATE: &str = "state.json";
 const CORPUS_DIR: &str = "/corpus";
 const CORPUS_FILE: &str = "texts";
-const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Nodes with fewer cores get pods of a part of a core.
 const SMALL: f64 = 3.0;
 /// Parts of a core, with their names: measured in containers with such a limit.
@@ -74,8 +73,8 @@ fn pod(benchmark: &ValidatedBenchmark, site: &Site) -> PodSpec {
         // All go on with one file; the first creates it.
         let more = [
             "--only-limit".to_owned(),
-            format!("--resume={STATE}"),
-            format!("--save={STATE}"),
+            format!("--resume={SCRATCH_DIR}/{STATE}"),
+            format!("--save={SCRATCH_DIR}/{STATE}"),
         ];
         let mut container = container(benchmark, site, name, more);
         container.resources = Some(resources(benchmark, limit, Some(limit)));
@@ -86,7 +85,7 @@ fn pod(benchmark: &ValidatedBenchmark, site: &Site) -> PodSpec {
     let mut main = container(benchmark, site, PROFILER, more);
     main.resources = Some(resources(benchmark, &millicores(requested(site)), None));
     if let (Some(args), false) = (&mut main.args, parts.is_empty()) {
-        args.push(format!("--resume={STATE}"));
+        args.push(format!("--resume={SCRATCH_DIR}/{STATE}"));
     }
     PodSpec {
         restart_policy: Some("Never".to_owned()),
@@ -120,7 +119,7 @@ fn container<const N: usize>(
         "profile".to_owned(),
         format!("--name={}", spec.voice.name),
         format!("--voice={}={}", spec.voice.name, benchmark.source),
-        format!("--work-dir={WORK_DIR}"),
+        format!("--work-dir={SCRATCH_DIR}"),
         format!("--class={}", site.class),
         format!("--sweep={sweep}"),
         format!("--image={}", benchmark.image),
@@ -164,7 +163,7 @@ fn container<const N: usize>(
         mount_path: path.to_owned(),
         ..VolumeMount::default()
     };
-    let mut mounts = vec![mount("work", WORK_DIR)];
+    let mut mounts = vec![mount("work", SCRATCH_DIR)];
     if spec.corpus.is_some() {
         mounts.push(mount("corpus", CORPUS_DIR));
     }

@@ -142,7 +142,7 @@ pub enum NoSite {
 
 /// Chooses a node: of the class, without a benchmark, with the fewest serving pods.
 pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSite> {
-    let running = super::running(ctx);
+    let jobs = super::all_jobs(ctx);
     let spec = &benchmark.spec;
     let all = ListParams::default();
     let Ok(nodes) = Api::<Node>::all(ctx.client.clone()).list(&all).await else {
@@ -181,8 +181,9 @@ pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSit
         selector: spec.node_selector.as_ref(),
         tolerations: &tolerations,
     };
-    let taken: Vec<&String> = running
+    let taken: Vec<&String> = jobs
         .iter()
+        .filter(|job| jobs::is_running(job))
         .filter_map(|job| job.annotations().get(NODE))
         .collect();
     let site = choose(&nodes.items, &inventory, wanted, &occupancy, &taken)?;

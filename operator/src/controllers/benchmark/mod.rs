@@ -2,8 +2,7 @@
 //! accepted one.
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{DeleteParams, PostParams},
@@ -19,7 +18,7 @@ use super::{
     Context, Error, Kind, RESYNC, Result,
     scope::{Guarded, Scope},
 };
-use crate::{cache::Cache, children, jobs, labels};
+use crate::{cache::Cache, children, labels};
 
 mod budget;
 mod build;
@@ -70,7 +69,7 @@ impl Kind for TtsBenchmark {
         // Held until the Job is started, so that two benchmarks do not take the same place or node.
         let place = ctx.benchmarks.lock().await;
         if let Step::Start { attempt } = benchmark.step {
-            let usage = usage(&ctx, now);
+            let usage = Usage::of(&all_jobs(&ctx), &all_benchmarks(&ctx), now);
             let obstacle = budget::obstacle(&settings.benchmarks, usage, benchmark.expected(), now);
             benchmark.step = match obstacle {
                 Some(step) => step,
@@ -214,31 +213,20 @@ fn next(benchmark: &ValidatedBenchmark) -> Duration {
     }
 }
 
-/// What the benchmarks of all scopes use.
-fn usage(ctx: &Context, now: Timestamp) -> Usage {
-    let running = running(ctx);
-    let statuses = ctx
-        .scopes
-        .iter()
-        .flat_map(|scope| scope.benchmarks.filter(|_| true));
-    let used = statuses.filter_map(|object| {
-        let benchmark = object.0.as_ref().ok()?;
-        Some(budget::used(benchmark.status.as_ref()?, now))
-    });
-    let promised = running.iter().map(|job| budget::promised(job));
-    Usage {
-        running: running.len(),
-        node_time: used.chain(promised).sum(),
-    }
-}
-
-/// The Jobs that run in all scopes.
-fn running(ctx: &Context) -> Vec<Arc<k8s_openapi::api::batch::v1::Job>> {
+/// The Jobs of benchmarks in all scopes.
+fn all_jobs(ctx: &Context) -> Vec<Arc<Job>> {
     let jobs = ctx.scopes.iter().flat_map(|scope| {
         scope.jobs.filter(|job| {
             job.labels().get(labels::NAME).map(String::as_str) == Some(labels::BENCHMARK.name)
-                && jobs::is_running(job)
         })
     });
     jobs.collect()
+}
+
+/// The benchmarks of all scopes.
+fn all_benchmarks(ctx: &Context) -> Vec<Arc<Guarded<TtsBenchmark>>> {
+    let scopes = ctx.scopes.iter();
+    scopes
+        .flat_map(|scope| scope.benchmarks.filter(|_| true))
+        .collect()
 }

@@ -11,17 +11,13 @@ use k8s_openapi::{
 
 use crate::{
     controllers::{server_image, voice::validate::ValidatedVoice},
-    jobs::{self, Task},
+    jobs::{self, SCRATCH_DIR, TERMINATION_LOG, Task},
     labels::INSPECTION,
 };
 
 /// Name of the container whose termination message is the report.
 pub const INSPECTOR: &str = "inspect";
 
-/// Where the files are downloaded to.
-const WORK_DIR: &str = "/work";
-/// The kubelet reads the result from here; at most 4 KiB.
-const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Time limit of an inspection, including the image pull and the downloads.
 const DEADLINE: Duration = Duration::from_mins(30);
 /// Maximum size of a voice's files on the node's disk.
@@ -49,7 +45,7 @@ fn pod(voice: &ValidatedVoice, memory: u64) -> PodSpec {
     let mut args = vec![
         "inspect".to_owned(),
         format!("--voice={}={}", voice.name, voice.source),
-        format!("--work-dir={WORK_DIR}"),
+        format!("--work-dir={SCRATCH_DIR}"),
         format!("--report={TERMINATION_LOG}"),
         "--log-format=json".to_owned(),
     ];
@@ -78,7 +74,7 @@ fn pod(voice: &ValidatedVoice, memory: u64) -> PodSpec {
     });
     container.volume_mounts = Some(vec![VolumeMount {
         name: "work".to_owned(),
-        mount_path: WORK_DIR.to_owned(),
+        mount_path: SCRATCH_DIR.to_owned(),
         ..VolumeMount::default()
     }]);
     PodSpec {
