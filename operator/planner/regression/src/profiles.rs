@@ -255,6 +255,17 @@ mod tests {
         nights.insert(0, night(0, 1.0));
         nights[0].corpus.id = "other".to_owned();
         assert_eq!(found(&nights).unwrap().at, 8);
+        // Nor do many that were faster.
+        let faster = |index| {
+            let mut profile = night(index, 0.5);
+            profile.corpus.id = "other".to_owned();
+            profile
+        };
+        let steady: Vec<Profile> = (0..6)
+            .map(faster)
+            .chain(nights[1..8].iter().cloned())
+            .collect();
+        assert_eq!(found(&steady), None);
         assert_eq!(found(&[]), None);
     }
 

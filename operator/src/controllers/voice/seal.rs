@@ -18,3 +18,19 @@ pub fn seal(source_id: &str, status: &TtsVoiceStatus) -> String {
     let facts = serde_json::to_vec(&facts).unwrap_or_default();
     format!("{source_id}.{}", &hex(&Sha256::digest(facts))[..16])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_sealed_and_profiles_are_not() {
+        let status = |text: &str| -> TtsVoiceStatus { serde_saphyr::from_str(text).unwrap() };
+        let sealed = seal("source", &status("{digest: 'sha256:aa', sizeBytes: 7}"));
+        let measured = "{digest: 'sha256:aa', sizeBytes: 7, profiles: [{namespace: stage, name: p, nodeClass: strong}]}";
+        assert_eq!(seal("source", &status(measured)), sealed);
+        let edited = "{digest: 'sha256:aa', sizeBytes: 8}";
+        assert_ne!(seal("source", &status(edited)), sealed);
+        assert_ne!(seal("other", &status(measured)), sealed);
+    }
+}
