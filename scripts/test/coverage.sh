@@ -31,7 +31,7 @@ run_unit_tests() {
         record_lines
         export TTS_SERVER_BIN=$PROFILES/bin/tts-server
         run_nextest instrumented-server --test http --test fetch --test inspect --test say --test formats \
-            --test hostile --test openapi --test tone --test endpoint --test profile \
+            --test hostile --test openapi --test tone --test endpoint --test gpu --test profile \
             --filterset "not ($MEASURES)"
     )
 }

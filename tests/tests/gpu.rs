@@ -1,18 +1,41 @@
-//! What is read of NVIDIA GPUs, from a fake of the driver's library: there is no GPU where tests run.
+//! What is read of NVIDIA GPUs and measured on them, from a fake of the driver's library: there is no GPU where tests run.
 
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests: a panic is a test's failure"
 )]
 
-use std::path::Path;
+use std::{fs, path::Path, process::Command, sync::Arc};
 
-use tts_server::machine::gpu::{
-    Facts, Gpu, GpuError, Sample,
-    sharing::{Environment, Hints},
-    watch::watch,
+use serde_json::Value;
+
+use tts_server::{
+    engine::CpuSet,
+    machine::{
+        Machine,
+        gpu::{
+            Facts, Gpu, GpuError, Sample,
+            sharing::{Environment, Hints},
+            watch::watch,
+        },
+    },
+    profile::{
+        corpus::Corpus,
+        grid::{Grid, Sweep},
+        measure::{Measuring, Subject},
+        state::Measurement,
+    },
 };
-use tts_tests::{nvml::FakeNvml, wait_until};
+use tts_tests::{binary, nvml::FakeNvml, wait_until};
+
+/// Exit status of `tts-server profile` without a profile.
+const NOT_MEASURED: Option<i32> = Some(3);
+
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    error: String,
+}
 
 fn open(fake: &FakeNvml, index: u32, environment: &Environment) -> Result<Gpu, GpuError> {
     Gpu::open(fake.library().as_ref(), index, environment)
@@ -208,4 +231,120 @@ fn a_gpu_is_watched_until_the_work_is_done() {
     assert_eq!(seen.memory_mib, Some(700.0));
     let looks = joules();
     assert_eq!(looks, before + u64::try_from(seen.clocks.len()).unwrap());
+}
+
+/// Measures on a GPU of a fake driver. No GPU runs tests, and ONNX Runtime of `make setup` knows none.
+fn on_fake_gpu(definitions: &[&str], arguments: &[&str]) -> (Ended, Value) {
+    let fake = FakeNvml::with(definitions);
+    let folder = tempfile::tempdir().unwrap();
+    let message = folder.path().join("message");
+    let output = Command::new(binary())
+        .args(["profile", "--device", "cuda"])
+        .arg("--termination-message")
+        .arg(&message)
+        .args(arguments)
+        .env("LD_LIBRARY_PATH", fake.folder())
+        .env_remove("CUDA_VISIBLE_DEVICES")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let ended = Ended {
+        code: output.status.code(),
+        out: text(output.stdout),
+        error: text(output.stderr),
+    };
+    let message = serde_json::from_slice(&fs::read(message).unwrap()).unwrap();
+    (ended, message)
+}
+
+#[test]
+fn a_gpu_needs_an_onnx_runtime_that_knows_it() {
+    let (ended, message) = on_fake_gpu(&[], &["--level-seconds", "0.1"]);
+    assert_eq!(ended.code, NOT_MEASURED, "{}", ended.error);
+    assert!(ended.out.is_empty(), "{}", ended.out);
+    for words in [
+        "this ONNX Runtime cannot use the device cuda:0",
+        "ORT_DYLIB_PATH",
+        "--device cpu",
+    ] {
+        assert!(ended.error.contains(words), "{words}: {}", ended.error);
+    }
+    assert_eq!(message["reason"], "UnsuitableNode", "{message}");
+    assert_eq!(message["permanent"], true, "{message}");
+}
+
+/// The CPU does the work, since no GPU can; what is looked at meanwhile is a fake GPU.
+#[test]
+fn a_gpu_is_looked_at_in_each_level_and_while_nothing_is_measured() {
+    let fake = FakeNvml::with(&["PROCESSES=1", "EVENTS=0x20"]);
+    let gpu = Gpu::open(fake.library().as_ref(), 0, &Environment::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let texts = folder.path().join("texts");
+    fs::write(&texts, "Good morning.\nThe kettle is nearly ready now.\n").unwrap();
+    let corpus = Corpus::read(&texts).unwrap();
+    let cpus = CpuSet::of_this_thread().unwrap().cpus().to_vec();
+    let grid = Grid::of_gpu(Sweep::Quick, if cpus.len() < 2 { 1.0 } else { 2.0 });
+    let subject = Subject {
+        program: binary(),
+        voice: "rms".to_owned(),
+        location: "builtin:rms".to_owned(),
+        device: "cpu".to_owned(),
+        gpu: Some(gpu.facts().uuid.clone()),
+        cpus,
+    };
+    let mut measuring = Measuring {
+        subject: &subject,
+        machine: &Machine::default(),
+        gpu: Some(&gpu),
+        grid: &grid,
+        sweep: Sweep::Quick,
+        // Longer than between two looks.
+        level_seconds: Some(0.3),
+        corpus: &corpus,
+        save: None,
+        stop: Arc::default(),
+        measurement: Measurement::default(),
+    };
+    measuring.run().unwrap();
+    let measured = measuring.measurement;
+    assert!(measured.levels.len() >= 3 * grid.points[0].levels.len());
+    for level in &measured.levels {
+        assert_eq!(level.samples.gpu_utilisation, Some(0.5), "{}", level.n);
+    }
+    assert!(measured.gpu.clocks.len() >= measured.levels.len());
+    assert_eq!(measured.gpu.events, Some(0x20));
+    assert_eq!(measured.gpu.others, Some(1));
+    assert_eq!(measured.gpu.idle_utilisation, Some(0.5));
+    assert_eq!(measured.gpu.idle_mib, Some(700.0));
+    let memory = &measured.memory[0];
+    assert_eq!(memory.gpu.len(), memory.points.len());
+    assert!(
+        memory
+            .gpu
+            .iter()
+            .all(|point| (point.mib - 700.0).abs() < 1e-9)
+    );
+    assert!(measured.surroundings.idle_watts.is_some());
+    assert!(!measured.energy.is_empty());
+    assert!(measured.nodes.is_empty(), "the whole node is not measured");
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_no_gpu_to_measure_on() {
+    for (definitions, arguments, wanted, permanent) in [
+        (&["DEVICES=0"][..], &[][..], "there is no cuda:0", true),
+        (&["NOT_LOADED"], &[], "see what nvidia-smi says", false),
+        (
+            &[],
+            &["--only-limit", "--save", "saved"],
+            "without a GPU only: use --device cpu",
+            true,
+        ),
+    ] {
+        let (ended, message) = on_fake_gpu(definitions, arguments);
+        assert_eq!(ended.code, NOT_MEASURED, "{}", ended.error);
+        assert!(ended.error.contains(wanted), "{wanted}: {}", ended.error);
+        assert_eq!(message["reason"], "UnsuitableNode", "{message}");
+        assert_eq!(message["permanent"], permanent, "{message}");
+    }
 }

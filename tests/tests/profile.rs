@@ -13,7 +13,7 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Child, Command, ExitStatus},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -25,24 +25,10 @@ use tts_planner::{
     profile::details::Details,
     validity::{Standing, assess},
 };
-use tts_server::{
-    engine::CpuSet,
-    machine::{
-        Machine,
-        gpu::{Gpu, sharing::Environment},
-    },
-    profile::{
-        corpus::Corpus,
-        grid::{Grid, Sweep},
-        measure::{Measuring, Subject},
-        state::Measurement,
-    },
-};
 use tts_tests::{
     binary,
     graph::{Graph, Node, Tensor},
     medium::write_medium_voice,
-    nvml::FakeNvml,
     voices::{sha256, write_voice},
     wait_at_most, wait_until, workspace,
 };
@@ -498,127 +484,6 @@ fn a_part_of_a_core_is_measured_in_a_container_with_a_limit_only() {
         &["--only-limit", "--save", &saved],
         "CPU limit of 250m or 500m",
     );
-}
-
-/// Measures on a GPU of a fake driver. No GPU runs tests, and ONNX Runtime of `make setup` knows none.
-fn on_fake_gpu(definitions: &[&str], arguments: &[&str]) -> (Ended, Value) {
-    let fake = FakeNvml::with(definitions);
-    let folder = Folder::new();
-    let message = folder.path("message");
-    let output = Command::new(binary())
-        .args([
-            "profile",
-            "--device",
-            "cuda",
-            "--termination-message",
-            &message,
-        ])
-        .args(arguments)
-        .env("LD_LIBRARY_PATH", fake.folder())
-        .env_remove("CUDA_VISIBLE_DEVICES")
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let ended = Ended {
-        code: output.status.code(),
-        out: text(output.stdout),
-        error: text(output.stderr),
-    };
-    (ended, json_of(message))
-}
-
-#[test]
-fn a_gpu_needs_an_onnx_runtime_that_knows_it() {
-    let _alone = alone();
-    let (ended, message) = on_fake_gpu(&[], &SHORT);
-    assert_eq!(ended.code, NOT_MEASURED, "{}", ended.error);
-    assert!(ended.out.is_empty(), "{}", ended.out);
-    for words in [
-        "this ONNX Runtime cannot use the device cuda:0",
-        "ORT_DYLIB_PATH",
-        "--device cpu",
-    ] {
-        assert!(ended.error.contains(words), "{words}: {}", ended.error);
-    }
-    assert_eq!(message["reason"], "UnsuitableNode", "{message}");
-    assert_eq!(message["permanent"], true, "{message}");
-}
-
-/// The CPU does the work, since no GPU can; what is looked at meanwhile is a fake GPU.
-#[test]
-fn a_gpu_is_looked_at_in_each_level_and_while_nothing_is_measured() {
-    let _alone = alone();
-    let fake = FakeNvml::with(&["PROCESSES=1", "EVENTS=0x20"]);
-    let gpu = Gpu::open(fake.library().as_ref(), 0, &Environment::default()).unwrap();
-    let folder = Folder::new();
-    let corpus = Corpus::read(folder.file("texts", TEXTS).as_ref()).unwrap();
-    let grid = Grid::of_gpu(
-        Sweep::Quick,
-        f64::from(u8::try_from(cores().min(2)).unwrap()),
-    );
-    let subject = Subject {
-        program: binary(),
-        voice: "rms".to_owned(),
-        location: "builtin:rms".to_owned(),
-        device: "cpu".to_owned(),
-        gpu: Some(gpu.facts().uuid.clone()),
-        cpus: CpuSet::of_this_thread().unwrap().cpus().to_vec(),
-    };
-    let mut measuring = Measuring {
-        subject: &subject,
-        machine: &Machine::default(),
-        gpu: Some(&gpu),
-        grid: &grid,
-        sweep: Sweep::Quick,
-        // Longer than between two looks.
-        level_seconds: Some(0.3),
-        corpus: &corpus,
-        save: None,
-        stop: Arc::default(),
-        measurement: Measurement::default(),
-    };
-    measuring.run().unwrap();
-    let measured = measuring.measurement;
-    assert!(measured.levels.len() >= 3 * grid.points[0].levels.len());
-    for level in &measured.levels {
-        assert_eq!(level.samples.gpu_utilisation, Some(0.5), "{}", level.n);
-    }
-    assert!(measured.gpu.clocks.len() >= measured.levels.len());
-    assert_eq!(measured.gpu.events, Some(0x20));
-    assert_eq!(measured.gpu.others, Some(1));
-    assert_eq!(measured.gpu.idle_utilisation, Some(0.5));
-    assert_eq!(measured.gpu.idle_mib, Some(700.0));
-    let memory = &measured.memory[0];
-    assert_eq!(memory.gpu.len(), memory.points.len());
-    assert!(
-        memory
-            .gpu
-            .iter()
-            .all(|point| (point.mib - 700.0).abs() < 1e-9)
-    );
-    assert!(measured.surroundings.idle_watts.is_some());
-    assert!(!measured.energy.is_empty());
-    assert!(measured.nodes.is_empty(), "the whole node is not measured");
-}
-
-#[test]
-fn a_gpu_that_is_not_there_is_no_gpu_to_measure_on() {
-    for (definitions, arguments, wanted, permanent) in [
-        (&["DEVICES=0"][..], &[][..], "there is no cuda:0", true),
-        (&["NOT_LOADED"], &[], "see what nvidia-smi says", false),
-        (
-            &[],
-            &["--only-limit", "--save", "saved"],
-            "without a GPU only: use --device cpu",
-            true,
-        ),
-    ] {
-        let (ended, message) = on_fake_gpu(definitions, arguments);
-        assert_eq!(ended.code, NOT_MEASURED, "{}", ended.error);
-        assert!(ended.error.contains(wanted), "{wanted}: {}", ended.error);
-        assert_eq!(message["reason"], "UnsuitableNode", "{message}");
-        assert_eq!(message["permanent"], permanent, "{message}");
-    }
 }
 
 #[test]
