@@ -16,6 +16,7 @@ pub mod measure;
 mod numbers;
 pub mod output;
 pub mod pairs;
+mod passes;
 pub mod process;
 mod progress;
 pub mod protocol;

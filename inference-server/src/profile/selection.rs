@@ -6,7 +6,7 @@ use tts_planner::profile::Stage;
 
 use super::{
     grid::Shape,
-    measure::PASSES,
+    passes::PASSES,
     protocol::{LevelSamples, Sample},
     state::{Measured, Measurement},
 };
