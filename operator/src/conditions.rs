@@ -14,6 +14,9 @@ pub const INSPECTED: &str = "Inspected";
 /// Of a deployment: whether its pods have the template of the current spec, voices and server image.
 pub const UP_TO_DATE: &str = "UpToDate";
 
+/// Of a deployment: whether its voices are measured where its pods may run.
+pub const PROFILED: &str = "Profiled";
+
 /// Of a benchmark: whether its last profile is slower than the accepted one.
 pub const REGRESSED: &str = "Regressed";
 /// Of a benchmark: whether its profiles became slower some time ago and stayed so.

@@ -52,6 +52,11 @@ pub fn recommended(role: Role, instance: &str) -> BTreeMap<String, String> {
     labels
 }
 
+/// The label of everything that this operator creates.
+pub fn managed_by() -> (String, String) {
+    (MANAGED_BY.to_owned(), crate::FIELD_MANAGER.to_owned())
+}
+
 /// Metadata of a child.
 pub fn metadata(
     role: Role,

@@ -18,6 +18,7 @@ mod jobs;
 mod labels;
 pub mod leader;
 pub mod metrics;
+pub mod planning;
 mod pods;
 pub mod report;
 mod schema;

@@ -1,10 +1,10 @@
 //! `TtsBenchmark`: a request to measure one voice on one node class.
-use k8s_openapi::{api::core::v1::Toleration, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::unobserved;
+use super::{NodeToleration, unobserved};
 
 /// Annotation by which a benchmark with `approval: Ask` is let go: the value is `status.estimate.hash`.
 pub const APPROVE: &str = "tts-operator.dev/approve";
@@ -57,7 +57,7 @@ pub struct TtsBenchmarkSpec {
     /// Taints of the nodes that the measurement tolerates. Nodes with other taints are not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
-    pub tolerations: Vec<BenchmarkToleration>,
+    pub tolerations: Vec<NodeToleration>,
 
     /// How much is measured: `Quick` takes 3 to 5 minutes, `Full` 15 to 40.
     #[serde(default)]
@@ -102,6 +102,29 @@ pub struct TtsBenchmarkSpec {
     pub history_limit: i32,
 }
 
+impl TtsBenchmarkSpec {
+    /// A quick measurement of this voice on any node.
+    pub fn of(voice: &str) -> Self {
+        Self {
+            voice: BenchmarkVoice {
+                name: voice.to_owned(),
+            },
+            node_class: None,
+            node_selector: None,
+            tolerations: Vec::new(),
+            sweep: Sweep::default(),
+            level_seconds: None,
+            corpus: None,
+            max_audio_seconds: None,
+            schedule: None,
+            image: None,
+            approval: Approval::default(),
+            suspend: false,
+            history_limit: history_limit(),
+        }
+    }
+}
+
 fn history_limit() -> i32 {
     10
 }
@@ -113,63 +136,6 @@ pub struct BenchmarkVoice {
     /// Name of the `TtsVoice`.
     #[schemars(length(min = 1, max = 46))]
     pub name: String,
-}
-
-/// A taint that the measurement tolerates, as in a pod.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct BenchmarkToleration {
-    /// Key of the taint; without it, each key, and `operator` must be `Exists`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 317))]
-    pub key: Option<String>,
-    /// `Equal` compares the value, `Exists` tolerates each.
-    #[serde(default)]
-    pub operator: TolerationOperator,
-    /// Value of the taint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub value: Option<String>,
-    /// Effect of the taint; without it, each effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effect: Option<TaintEffect>,
-}
-
-/// How a toleration compares.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TolerationOperator {
-    #[default]
-    Equal,
-    Exists,
-}
-
-/// What a taint does.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaintEffect {
-    NoSchedule,
-    PreferNoSchedule,
-    NoExecute,
-}
-
-impl From<&BenchmarkToleration> for Toleration {
-    fn from(toleration: &BenchmarkToleration) -> Self {
-        let operator = match toleration.operator {
-            TolerationOperator::Equal => "Equal",
-            TolerationOperator::Exists => "Exists",
-        };
-        let effect = toleration.effect.map(|effect| match effect {
-            TaintEffect::NoSchedule => "NoSchedule",
-            TaintEffect::PreferNoSchedule => "PreferNoSchedule",
-            TaintEffect::NoExecute => "NoExecute",
-        });
-        Self {
-            key: toleration.key.clone(),
-            operator: Some(operator.to_owned()),
-            value: toleration.value.clone(),
-            effect: effect.map(str::to_owned),
-            ..Self::default()
-        }
-    }
 }
 
 /// How much is measured.

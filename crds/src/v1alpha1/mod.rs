@@ -2,11 +2,13 @@
 mod benchmark;
 mod deployment;
 mod profile;
+mod toleration;
 mod voice;
 
 pub use benchmark::*;
 pub use deployment::*;
 pub use profile::*;
+pub use toleration::*;
 pub use voice::*;
 
 /// `status.observedGeneration` of an object that the operator has not seen yet.

@@ -61,7 +61,11 @@ pub async fn run(ctx: Arc<Context>, shutdown: &CancellationToken) {
         .scopes
         .iter()
         .map(|scope| run_scope(&ctx, scope, shutdown));
-    future::join_all(scopes).await;
+    tokio::select! {
+        _ = future::join_all(scopes) => {}
+        // It does not end.
+        () = ctx.nodes.watch(&ctx.client) => {}
+    }
 }
 
 /// One that cannot be watched does not keep the others from working.
@@ -109,11 +113,16 @@ async fn run_controller<K: Kind>(
     shutdown: &CancellationToken,
 ) {
     let backoff = Arc::new(ErrorBackoff::default());
-    // All objects, when the settings change.
-    let changes = stream::unfold(ctx.settings.clone(), async |mut settings| {
+    // All objects, when the settings change or the nodes do.
+    let settings = stream::unfold(ctx.settings.clone(), async |mut settings| {
         settings.changed().await.ok()?;
         Some(((), settings))
     });
+    let nodes = stream::unfold(ctx.nodes.changes(), async |mut nodes| {
+        nodes.changed().await.ok()?;
+        Some(((), nodes))
+    });
+    let changes = stream::select(settings, nodes);
     let all_again = changes.flat_map({
         let scope = scope.clone();
         move |()| {

@@ -2,6 +2,7 @@
 pub mod benchmark;
 pub mod deployment;
 mod driver;
+mod nodes;
 pub mod profile;
 mod scope;
 mod server_image;
@@ -64,6 +65,7 @@ pub struct Context {
     namespace: String,
     /// What is watched: all namespaces, or each of a list.
     scopes: Vec<Arc<Scope>>,
+    nodes: nodes::Nodes,
     corrections: Corrections,
     /// Held while an inspection is started: its place in the budget is taken by one voice.
     inspections: tokio::sync::Mutex<()>,
@@ -97,6 +99,7 @@ impl Context {
                 .into_iter()
                 .map(|namespace| Arc::new(Scope::new(namespace)))
                 .collect(),
+            nodes: nodes::Nodes::default(),
             corrections: Corrections::default(),
             inspections: tokio::sync::Mutex::default(),
             rollouts: tokio::sync::Mutex::default(),

@@ -1,5 +1,5 @@
 //! The `TtsProfile` controller: says what a measurement is worth now. The measurement itself is never changed.
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -8,7 +8,7 @@ use tts_crds::v1alpha1::{ProfileReason, TtsProfile, TtsProfileStatus, TtsVoiceSt
 use tts_planner::{
     Profile, Validity,
     profile::Level,
-    validity::{Environment, Finding, GpuEnvironment, assess},
+    validity::{Finding, assess},
 };
 
 use super::{
@@ -22,11 +22,11 @@ use crate::{
         Status::{False, True},
         Verdict,
     },
+    planning::measurements::environment,
 };
 
 /// Every condition of a profile: others are left to whoever sets them.
 const OURS: [&str; 3] = [READY, RECONCILING, STALLED];
-const DAY: Duration = Duration::from_hours(24);
 
 impl Kind for TtsProfile {
     type Status = TtsProfileStatus;
@@ -125,7 +125,8 @@ fn judged(
         };
         return (Validity::Invalid, vec![reason]);
     }
-    let assessment = assess(profile, Some(&environment(profile, facts, now)));
+    let files = facts.map_or(&[][..], |facts| &facts.files);
+    let assessment = assess(profile, Some(&environment(profile, files, now)));
     let reasons = assessment
         .findings
         .iter()
@@ -144,51 +145,10 @@ fn judged(
     (assessment.standing.validity, reasons)
 }
 
-/// What is true now. What is not known is taken to be as it was.
-fn environment(profile: &Profile, facts: Option<&TtsVoiceStatus>, now: Timestamp) -> Environment {
-    let digest = |ending: &str, measured: &str| {
-        let files = facts
-            .map(|facts| facts.files.as_slice())
-            .unwrap_or_default();
-        let file = files.iter().find(|file| file.path.ends_with(ending));
-        file.map_or_else(
-            || measured.to_owned(),
-            |file| format!("sha256:{}", file.sha256),
-        )
-    };
-    let node = &profile.node.fingerprint;
-    Environment {
-        model_digest: digest(".onnx", &profile.voice.model_digest),
-        config_digest: digest(".json", &profile.voice.config_digest),
-        precision: profile.voice.variant.precision.clone(),
-        nfe: profile.voice.variant.nfe,
-        execution_provider: profile.server.ep,
-        server_version: env!("CARGO_PKG_VERSION").to_owned(),
-        ort_version: profile.server.ort.clone(),
-        arch: node.arch.clone(),
-        cpu_model: node.cpu_model.clone(),
-        flags: node.flags.clone(),
-        kernel: node.kernel.clone(),
-        gpu: node.gpu.as_ref().map(|gpu| GpuEnvironment {
-            product: gpu.product.clone(),
-            mig: gpu.mig.clone(),
-            driver: gpu.driver.clone(),
-        }),
-        age_days: age_days(&profile.run.started, now),
-        correction: 1.0,
-    }
-}
-
-fn age_days(started: &str, now: Timestamp) -> u32 {
-    let Ok(started) = started.parse::<Timestamp>() else {
-        return 0;
-    };
-    let age = crate::jobs::since(started, now);
-    u32::try_from(age.as_secs() / DAY.as_secs()).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tts_crds::v1alpha1::{InspectedFile, TtsProfileSpec};
 
     use super::*;
@@ -204,7 +164,7 @@ mod tests {
 
     fn days_later(days: u32) -> Timestamp {
         let started = &object(|_| {}).spec.0.run.started;
-        started.parse::<Timestamp>().unwrap() + days * DAY
+        started.parse::<Timestamp>().unwrap() + days * Duration::from_hours(24)
     }
 
     fn ready(status: &TtsProfileStatus) -> (&str, &str, &str) {

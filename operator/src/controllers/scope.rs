@@ -19,12 +19,12 @@ use kube::{
 };
 use tts_crds::v1alpha1::{TtsBenchmark, TtsDeployment, TtsProfile, TtsVoice};
 
-use super::voice::profiles;
 use crate::{
     cache::{Cache, Change, Watched},
     health::Health,
     labels::{self, BENCHMARK, INSPECTION, Role, SERVER},
     metrics::Metrics,
+    planning::measurements,
 };
 
 /// An object of ours; one that cannot be decoded is there all the same.
@@ -134,7 +134,15 @@ impl Scope {
             Change::Any => self.reconcile_all(triggers),
         };
         let benchmark = |change: Change<'_, Guarded<TtsBenchmark>>| match change {
-            Change::Of(benchmark) => send(&triggers.benchmarks, ObjectRef::from_obj(benchmark)),
+            Change::Of(benchmark) => {
+                send(&triggers.benchmarks, ObjectRef::from_obj(benchmark));
+                // Their status says how far it is.
+                let voice = benchmark.0.as_ref().map(|b| b.spec.voice.name.clone());
+                let namespace = benchmark.namespace();
+                for deployment in self.serving(namespace.as_deref(), &voice.unwrap_or_default()) {
+                    send(&triggers.deployments, ObjectRef::from_obj(&*deployment));
+                }
+            }
             Change::Any => self.reconcile_all(triggers),
         };
         let profile = |change: Change<'_, Guarded<TtsProfile>>| match change {
@@ -261,7 +269,7 @@ impl Scope {
                 .as_ref()
                 .ok()
                 .and_then(|voice| voice.status.as_ref());
-            status.is_some_and(|status| profiles::measures(profile, &status.files))
+            status.is_some_and(|status| measurements::measures(profile, &status.files))
         });
         for voice in voices {
             send(&triggers.voices, ObjectRef::from_obj(&*voice));

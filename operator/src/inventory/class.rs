@@ -1,5 +1,5 @@
 //! A class of nodes, and what the planner gets of it.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
 use kube::ResourceExt as _;
@@ -43,6 +43,8 @@ pub struct Member {
     )]
     pub taints: Vec<Taint>,
     #[serde(skip)]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(skip)]
     taken: Promised,
     #[serde(skip)]
     cpu_model: Option<String>,
@@ -69,6 +71,7 @@ impl Member {
             cpu: offered.cores(),
             memory: offered.mebibytes(),
             gpu: membership.gpu,
+            labels: membership.labels,
             obstacle: unsupported.or_else(|| state::obstacle(node)).or(missing),
             taints: state::taints_to_tolerate(node),
             taken,
@@ -118,6 +121,8 @@ pub struct Class {
     /// Taints of nodes that do not exist yet.
     #[serde(skip)]
     declared_taints: Vec<Taint>,
+    #[serde(skip)]
+    declared_labels: BTreeMap<String, String>,
 }
 
 impl Class {
@@ -192,7 +197,22 @@ impl Class {
             nodes,
             remarks: remarks.into_iter().collect(),
             declared_taints,
+            declared_labels: settings
+                .map(|class| class.selector.clone())
+                .unwrap_or_default(),
         }
+    }
+
+    /// Labels that its nodes have and others have not, as far as labels tell them apart: a node of the class has all of one
+    /// entry. Empty where no label does.
+    pub fn node_labels(&self) -> BTreeSet<BTreeMap<String, String>> {
+        let nodes = self.nodes.iter().map(|node| &node.labels);
+        let declared = std::iter::once(&self.declared_labels);
+        nodes
+            .chain(declared)
+            .filter(|labels| !labels.is_empty())
+            .cloned()
+            .collect()
     }
 
     /// What the operator lets pods tolerate on this class without being told: the taint that keeps pods without a GPU off.

@@ -15,7 +15,7 @@ const MIG: &str = "nvidia.com/mig-";
 const SHARED: [&str; 2] = [".shared", "-SHARED"];
 
 /// Labels with the product, the most exact first: GPU feature discovery, GKE, EKS, Karpenter.
-const PRODUCTS: [&str; 4] = [
+pub(super) const PRODUCTS: [&str; 4] = [
     "nvidia.com/gpu.product",
     "cloud.google.com/gke-accelerator",
     "k8s.amazonaws.com/accelerator",

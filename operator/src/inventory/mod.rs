@@ -40,6 +40,9 @@ pub struct Lists<'a> {
     pub nodes: Option<&'a [Node]>,
     pub daemon_sets: Option<&'a [DaemonSet]>,
     pub pods: Option<&'a [Pod]>,
+    /// Namespace and name of the deployment that the capacity is for: the pods of others count as taken. `None`: no pods of
+    /// ours do.
+    pub deployment: Option<(&'a str, &'a str)>,
 }
 
 /// The node classes that there are or could be, by name.
@@ -88,7 +91,7 @@ pub fn inventory(lists: Lists<'_>, settings: NodeClassSettings<'_>) -> Inventory
                     "its nodes are also of the class {other}: cores and memory that one uses the other has not"
                 )
             }));
-            let taken = taken_by_others(on_node, &membership, lists.daemon_sets.is_some());
+            let taken = taken_by_others(on_node, &membership, lists);
             let class = membership.class.clone();
             let member = Member::new(node, membership, offered, taken);
             members.entry(class).or_default().push(member);
@@ -135,19 +138,19 @@ fn offered(node: &Node, daemon_sets: &[DaemonSet], pods: &[(&Pod, &PodSpec)]) ->
         .minus(daemon_sets::requests(daemon_sets, node))
 }
 
-/// What pods on a node request that are neither this operator's nor subtracted already.
+/// What pods on a node request that are neither this operator's, or of the deployment in question, nor subtracted already.
 fn taken_by_others(
     pods: &[(&Pod, &PodSpec)],
     membership: &names::Membership,
-    daemon_sets: bool,
+    lists: Lists<'_>,
 ) -> Promised {
+    let daemon_sets = lists.daemon_sets.is_some();
     let resource = membership.gpu.as_ref().map(|gpu| gpu.resource.as_str());
     let mut amount = Amount::default();
     let mut gpus: u32 = 0;
-    for (_, spec) in pods
-        .iter()
-        .filter(|(pod, _)| !occupancy::is_ours(pod) && !occupancy::is_subtracted(pod, daemon_sets))
-    {
+    for (_, spec) in pods.iter().filter(|(pod, _)| {
+        !occupancy::is_own(pod, lists.deployment) && !occupancy::is_subtracted(pod, daemon_sets)
+    }) {
         amount = amount.plus(requests::of_pod(spec));
         let devices = resource.map_or(0, |resource| requests::devices(spec, resource));
         gpus = gpus.saturating_add(devices);

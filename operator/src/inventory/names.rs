@@ -1,4 +1,6 @@
 //! Names of node classes.
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 
@@ -17,6 +19,10 @@ const INSTANCE_TYPES: [&str; 2] = [
 ];
 /// What distributions write there instead, which says nothing about the machine.
 const DISTRIBUTIONS: [&str; 7] = ["k0s", "k3d", "k3s", "kind", "kwok", "minikube", "rke2"];
+const ARCH: &str = "kubernetes.io/arch";
+/// What node feature discovery says of the CPU model.
+const CPU_FEATURE: &str = "feature.node.kubernetes.io/cpu-model.";
+const CPU_MODEL: [&str; 3] = ["vendor_id", "family", "id"];
 /// Longest name: it can be the value of a label.
 const MAX_LENGTH: usize = 63;
 
@@ -24,6 +30,8 @@ const MAX_LENGTH: usize = 63;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Membership {
     pub class: String,
+    /// Labels that tell its nodes from others, as far as labels do.
+    pub labels: BTreeMap<String, String>,
     pub gpu: Option<Gpu>,
     /// Why the server cannot use the node's GPUs, where the class is one of GPUs.
     pub unsupported: Option<String>,
@@ -34,13 +42,18 @@ pub(super) struct Membership {
 /// The classes of a node: one, or one for each size of MIG devices.
 pub(super) fn memberships(node: &Node, declared: &[DeclaredClass]) -> Vec<Membership> {
     let devices = gpu::of(node);
-    if let Some(class) = given(node, declared) {
-        return vec![named(class, devices)];
+    if let Some((class, labels)) = given(node, declared) {
+        return vec![Membership {
+            labels,
+            ..named(class, devices)
+        }];
     }
+    let labels = identity(node, devices.as_ref());
     let Some(devices) = devices else {
         let class = instance_type(node).map_or_else(|| by_cpu(node), normalise);
         return vec![Membership {
             class,
+            labels,
             gpu: None,
             unsupported: None,
             remark: None,
@@ -54,6 +67,7 @@ pub(super) fn memberships(node: &Node, declared: &[DeclaredClass]) -> Vec<Member
     kinds
         .map(|(gpu, suffix)| Membership {
             class: with_suffix(&base, &suffix),
+            labels: labels.clone(),
             gpu: Some(gpu),
             unsupported: devices.unsupported.clone(),
             remark: None,
@@ -61,8 +75,45 @@ pub(super) fn memberships(node: &Node, declared: &[DeclaredClass]) -> Vec<Member
         .collect()
 }
 
-/// The user's own label, else the first declared class whose selector matches.
-fn given<'a>(node: &'a Node, declared: &'a [DeclaredClass]) -> Option<&'a str> {
+/// The labels that a class without a given name is told by.
+fn identity(node: &Node, devices: Option<&gpu::Devices>) -> BTreeMap<String, String> {
+    let labels = node.labels();
+    let with = |names: &[String]| -> BTreeMap<String, String> {
+        let found = names.iter().filter_map(|name| {
+            let value = labels.get(name).filter(|value| !value.is_empty())?;
+            Some((name.clone(), value.clone()))
+        });
+        found.collect()
+    };
+    let mut names: Vec<String> = Vec::new();
+    if devices.is_some_and(|devices| devices.product.is_some()) {
+        names.extend(gpu::PRODUCTS.map(str::to_owned));
+        let product = with(&names).into_iter().next();
+        return product.into_iter().collect();
+    }
+    if instance_type(node).is_some() {
+        let name = INSTANCE_TYPES
+            .iter()
+            .find(|name| labels.get(**name).is_some_and(|value| !value.is_empty()));
+        return with(
+            &name
+                .map(|name| (*name).to_owned())
+                .into_iter()
+                .collect::<Vec<_>>(),
+        );
+    }
+    names.push(ARCH.to_owned());
+    if cpu_model(node).is_some() {
+        names.extend(CPU_MODEL.map(|part| format!("{CPU_FEATURE}{part}")));
+    }
+    with(&names)
+}
+
+/// The user's own label, else the first declared class whose selector matches; and the labels it is told by.
+fn given<'a>(
+    node: &'a Node,
+    declared: &'a [DeclaredClass],
+) -> Option<(&'a str, BTreeMap<String, String>)> {
     let labels = node.labels();
     let own = labels.get(CLASS).filter(|class| !class.is_empty());
     let matches = |class: &&DeclaredClass| {
@@ -72,10 +123,12 @@ fn given<'a>(node: &'a Node, declared: &'a [DeclaredClass]) -> Option<&'a str> {
                 .iter()
                 .all(|(key, value)| labels.get(key) == Some(value))
     };
-    own.map(String::as_str).or_else(|| {
-        let class = declared.iter().find(matches)?;
-        Some(class.name.as_str())
-    })
+    if let Some(class) = own {
+        let label = BTreeMap::from([(CLASS.to_owned(), class.clone())]);
+        return Some((class, label));
+    }
+    let class = declared.iter().find(matches)?;
+    Some((&class.name, class.selector.clone()))
 }
 
 /// A class with a name that somebody gave. GPUs that the server cannot use do not exclude it: its CPUs can serve.
@@ -84,6 +137,7 @@ fn named(class: &str, devices: Option<gpu::Devices>) -> Membership {
     let Some(devices) = devices else {
         return Membership {
             class,
+            labels: BTreeMap::new(),
             gpu: None,
             unsupported: None,
             remark: None,
@@ -92,6 +146,7 @@ fn named(class: &str, devices: Option<gpu::Devices>) -> Membership {
     if let Some(reason) = devices.unsupported {
         return Membership {
             class,
+            labels: BTreeMap::new(),
             gpu: None,
             unsupported: None,
             remark: Some(format!("GPUs are not used: {reason}")),
@@ -109,6 +164,7 @@ fn named(class: &str, devices: Option<gpu::Devices>) -> Membership {
     });
     Membership {
         class,
+        labels: BTreeMap::new(),
         gpu,
         unsupported: None,
         remark,
@@ -128,7 +184,7 @@ fn instance_type(node: &Node) -> Option<&str> {
 fn by_cpu(node: &Node) -> String {
     let labels = node.labels();
     let arch = labels
-        .get("kubernetes.io/arch")
+        .get(ARCH)
         .filter(|arch| !arch.is_empty())
         .map_or("unknown", String::as_str);
     let model = cpu_model(node).map_or_else(String::new, |model| format!("-{model}"));
@@ -138,15 +194,11 @@ fn by_cpu(node: &Node) -> String {
 /// Vendor, family and number of the CPU model.
 pub(super) fn cpu_model(node: &Node) -> Option<String> {
     let part = |name: &str| {
-        let name = format!("feature.node.kubernetes.io/cpu-model.{name}");
+        let name = format!("{CPU_FEATURE}{name}");
         node.labels().get(&name).filter(|value| !value.is_empty())
     };
-    Some(format!(
-        "{}-{}-{}",
-        part("vendor_id")?,
-        part("family")?,
-        part("id")?
-    ))
+    let [vendor, family, id] = CPU_MODEL.map(part);
+    Some(format!("{}-{}-{}", vendor?, family?, id?))
 }
 
 /// Cores of the machine, whole; those for pods where it does not say.

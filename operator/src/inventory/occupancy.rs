@@ -54,12 +54,18 @@ pub(super) fn is_subtracted(pod: &Pod, daemon_sets: bool) -> bool {
     daemon_sets::is_static(pod) || daemon_sets && daemon_sets::is_of_daemon_set(pod)
 }
 
-/// Whether the pod is this operator's: it serves, inspects or measures.
-pub(super) fn is_ours(pod: &Pod) -> bool {
-    let name = pod.labels().get(labels::NAME);
-    [labels::SERVER, labels::INSPECTION, labels::BENCHMARK]
+/// Whether the pod is this operator's: it inspects, measures, or serves, as one of `deployment` where that is given.
+pub(super) fn is_own(pod: &Pod, deployment: Option<(&str, &str)>) -> bool {
+    let name = pod.labels().get(labels::NAME).map(String::as_str);
+    let serves = name == Some(labels::SERVER.name);
+    let passes = [labels::INSPECTION, labels::BENCHMARK]
         .iter()
-        .any(|role| name.is_some_and(|name| name == role.name))
+        .any(|role| name == Some(role.name));
+    let in_question = deployment.is_none_or(|(namespace, name)| {
+        pod.namespace().as_deref() == Some(namespace)
+            && pod.labels().get(labels::INSTANCE).map(String::as_str) == Some(name)
+    });
+    passes || serves && in_question
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ impl Cluster {
             nodes: Some(&self.nodes),
             daemon_sets: Some(&self.daemon_sets),
             pods: Some(&self.pods),
+            deployment: None,
         }
     }
 

@@ -170,6 +170,7 @@ pub async fn site(ctx: &Context, benchmark: &TtsBenchmark) -> Result<Site, NoSit
         nodes: Some(&nodes.items),
         daemon_sets: daemon_sets.as_ref().map(|list| list.items.as_slice()),
         pods: pods.as_ref().map(|list| list.items.as_slice()),
+        deployment: None,
     };
     let settings = ctx.settings();
     let inventory = inventory::inventory(lists, settings.node_classes());
@@ -322,6 +323,7 @@ mod tests {
             nodes: Some(&nodes),
             daemon_sets: Some(&daemon_sets),
             pods: None,
+            deployment: None,
         };
         let settings = NodeClassSettings {
             classes: &declared,

@@ -1,5 +1,7 @@
 //! The last accepted pod template, in a `ControllerRevision`: what the operator enforces until it accepts
 //! another one, also after somebody deleted the Deployment, and also while a voice is missing.
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::{Deserialize, Serialize};
 use tts_planner::StoredPlan;
@@ -19,6 +21,9 @@ pub struct Accepted {
     /// The plan that the size comes from; none for sizes of the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<StoredPlan>,
+    /// What the planner had to choose from; none for pods that were not planned from measurements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub considered: Option<Considered>,
     /// Hash of the spec that it was made from.
     pub spec: String,
     /// Version of the operator that made it: the image must understand its arguments.
@@ -33,6 +38,32 @@ pub struct Accepted {
 pub struct Sized {
     pub mode: Mode,
     pub explanation: String,
+}
+
+/// What a plan was made from and chosen from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Considered {
+    /// Identifies what the plan depends on.
+    pub inputs: String,
+    /// Labels of the nodes of its class; a node has all of one entry.
+    #[serde(default)]
+    pub node_labels: Vec<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub alternatives: Vec<String>,
+    #[serde(default)]
+    pub rejected: Vec<String>,
+    /// Why the plan does not keep the objectives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortage: Option<Shortage>,
+}
+
+/// Why there is no plan that keeps the objectives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// A condition's reason.
+    pub reason: String,
+    pub message: String,
 }
 
 impl Accepted {
@@ -50,6 +81,7 @@ impl Accepted {
                     .to_owned(),
             },
             plan: None,
+            considered: None,
             spec: String::new(),
             operator: String::new(),
             takes_turn: false,

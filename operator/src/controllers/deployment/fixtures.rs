@@ -82,5 +82,5 @@ pub fn validated(spec: &str, references: &References, image: &str) -> ValidatedD
 /// The first plan of a deployment.
 pub fn planned(spec: &str, voices: Vec<Option<TtsVoice>>) -> PlannedDeployment {
     let references = references(voices);
-    plan(validated(spec, &references, IMAGE), &references)
+    plan(validated(spec, &references, IMAGE), &references, None)
 }

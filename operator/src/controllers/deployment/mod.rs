@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource as _, ResourceExt as _, runtime::controller::Action};
 use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus};
 
-use self::{dereference::References, plan::PlannedDeployment, rollout::Rollout};
+use self::{plan::PlannedDeployment, rollout::Rollout};
 use super::{
     Context, Error, Kind, RESYNC, Result,
     scope::{Guarded, Scope},
@@ -15,9 +15,12 @@ use crate::cache::Cache;
 mod accepted;
 mod apply;
 mod build;
+mod choice;
+mod decide;
 mod dereference;
 #[cfg(test)]
 mod fixtures;
+mod measure;
 mod plan;
 mod rollout;
 mod sizing;
@@ -58,16 +61,15 @@ impl Kind for TtsDeployment {
         let now = super::now();
         let settings = ctx.settings();
         let mut references = dereference::dereference(&scope, &self)?;
-        let decide = |references: &References| {
-            validate::validate(&self, &references.voices, &settings)
-                .map(|validated| plan::plan(validated, references))
-        };
-        let mut planned = decide(&references)?;
+        let validated = || validate::validate(&self, &references.voices, &settings);
+        let decided = decide::decide(&ctx, &validated()?, &references).await; // client
+        let mut planned = plan::plan(validated()?, &references, decided.as_ref());
         // Held until the Deployment is applied, so that two of them do not take the same turn.
         let _turn = if plan::takes_turn(&planned, &references) {
             let turn = ctx.rollouts.lock().await;
-            references.rolling = others_rolling(&ctx, &planned);
-            planned = decide(&references)?;
+            let rolling = others_rolling(&ctx, &planned);
+            references.rolling = rolling;
+            planned = plan::plan(planned.tts, &references, decided.as_ref());
             Some(turn)
         } else {
             None
@@ -81,7 +83,9 @@ impl Kind for TtsDeployment {
         } else {
             Box::pin(apply::apply(&children, &scope, &planned, desired)).await? // client
         };
-        let (status, verdicts) = status::status(&self, &planned, &applied, now);
+        let measuring =
+            measure::measure(&ctx, &scope, &planned.tts, &references, decided.as_ref()).await?; // client
+        let (status, verdicts) = status::status(&self, &planned, &applied, &measuring, now);
         super::write_status(&ctx, &scope, &self, status, &verdicts).await?; // client
         let rollout = Rollout::of(applied.deployment(), applied.pods());
         let stuck_in = rollout.stuck_in(settings.stalled_after, now);

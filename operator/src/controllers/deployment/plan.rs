@@ -4,8 +4,11 @@ use tts_planner::StoredPlan;
 
 use super::{
     accepted::{Accepted, Sized},
+    choice::{self, Choice},
+    decide::Decided,
     dereference::{Kept, References},
-    sizing, template,
+    sizing::PodSize,
+    template,
     validate::{Served, ValidatedDeployment, Voices},
 };
 
@@ -18,6 +21,8 @@ pub struct PlannedDeployment {
     pub tts: ValidatedDeployment,
     /// `None` until a template was accepted for the first time.
     pub workload: Option<Workload>,
+    /// What is to be said about the size of the pods; `None` while voices are not ready.
+    pub choice: Option<Choice>,
     /// Why the pods are not those of the current spec, voices and server image.
     pub pending: Option<Pending>,
 }
@@ -83,10 +88,21 @@ pub fn takes_turn(planned: &PlannedDeployment, references: &References) -> bool 
     })
 }
 
-pub fn plan(tts: ValidatedDeployment, references: &References) -> PlannedDeployment {
+pub fn plan(
+    tts: ValidatedDeployment,
+    references: &References,
+    decided: Option<&Decided>,
+) -> PlannedDeployment {
     let kept = references.accepted.as_ref();
+    let choice = match &tts.voices {
+        Voices::Ready(served) => {
+            let kept = kept.map(|kept| &kept.accepted);
+            Some(choice::choose(&tts, served, decided, kept))
+        }
+        Voices::NotReady { .. } => None,
+    };
     let (accepted, pending) = match &tts.voices {
-        Voices::Ready(served) => decide(&tts, served, references),
+        Voices::Ready(served) => decide(&tts, served, choice.as_ref(), references),
         Voices::NotReady { reason, message } => {
             let pending = Pending::new(reason, message.clone(), true);
             (kept.map(|kept| kept.accepted.clone()), Some(pending))
@@ -103,6 +119,7 @@ pub fn plan(tts: ValidatedDeployment, references: &References) -> PlannedDeploym
     PlannedDeployment {
         tts,
         workload,
+        choice,
         pending,
     }
 }
@@ -111,9 +128,15 @@ pub fn plan(tts: ValidatedDeployment, references: &References) -> PlannedDeploym
 fn decide(
     tts: &ValidatedDeployment,
     served: &Served,
+    choice: Option<&Choice>,
     references: &References,
 ) -> (Option<Accepted>, Option<Pending>) {
     let kept = references.accepted.as_ref();
+    let Some((choice, size)) = choice.and_then(|choice| Some((choice, choice.size.as_ref()?)))
+    else {
+        let refusal = choice.and_then(Choice::refusal);
+        return (kept.map(|kept| kept.accepted.clone()), refusal);
+    };
     let current = &tts.settings.server.image;
     let image = newest_passed(
         served,
@@ -125,14 +148,17 @@ fn decide(
         return (kept.map(|kept| kept.accepted.clone()), inspection);
     };
     let Some(kept) = kept else {
-        return (Some(candidate(tts, served, image, None)), inspection);
+        return (
+            Some(candidate(tts, served, choice, size, image)),
+            inspection,
+        );
     };
     let is_edited = is_edited(tts, kept);
     // With an image that is not the current one nothing is rolled out but what the user changed.
     if image != current && !(is_edited && kept.accepted.operator == VERSION) {
         return (Some(kept.accepted.clone()), inspection);
     }
-    let mut accepted = candidate(tts, served, image, Some(&kept.accepted));
+    let mut accepted = candidate(tts, served, choice, size, image);
     if accepted.same_pods(&kept.accepted) {
         accepted.takes_turn = kept.accepted.takes_turn;
         return (Some(accepted), inspection);
@@ -161,20 +187,20 @@ fn is_edited(tts: &ValidatedDeployment, kept: &Kept) -> bool {
 fn candidate(
     tts: &ValidatedDeployment,
     served: &Served,
+    choice: &Choice,
+    size: &PodSize,
     image: &str,
-    kept: Option<&Accepted>,
 ) -> Accepted {
-    let plan = kept.and_then(|kept| kept.plan.as_ref());
-    let size = sizing::size(&tts.sizing, &served.voices, plan.map(|stored| &stored.plan));
     Accepted {
-        template: template::build(tts, served, &size, image),
+        template: template::build(tts, served, size, image),
         image: image.to_owned(),
         downloads: template::downloads(served),
         sized: Sized {
             mode: size.mode,
-            explanation: size.explanation,
+            explanation: size.explanation.clone(),
         },
-        plan: size.plan.map(StoredPlan::from),
+        plan: size.plan.clone().map(StoredPlan::from),
+        considered: choice.considered.clone(),
         spec: tts.spec.clone(),
         operator: VERSION.to_owned(),
         takes_turn: false,

@@ -1,4 +1,6 @@
 //! Resources of a pod. Pure; every number comes with its reason.
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use tts_crds::{quantity::Quantity, v1alpha1::Resources};
@@ -32,6 +34,8 @@ const UNKNOWN_PEAK_PER_BYTE: u64 = 3;
 pub enum Mode {
     /// The operator, without measurements under load.
     Default,
+    /// The operator, from measurements.
+    Planned,
     /// The spec.
     Manual,
 }
@@ -39,12 +43,16 @@ pub enum Mode {
 /// The size of the server container.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PodSize {
+    /// Labels of the nodes that the pods have to run on: all of one entry; any node when empty.
+    pub node_labels: Vec<BTreeMap<String, String>>,
     pub cpu_request: Quantity,
     pub cpu_limit: Option<Quantity>,
     pub memory_request: Quantity,
     pub memory_limit: Option<Quantity>,
     /// Worker threads, each with its own session of every voice.
     pub workers: u64,
+    /// Threads per request.
+    pub threads: u64,
     /// Requests that may wait for a worker.
     pub queue: u64,
     pub mode: Mode,
@@ -75,10 +83,48 @@ fn manual(resources: &Resources) -> PodSize {
         memory_request: resources.requests.memory.clone(),
         memory_limit: resources.limits.as_ref().and_then(|l| l.memory.clone()),
         workers,
+        threads: 1,
         queue: QUEUE.into(),
+        node_labels: Vec::new(),
         mode: Mode::Manual,
         plan: None,
     }
+}
+
+/// The size that a plan says.
+pub fn planned(plan: &AcceptedPlan) -> PodSize {
+    let pod = &plan.pod;
+    let cpu = |cores: f64| Quantity::from_milli(whole(cores * 1_000.0));
+    let memory = Quantity::from_bytes_in_mebi(whole(pod.resources.memory).saturating_mul(MEBI));
+    let told = ["PodShape", "Concurrency", "Memory", "Cpu"];
+    let reasons = told.iter().filter_map(|code| plan.reason(code));
+    PodSize {
+        cpu_request: cpu(pod.resources.cpu_request),
+        cpu_limit: pod.resources.cpu_limit.map(cpu),
+        memory_request: memory.clone(),
+        memory_limit: Some(memory),
+        workers: pod.max_concurrency.into(),
+        threads: pod.threads.intra_op.into(),
+        queue: pod.queue.into(),
+        node_labels: Vec::new(),
+        mode: Mode::Planned,
+        explanation: reasons
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+        plan: Some(plan.clone()),
+    }
+}
+
+/// Rounded up; what is above by less than a millionth is noise.
+fn whole(value: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "plans have positive numbers far below 2^63"
+    )]
+    let whole = (value - 1e-6).ceil() as u64;
+    whole
 }
 
 /// Each worker has one session per voice, and each admitted request has some audio buffered.
@@ -112,7 +158,9 @@ fn default(voices: &[ReadyVoice], accepted: Option<&AcceptedPlan>) -> PodSize {
         // Equal to the request: a pod within its limit is never killed when the node runs out of memory.
         memory_limit: Some(memory),
         workers,
+        threads: 1,
         queue: QUEUE.into(),
+        node_labels: Vec::new(),
         mode: Mode::Default,
     }
 }

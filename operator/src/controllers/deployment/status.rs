@@ -1,18 +1,19 @@
 //! The status of the deployment. Pure: the controller writes it.
 use jiff::Timestamp;
 use kube::Resource as _;
-use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus};
+use tts_crds::v1alpha1::{APPROVE, TtsDeployment, TtsDeploymentStatus};
 
 use super::{
     apply::Applied,
     build,
+    measure::Measuring,
     plan::{PlannedDeployment, Workload},
     rollout::Rollout,
     validate::Voices,
 };
 use crate::{
     conditions::{
-        self, READY, RECONCILING, STALLED,
+        self, PROFILED, READY, RECONCILING, STALLED,
         Status::{False, True, Unknown},
         UP_TO_DATE, Verdict,
     },
@@ -23,9 +24,10 @@ const VOICES_READY: &str = "VoicesReady";
 const SIZED: &str = "Sized";
 const AVAILABLE: &str = "Available";
 /// Every condition of a deployment: others are left to whoever sets them.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     READY,
     VOICES_READY,
+    PROFILED,
     SIZED,
     UP_TO_DATE,
     AVAILABLE,
@@ -38,12 +40,14 @@ pub fn status(
     object: &TtsDeployment,
     planned: &PlannedDeployment,
     applied: &Applied,
+    measuring: &Measuring,
     now: Timestamp,
 ) -> (TtsDeploymentStatus, Vec<Verdict>) {
     let generation = object.meta().generation;
     let previous = object.status.clone().unwrap_or_default();
     let view = View {
         planned,
+        measuring,
         rollout: Rollout::of(applied.deployment(), applied.pods()),
         rolled_out: previous.rolled_out_revision,
         now,
@@ -68,6 +72,12 @@ pub fn status(
             .map(|workload| workload.accepted.image.clone()),
         rolled_out_revision: view.rolled_out_revision(),
         voices: planned.tts.voice_states.clone(),
+        plan: planned.workload.as_ref().and_then(plan::accepted),
+        proposed_plan: planned
+            .choice
+            .as_ref()
+            .and_then(|choice| choice.proposed.as_ref())
+            .map(|proposed| plan::status(&proposed.plan, &proposed.considered)),
     };
     (status, verdicts)
 }
@@ -75,6 +85,7 @@ pub fn status(
 /// What the verdicts are made from.
 struct View<'a> {
     planned: &'a PlannedDeployment,
+    measuring: &'a Measuring,
     rollout: Rollout,
     /// The revision that was completely rolled out according to the status.
     rolled_out: Option<i64>,
@@ -117,10 +128,37 @@ impl View<'_> {
         };
         let mut verdicts = self.ready(&voices);
         verdicts.extend([self.sized(), self.up_to_date(), self.available(), voices]);
+        verdicts.extend(self.measuring.verdict());
         verdicts
     }
 
     fn sized(&self) -> Verdict {
+        let choice = self.planned.choice.as_ref();
+        if let Some(shortage) = choice.and_then(|choice| choice.shortage.as_ref()) {
+            let pods = match &self.planned.workload {
+                Some(Workload { accepted, .. }) => {
+                    format!("; the pods: {}", accepted.sized.explanation)
+                }
+                None => String::new(),
+            };
+            return Verdict::new(
+                SIZED,
+                False,
+                &shortage.reason,
+                format!("{}{pods}", shortage.message),
+            );
+        }
+        if let Some(proposed) = choice.and_then(|choice| choice.proposed.as_ref()) {
+            let inputs = &proposed.considered.inputs;
+            return Verdict::new(
+                SIZED,
+                False,
+                "ApprovalNeeded",
+                format!(
+                    "status.proposedPlan waits: annotate this object with {APPROVE}={inputs}; until then the pods stay as they are"
+                ),
+            );
+        }
         match &self.planned.workload {
             Some(Workload { accepted, .. }) => {
                 let mode: &str = accepted.sized.mode.into();
@@ -239,5 +277,6 @@ impl View<'_> {
 
 const ZERO: &str = "spec.scaling.replicas is 0: nothing is served; raise it to serve";
 
+mod plan;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, PodSpec, PodTemplateSpec,
-        Probe, ResourceRequirements, TopologySpreadConstraint, Volume, VolumeMount,
+        Affinity, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, NodeAffinity,
+        NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, PodTemplateSpec, Probe,
+        ResourceRequirements, TopologySpreadConstraint, Volume, VolumeMount,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -111,11 +112,43 @@ fn pod(tts: &ValidatedDeployment, served: &Served, size: &PodSize, image: &str) 
                 .map(|topology| spread(tts, topology))
                 .to_vec(),
         ),
+        affinity: affinity(&size.node_labels),
+        node_selector: Some(tts.placement.node_selector.clone())
+            .filter(|labels| !labels.is_empty()),
+        tolerations: Some(tts.placement.tolerations.iter().map(Into::into).collect())
+            .filter(|tolerations: &Vec<_>| !tolerations.is_empty()),
         init_containers,
         containers: vec![container],
         volumes,
         ..PodSpec::default()
     }
+}
+
+/// Only nodes that have all labels of one of these.
+fn affinity(node_labels: &[BTreeMap<String, String>]) -> Option<Affinity> {
+    let terms = node_labels.iter().map(|labels| NodeSelectorTerm {
+        match_expressions: Some(
+            labels
+                .iter()
+                .map(|(key, value)| NodeSelectorRequirement {
+                    key: key.clone(),
+                    operator: "In".to_owned(),
+                    values: Some(vec![value.clone()]),
+                })
+                .collect(),
+        ),
+        ..NodeSelectorTerm::default()
+    });
+    let node_affinity = NodeAffinity {
+        required_during_scheduling_ignored_during_execution: Some(NodeSelector {
+            node_selector_terms: terms.collect(),
+        }),
+        ..NodeAffinity::default()
+    };
+    (!node_labels.is_empty()).then(|| Affinity {
+        node_affinity: Some(node_affinity),
+        ..Affinity::default()
+    })
 }
 
 fn server(tts: &ValidatedDeployment, served: &Served, size: &PodSize, image: &str) -> Container {
@@ -124,7 +157,7 @@ fn server(tts: &ValidatedDeployment, served: &Served, size: &PodSize, image: &st
         format!("--listen=:{CONTAINER_PORT}"),
         "--log-format=json".to_owned(),
         format!("--workers={}", size.workers),
-        "--intra-threads=1".to_owned(),
+        format!("--intra-threads={}", size.threads),
         format!("--queue={}", size.queue),
         format!("--drain-delay={DRAIN_DELAY_SECONDS}s"),
         format!("--drain-timeout={DRAIN_TIMEOUT_SECONDS}s"),

@@ -5,14 +5,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard};
 use sha2::{Digest as _, Sha256};
 use tts_crds::v1alpha1::{
-    PodSettings, Resources, ScalingType, ServiceSettings, SizingMode, TtsDeployment,
-    TtsDeploymentSpec, TtsVoice, VoiceSource, VoiceState,
+    APPROVE, InspectedFile, Placement, PodSettings, Resources, ScalingType, ServiceSettings,
+    SizingMode, TtsDeployment, TtsDeploymentSpec, TtsVoice, VoiceSource, VoiceState,
 };
 
 use super::{Error, Result};
 use crate::{
     children::hex,
     conditions::{self, INSPECTED, READY},
+    planning::{Goals, goals::number},
     settings::Settings,
 };
 
@@ -21,11 +22,16 @@ pub struct ValidatedDeployment {
     pub name: String,
     pub namespace: String,
     pub owner: OwnerReference,
-    pub replicas: i32,
+    pub scaling: Scaling,
     pub voices: Voices,
     /// For the status, in the order of the spec.
     pub voice_states: Vec<VoiceState>,
     pub sizing: Sizing,
+    /// What the pods are planned for; `None` where they are not.
+    pub goals: Option<Goals>,
+    /// The plan that somebody approved, by what it was made from.
+    pub approved: Option<String>,
+    pub placement: Placement,
     pub pod: PodSettings,
     pub service: ServiceSettings,
     pub paused: bool,
@@ -34,7 +40,18 @@ pub struct ValidatedDeployment {
     pub settings: Arc<Settings>,
 }
 
-/// How the size of the pods is determined.
+/// How the number of pods is determined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scaling {
+    /// By the spec.
+    Static(i32),
+    /// By the plan and the load.
+    Auto,
+    /// By somebody else.
+    External,
+}
+
+/// How the size of the pods is determined where it is not planned.
 pub enum Sizing {
     /// By the operator.
     Default,
@@ -63,7 +80,10 @@ pub struct Served {
 pub struct ReadyVoice {
     pub name: String,
     pub source: VoiceSource,
+    /// Relative to the other voices of the deployment.
+    pub weight: f64,
     pub digest: String,
+    pub files: Vec<InspectedFile>,
     pub size_bytes: u64,
     pub sample_rate_hz: u32,
     pub peak_memory_bytes: Option<u64>,
@@ -91,7 +111,10 @@ pub fn validate(
             digest: checked.as_ref().ok().map(|voice| voice.digest.clone()),
         });
         match checked {
-            Ok(voice) => ready.push(voice),
+            Ok(found) => ready.push(ReadyVoice {
+                weight: voice.weight.as_ref().map_or(1.0, number),
+                ..found
+            }),
             Err(why) => not_ready.push(why),
         }
     }
@@ -116,9 +139,12 @@ pub fn validate(
                 .join("; "),
         },
     };
+    // Admission refuses what is refused here.
+    let goals = Goals::of(spec).map_err(|_| Error::Incomplete("objectives and load"))?;
     let sizing = match &spec.sizing {
         None => Sizing::Default,
         Some(sizing) => match sizing.mode {
+            SizingMode::FromProfile => Sizing::Default,
             // Admission requires them in this mode.
             SizingMode::Manual => Sizing::Manual(
                 sizing
@@ -134,12 +160,19 @@ pub fn validate(
         owner: object
             .controller_owner_ref(&())
             .ok_or(Error::Incomplete("uid"))?,
-        replicas: match spec.scaling.r#type {
-            ScalingType::Static => spec
-                .scaling
-                .replicas
-                .ok_or(Error::Incomplete("scaling.replicas"))?,
+        scaling: match spec.scaling.r#type {
+            None if goals.is_some() => Scaling::Auto,
+            Some(ScalingType::Auto) => Scaling::Auto,
+            Some(ScalingType::External) => Scaling::External,
+            None | Some(ScalingType::Static) => Scaling::Static(
+                spec.scaling
+                    .replicas
+                    .ok_or(Error::Incomplete("scaling.replicas"))?,
+            ),
         },
+        goals,
+        approved: object.annotations().get(APPROVE).cloned(),
+        placement: spec.placement.clone().unwrap_or_default(),
         voices,
         voice_states,
         sizing,
@@ -157,7 +190,13 @@ pub fn validate(
 
 fn pod_spec_hash(spec: &TtsDeploymentSpec) -> String {
     // Names and quantities: always serializable.
-    let parts = serde_json::to_vec(&(&spec.voices, &spec.sizing, &spec.pod)).unwrap_or_default();
+    let mut parts =
+        serde_json::to_vec(&(&spec.voices, &spec.sizing, &spec.pod)).unwrap_or_default();
+    let newer = (&spec.objectives, &spec.load, &spec.placement);
+    // Records of deployments without them were made before there were any.
+    if newer != (&None, &None, &None) {
+        parts.extend(serde_json::to_vec(&newer).unwrap_or_default());
+    }
     hex(&Sha256::digest(parts))[..16].to_owned()
 }
 
@@ -191,8 +230,10 @@ fn check(
     if observed && conditions::is_true(&status.conditions, READY) {
         return Ok(ReadyVoice {
             name: name.to_owned(),
+            weight: 1.0,
             source: voice.spec.source.clone(),
             digest: status.digest.unwrap_or_default(),
+            files: status.files,
             size_bytes: status.size_bytes.and_then(positive).unwrap_or(0),
             sample_rate_hz: status
                 .sample_rate_hz

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tts_crds::v1alpha1::{InspectedFile, MAX_VOICE_PROFILES, TtsProfile, VoiceProfile};
 
+use crate::planning::measurements::measures;
+
 /// Of the profiles of these files, the newest of each node class; those of `namespace` before those of other ones.
 pub fn of_files(
     files: &[InspectedFile],
@@ -37,17 +39,6 @@ pub fn of_files(
                 .unwrap_or_default(),
         })
         .collect()
-}
-
-/// Whether a profile is about these files, whatever the voice is called.
-pub fn measures(profile: &TtsProfile, files: &[InspectedFile]) -> bool {
-    let voice = &profile.spec.0.voice;
-    let has = |ending: &str, digest: &str| {
-        files.iter().any(|file| {
-            file.path.ends_with(ending) && digest.strip_prefix("sha256:") == Some(&file.sha256)
-        })
-    };
-    has(".onnx", &voice.model_digest) && has(".json", &voice.config_digest)
 }
 
 #[cfg(test)]

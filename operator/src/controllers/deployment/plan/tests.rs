@@ -18,7 +18,7 @@ fn passed(images: &[&str]) -> TtsVoice {
 /// What runs with [`IMAGE`], rolled out and recorded.
 fn kept() -> Kept {
     let references = references(vec![Some(passed(&[IMAGE]))]);
-    let planned = plan(validated(SPEC, &references, IMAGE), &references);
+    let planned = plan(validated(SPEC, &references, IMAGE), &references, None);
     Kept {
         accepted: planned.workload.unwrap().accepted,
         revision: 4,
@@ -47,7 +47,7 @@ struct Seen {
 }
 
 fn look(spec: &str, references: &References, image: &str) -> Seen {
-    let planned = plan(validated(spec, references, image), references);
+    let planned = plan(validated(spec, references, image), references, None);
     let takes_turn = takes_turn(&planned, references);
     let workload = planned.workload;
     Seen {
@@ -110,7 +110,7 @@ fn a_failed_inspection_leaves_everything_as_it_runs_and_says_so() {
         .unwrap(),
     );
     let references = serving_with(voice);
-    let planned = plan(validated(SPEC, &references, NEWER), &references);
+    let planned = plan(validated(SPEC, &references, NEWER), &references, None);
     let pending = planned.pending.unwrap();
     assert_eq!(pending.reason, "InspectionFailed");
     assert!(!pending.in_progress);
@@ -197,7 +197,7 @@ fn a_change_of_a_voice_takes_its_turn_too() {
 fn a_turn_that_was_taken_stays_taken_while_the_same_pods_are_rolled_out() {
     let mut references = serving_with(passed(&[IMAGE]));
     references.accepted.as_mut().unwrap().accepted.takes_turn = true;
-    let planned = plan(validated(SPEC, &references, IMAGE), &references);
+    let planned = plan(validated(SPEC, &references, IMAGE), &references, None);
     assert!(planned.workload.as_ref().unwrap().accepted.takes_turn);
     assert!(!takes_turn(&planned, &references), "nothing new begins");
 }

@@ -1,0 +1,200 @@
+//! Which pods are to run, of what the spec says, what was accepted and what the planner says now. Pure.
+use std::collections::BTreeMap;
+
+use tts_crds::v1alpha1::{Apply, OnInfeasible};
+use tts_planner::{AcceptedPlan, Alternatives, Condition, Outcome, StoredPlan};
+
+use super::{
+    accepted::{Accepted, Considered, Shortage},
+    decide::{Answer, Decided},
+    plan::Pending,
+    sizing::{self, PodSize},
+    validate::{Served, ValidatedDeployment},
+};
+use crate::planning::Goals;
+
+/// The pods to run, and what is to be said about them.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// `None`: none, as the deployment refuses pods that do not keep the objectives.
+    pub size: Option<PodSize>,
+    /// Where the size comes from a plan.
+    pub considered: Option<Considered>,
+    /// Why these pods are not what was asked for.
+    pub shortage: Option<Shortage>,
+    /// A plan that waits for its approval.
+    pub proposed: Option<Proposed>,
+}
+
+/// A plan that somebody has to approve.
+#[derive(Clone, Debug)]
+pub struct Proposed {
+    pub plan: AcceptedPlan,
+    pub considered: Considered,
+}
+
+pub fn choose(
+    tts: &ValidatedDeployment,
+    served: &Served,
+    decided: Option<&Decided>,
+    kept: Option<&Accepted>,
+) -> Choice {
+    let plan = kept.and_then(|kept| kept.plan.as_ref());
+    let default = || Choice {
+        size: Some(sizing::size(
+            &tts.sizing,
+            &served.voices,
+            plan.map(|stored| &stored.plan),
+        )),
+        considered: None,
+        shortage: None,
+        proposed: None,
+    };
+    let (Some(goals), Some(decided)) = (&tts.goals, decided) else {
+        return default();
+    };
+    // What runs stays, where a plan says nothing better; before the first plan, default pods do.
+    let stay = |shortage: Option<Shortage>| {
+        let planned = kept.and_then(|kept| Some((kept.plan.as_ref()?, kept.considered.as_ref()?)));
+        let stays = planned.map(|(stored, considered)| Choice {
+            size: Some(of_plan(stored, considered)),
+            considered: Some(considered.clone()),
+            shortage: None,
+            proposed: None,
+        });
+        Choice {
+            shortage,
+            ..stays.unwrap_or_else(default)
+        }
+    };
+    let decision = match &decided.answer {
+        Answer::Unchanged => return stay(None),
+        Answer::Contradiction(message) => {
+            return stay(Some(Shortage {
+                reason: "Contradiction".to_owned(),
+                message: message.clone(),
+            }));
+        }
+        Answer::Decision(decision) => decision,
+    };
+    let (new, shortage) = match &decision.outcome {
+        Outcome::Plan(plan) => (Some(plan), None),
+        Outcome::Infeasible(infeasible) => {
+            let shortage = Shortage {
+                reason: infeasible.condition.to_string(),
+                message: std::iter::once(infeasible.message.clone())
+                    .chain(decided.remarks.iter().cloned())
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            };
+            let unknown = matches!(
+                infeasible.condition,
+                Condition::NoProfile | Condition::NoNodeClass
+            );
+            if unknown {
+                return stay(Some(shortage));
+            }
+            let best = infeasible.best_effort.as_ref();
+            let best = best.filter(|_| goals.on_infeasible == OnInfeasible::BestEffort);
+            (best, Some(shortage))
+        }
+    };
+    let Some(new) = new else {
+        let stays = stay(shortage);
+        let runs = kept.is_some();
+        return Choice {
+            size: stays.size.filter(|_| runs),
+            ..stays
+        };
+    };
+    let mut plan = (**new).clone();
+    plan.input_hash.clone_from(&decided.inputs);
+    let considered = considered(decided, &plan, &decision.alternatives, shortage.clone());
+    if waits(tts, goals, kept, &plan, &decided.inputs) {
+        return Choice {
+            proposed: Some(Proposed { plan, considered }),
+            ..stay(shortage)
+        };
+    }
+    Choice {
+        size: Some(of_plan(&StoredPlan::from(plan), &considered)),
+        considered: Some(considered),
+        shortage,
+        proposed: None,
+    }
+}
+
+impl Choice {
+    /// Why no template can be accepted although every voice is ready.
+    pub fn refusal(&self) -> Option<Pending> {
+        let shortage = self.shortage.as_ref().filter(|_| self.size.is_none())?;
+        Some(Pending {
+            reason: "ObjectivesNotKept",
+            message: format!(
+                "{}: {}; sizing.onInfeasible is Refuse, so nothing is rolled out",
+                shortage.reason, shortage.message
+            ),
+            in_progress: false,
+        })
+    }
+}
+
+fn of_plan(stored: &StoredPlan, considered: &Considered) -> PodSize {
+    PodSize {
+        node_labels: considered.node_labels.clone(),
+        ..sizing::planned(&stored.plan)
+    }
+}
+
+/// Whether somebody has to approve this plan first.
+fn waits(
+    tts: &ValidatedDeployment,
+    goals: &Goals,
+    kept: Option<&Accepted>,
+    plan: &AcceptedPlan,
+    inputs: &str,
+) -> bool {
+    let accepted = kept.and_then(|kept| Some((kept.plan.as_ref()?, kept.considered.as_ref()?)));
+    let same = accepted.is_some_and(|(stored, _)| {
+        let running = &stored.plan;
+        (&running.pod, &running.node_class, running.replicas)
+            == (&plan.pod, &plan.node_class, plan.replicas)
+            && running.autoscaling == plan.autoscaling
+    });
+    goals.apply == Apply::Approve && !same && tts.approved.as_deref() != Some(inputs)
+}
+
+fn considered(
+    decided: &Decided,
+    plan: &AcceptedPlan,
+    alternatives: &Alternatives,
+    shortage: Option<Shortage>,
+) -> Considered {
+    let texts = |texts: Vec<String>, omitted: u32| {
+        let more = (omitted > 0).then(|| format!("{omitted} more"));
+        texts.into_iter().chain(more).collect::<Vec<_>>()
+    };
+    let class = plan.node_class.as_deref().unwrap_or_default();
+    let labels = decided.node_labels.get(class).cloned().unwrap_or_default();
+    Considered {
+        inputs: decided.inputs.clone(),
+        node_labels: labels.into_iter().collect::<Vec<BTreeMap<_, _>>>(),
+        alternatives: texts(
+            alternatives
+                .candidates
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            alternatives.omitted_candidates,
+        ),
+        rejected: texts(
+            alternatives
+                .rejected
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            alternatives.omitted_rejected,
+        ),
+        shortage,
+    }
+}

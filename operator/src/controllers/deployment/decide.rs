@@ -1,0 +1,250 @@
+//! What the planner says about a deployment. Other pods and quotas are read only when the plan is made anew.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{LimitRange, Pod, ResourceQuota},
+};
+use kube::{Api, Resource, ResourceExt as _, api::ListParams};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tts_crds::v1alpha1::TtsProfile;
+use tts_planner::{Decision, Presence, Validity};
+
+use super::{
+    dereference::References,
+    validate::{Served, ValidatedDeployment, Voices},
+};
+use crate::{
+    controllers::{Context, nodes::Known, now},
+    inventory::{self, Inventory, Lists, NVIDIA, NamespaceLimits},
+    labels,
+    planning::{Case, Goals, Voice, measurements},
+};
+
+/// How long a list may take that can be planned without.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The planner's answer.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// Identifies what the answer depends on.
+    pub inputs: String,
+    pub answer: Answer,
+    /// Labels of the nodes of each class.
+    pub node_labels: BTreeMap<String, BTreeSet<BTreeMap<String, String>>>,
+    /// Voices and the classes on which they were not measured although pods may run there, by the voice's name.
+    pub unmeasured: BTreeMap<String, Vec<String>>,
+    /// Whether there is no class that could be measured.
+    pub measures_nothing: bool,
+    /// What a reader has to know about the nodes.
+    pub remarks: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The accepted plan was made from the same.
+    Unchanged,
+    Decision(Box<Decision>),
+    /// The numbers of the deployment contradict each other.
+    Contradiction(String),
+}
+
+/// `None` where nothing is planned, or not all voices are ready.
+pub async fn decide(
+    ctx: &Context,
+    tts: &ValidatedDeployment,
+    references: &References,
+) -> Option<Decided> {
+    let (Some(goals), Voices::Ready(served)) = (&tts.goals, &tts.voices) else {
+        return None;
+    };
+    let known = ctx.nodes.known().await;
+    let profiles = ctx.profiles_for(&tts.namespace);
+    let profiles: Vec<&TtsProfile> = profiles.iter().filter_map(|p| p.0.as_ref().ok()).collect();
+    let voices = voices(served);
+    let inventory = self::inventory(&known, None, tts);
+    let accepted = references.accepted.as_ref().map(|kept| &kept.accepted);
+    let mut case = Case {
+        goals,
+        namespace: &tts.namespace,
+        voices: &voices,
+        profiles: &profiles,
+        inventory: &inventory,
+        limits: NamespaceLimits::default(),
+        current: accepted
+            .and_then(|accepted| accepted.plan.as_ref())
+            .and_then(|stored| stored.plan.as_current()),
+        now: now(),
+    };
+    let inputs = case.inputs();
+    let considered = accepted.and_then(|accepted| accepted.considered.as_ref());
+    let unchanged = considered
+        .is_some_and(|considered| considered.inputs == inputs && considered.shortage.is_none());
+    let (full, answer);
+    if unchanged {
+        answer = Answer::Unchanged;
+    } else {
+        let (pods, limits) = surroundings(ctx, tts).await;
+        full = self::inventory(&known, pods.as_deref(), tts);
+        case.inventory = &full;
+        case.limits = limits;
+        answer = match case.plan() {
+            Ok(decision) => Answer::Decision(Box::new(decision)),
+            Err(error) => Answer::Contradiction(error.to_string()),
+        };
+    }
+    let mut remarks = inventory.remarks.clone();
+    let unknown = case.unknown_classes();
+    if !unknown.is_empty() {
+        remarks.push(format!(
+            "placement.nodeClasses names classes that there are not: {}",
+            unknown.join(", ")
+        ));
+    }
+    let measurable = measurable(&case, &inventory);
+    Some(Decided {
+        inputs,
+        answer,
+        measures_nothing: measurable.is_empty(),
+        unmeasured: unmeasured(&case, &measurable),
+        node_labels: inventory
+            .classes
+            .iter()
+            .map(|class| (class.name.clone(), class.node_labels()))
+            .collect(),
+        remarks,
+    })
+}
+
+fn voices(served: &Served) -> Vec<Voice> {
+    let voices = served.voices.iter();
+    voices
+        .map(|voice| Voice {
+            name: voice.name.clone(),
+            weight: voice.weight,
+            files: voice.files.clone(),
+        })
+        .collect()
+}
+
+/// Of the nodes that the deployment's pods may run on.
+fn inventory(known: &Known, pods: Option<&[Pod]>, tts: &ValidatedDeployment) -> Inventory {
+    let selector = &tts.placement.node_selector;
+    let nodes = known.nodes.as_ref().map(|nodes| {
+        let selected = nodes.iter().filter(|node| {
+            let labels = node.labels();
+            selector
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+        });
+        selected.cloned().collect::<Vec<_>>()
+    });
+    let lists = Lists {
+        nodes: nodes.as_deref(),
+        daemon_sets: known.daemon_sets.as_deref(),
+        // Before the plan is made they are not counted, which is no remark.
+        pods: Some(pods.unwrap_or_default()),
+        deployment: Some((&tts.namespace, &tts.name)),
+    };
+    inventory::inventory(lists, tts.settings.node_classes())
+}
+
+/// The classes with nodes that pods may run on.
+fn measurable<'a>(case: &Case<'_>, inventory: &'a Inventory) -> Vec<&'a str> {
+    let Goals {
+        classes,
+        tolerations,
+        ..
+    } = case.goals;
+    inventory
+        .classes
+        .iter()
+        .filter(|class| class.presence == Presence::Present)
+        .filter(|class| {
+            // The image has no code for GPUs yet: those nodes are measured only where they are asked for.
+            classes.contains(&class.name) || classes.is_empty() && class.gpu.is_none()
+        })
+        .filter(|class| {
+            let planned = class.for_planner(tolerations);
+            planned.excluded.is_none() && planned.max_nodes > 0
+        })
+        .map(|class| class.name.as_str())
+        .collect()
+}
+
+/// The voices without a measurement that could be used, and on which of these classes.
+fn unmeasured(case: &Case<'_>, classes: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let found = measurements::of_voices(case.voices, case.namespace, case.profiles, case.now);
+    let measured = |voice: &str, class: &str| {
+        found.iter().any(|measurement| {
+            let standing = measurement.standing;
+            measurement.profile.voice.name == voice
+                && measurement.profile.node.class == class
+                && standing.is_some_and(|standing| standing.validity != Validity::Invalid)
+        })
+    };
+    case.voices
+        .iter()
+        .filter_map(|voice| {
+            let missing: Vec<String> = classes
+                .iter()
+                .filter(|class| !measured(&voice.name, class))
+                .map(|class| (*class).to_owned())
+                .collect();
+            (!missing.is_empty()).then(|| (voice.name.clone(), missing))
+        })
+        .collect()
+}
+
+/// All pods of the cluster, where they can be read; and what the namespace leaves to this deployment.
+async fn surroundings(
+    ctx: &Context,
+    tts: &ValidatedDeployment,
+) -> (Option<Vec<Pod>>, NamespaceLimits) {
+    let all = Api::<Pod>::all(ctx.client.clone());
+    let own = labels::to_selector(&labels::selector(labels::SERVER, &tts.name));
+    let own = ListParams::default().labels(&own);
+    let everything = ListParams::default();
+    let (pods, own, quotas, ranges) = tokio::join!(
+        listed(all, &everything),
+        listed(namespaced::<Pod>(ctx, tts), &own),
+        listed(namespaced::<ResourceQuota>(ctx, tts), &everything),
+        listed(namespaced::<LimitRange>(ctx, tts), &everything),
+    );
+    let taken = inventory::taken(&own.unwrap_or_default(), NVIDIA);
+    let limits = inventory::namespace_limits(
+        &quotas.unwrap_or_default(),
+        &ranges.unwrap_or_default(),
+        NVIDIA,
+        taken,
+    );
+    (pods, limits)
+}
+
+fn namespaced<K>(ctx: &Context, tts: &ValidatedDeployment) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    Api::namespaced(ctx.client.clone(), &tts.namespace)
+}
+
+/// `None` where there is no right, or no answer in time: it is planned without.
+async fn listed<K>(api: Api<K>, params: &ListParams) -> Option<Vec<K>>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    // What the API server has in memory is new enough.
+    let params = params.clone().match_any();
+    match timeout(LIST_TIMEOUT, api.list(&params)).await {
+        Ok(Ok(list)) => Some(list.items),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "planning without a list");
+            None
+        }
+        Err(_) => None,
+    }
+}

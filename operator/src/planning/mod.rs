@@ -1,0 +1,92 @@
+//! From a `TtsDeployment`, the measurements of its voices and the nodes to a plan. Pure: the controller and `tts-operator plan`
+//! share it.
+pub mod goals;
+pub mod measurements;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use tts_crds::v1alpha1::TtsProfile;
+use tts_planner::{Current, Decision, Exclusion, Quota, Request, RequestError, VoiceShare};
+
+pub use goals::Goals;
+pub use measurements::Voice;
+
+use crate::inventory::{Inventory, NamespaceLimits};
+
+/// What a plan is made from.
+pub struct Case<'a> {
+    pub goals: &'a Goals,
+    pub namespace: &'a str,
+    pub voices: &'a [Voice],
+    /// Those that serve the namespace, of any voice.
+    pub profiles: &'a [&'a TtsProfile],
+    pub inventory: &'a Inventory,
+    pub limits: NamespaceLimits,
+    /// What runs now.
+    pub current: Option<Current>,
+    pub now: Timestamp,
+}
+
+impl Case<'_> {
+    /// What the planner is asked.
+    pub fn request(&self) -> Request {
+        let goals = self.goals;
+        let mut policy = goals.policy.clone();
+        self.limits.apply(&mut policy);
+        let mut classes = self.inventory.for_planner(&goals.tolerations);
+        for class in &mut classes {
+            if !goals.classes.is_empty() && !goals.classes.contains(&class.name) {
+                class.excluded = Some(Exclusion::NotAllowed);
+            }
+        }
+        Request {
+            voices: self
+                .voices
+                .iter()
+                .map(|voice| VoiceShare {
+                    name: voice.name.clone(),
+                    weight: voice.weight,
+                })
+                .collect(),
+            measurements: measurements::of_voices(
+                self.voices,
+                self.namespace,
+                self.profiles,
+                self.now,
+            ),
+            unreadable: Vec::new(),
+            objectives: goals.objectives,
+            load: goals.load.clone(),
+            classes,
+            policy,
+            quota: self.limits.quota,
+            current: self.current.clone(),
+        }
+    }
+
+    /// Identifies what the decision depends on, beside what other pods take at the moment: a plan is made anew when this
+    /// changes, not with every pod that comes or goes somewhere.
+    pub fn inputs(&self) -> String {
+        let mut request = self.request();
+        for class in &mut request.classes {
+            class.promised = tts_planner::Promised::default();
+        }
+        request.quota = Quota::default();
+        request.input_hash()
+    }
+
+    /// # Errors
+    /// When the numbers of the deployment contradict each other.
+    pub fn plan(&self) -> Result<Decision, RequestError> {
+        tts_planner::plan(&self.request())
+    }
+
+    /// The classes that are asked for and that there are not.
+    pub fn unknown_classes(&self) -> Vec<&str> {
+        let classes = self.goals.classes.iter().map(String::as_str);
+        classes
+            .filter(|class| self.inventory.class(class).is_none())
+            .collect()
+    }
+}
