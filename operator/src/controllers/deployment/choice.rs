@@ -198,3 +198,6 @@ fn considered(
         shortage,
     }
 }
+
+#[cfg(test)]
+mod tests;
