@@ -85,6 +85,7 @@ fn voice_mistakes() -> Vec<Mistake> {
 fn deployment_mistakes() -> Vec<Mistake> {
     let spec = |spec: &str| deployment_of("greeter", spec);
     let with = |more: &str| spec(&format!("{{voices: [{{name: rms}}], {more}}}"));
+    let planned = |more: &str| with(&format!("objectives: {{timeToFirstAudio: 500ms}}, {more}"));
     let resources =
         |resources: &str| with(&format!("sizing: {{mode: Manual, resources: {resources}}}"));
     let many: Vec<_> = (0..33)
@@ -121,6 +122,96 @@ fn deployment_mistakes() -> Vec<Mistake> {
             "negative replicas",
             with("scaling: {type: Static, replicas: -1}"),
             "spec.scaling.replicas",
+        ),
+        (
+            "objectives without load",
+            with("objectives: {timeToFirstAudio: 500ms}"),
+            "objectives and load belong together",
+        ),
+        (
+            "no duration",
+            with("objectives: {timeToFirstAudio: soon}, load: {listeners: 1}"),
+            "spec.objectives.timeToFirstAudio",
+        ),
+        (
+            "an objective that nothing keeps",
+            with("objectives: {timeToFirstAudio: 9ms}, load: {listeners: 1}"),
+            "must be between 10ms and 10m",
+        ),
+        (
+            "two peaks",
+            planned("load: {listeners: 1, peakRequestsPerSecond: 1}"),
+            "exactly one of load.peakRequestsPerSecond and load.listeners",
+        ),
+        (
+            "no peak",
+            planned("load: {meanAudioSeconds: 6}"),
+            "exactly one of load.peakRequestsPerSecond and load.listeners",
+        ),
+        (
+            "no requests at all",
+            planned("load: {peakRequestsPerSecond: 0}"),
+            "load.peakRequestsPerSecond must be between 0.001 and 1000000",
+        ),
+        (
+            "more requests than anybody has",
+            planned("load: {peakRequestsPerSecond: 1000001}"),
+            "load.peakRequestsPerSecond must be between 0.001 and 1000000",
+        ),
+        (
+            "a base above the peak",
+            planned("load: {peakRequestsPerSecond: '0.5', baseRequestsPerSecond: 1}"),
+            "load.baseRequestsPerSecond must not be above",
+        ),
+        (
+            "a real-time factor of nothing",
+            with("objectives: {timeToFirstAudio: 500ms, realTimeFactor: 0}, load: {listeners: 1}"),
+            "objectives.realTimeFactor must be between 0.01 and 10",
+        ),
+        (
+            "planned without objectives",
+            with("sizing: {mode: FromProfile}"),
+            "sizing.mode FromProfile needs objectives and load",
+        ),
+        (
+            "resources for planned pods",
+            planned("load: {listeners: 1}, sizing: {resources: {requests: {cpu: 1, memory: 1Gi}}}"),
+            "sizing.resources is used when sizing.mode is Manual only",
+        ),
+        (
+            "hardly a CPU",
+            planned("load: {listeners: 1}, sizing: {maxCpuPerPod: 99m}"),
+            "sizing.maxCpuPerPod must be at least 100m",
+        ),
+        (
+            "scaled without a plan",
+            with("scaling: {type: Auto}"),
+            "scaling.type Auto needs a plan",
+        ),
+        (
+            "a number of pods beside a plan",
+            planned("load: {listeners: 1}, scaling: {replicas: 3}"),
+            "set scaling.type to Static to set scaling.replicas yourself",
+        ),
+        (
+            "bounds of a static number",
+            planned("load: {listeners: 1}, scaling: {type: Static, replicas: 3, maxReplicas: 4}"),
+            "scaling.minReplicas and maxReplicas are used when scaling.type is Auto only",
+        ),
+        (
+            "bounds the wrong way round",
+            planned("load: {listeners: 1}, scaling: {type: Auto, minReplicas: 3, maxReplicas: 2}"),
+            "scaling.minReplicas must not be above maxReplicas",
+        ),
+        (
+            "a voice that is never asked for",
+            spec("{voices: [{name: rms, weight: 0}]}"),
+            "weight must be between 0.001 and 1000000",
+        ),
+        (
+            "a toleration of nothing",
+            planned("load: {listeners: 1}, placement: {tolerations: [{value: x}]}"),
+            "correct placement.tolerations",
         ),
         (
             "an unknown mode",

@@ -65,7 +65,7 @@ pub struct Context {
     namespace: String,
     /// What is watched: all namespaces, or each of a list.
     scopes: Vec<Arc<Scope>>,
-    nodes: nodes::Nodes,
+    nodes: nodes::NodeWatch,
     corrections: Corrections,
     /// Held while an inspection is started: its place in the budget is taken by one voice.
     inspections: tokio::sync::Mutex<()>,
@@ -99,7 +99,7 @@ impl Context {
                 .into_iter()
                 .map(|namespace| Arc::new(Scope::new(namespace)))
                 .collect(),
-            nodes: nodes::Nodes::default(),
+            nodes: nodes::NodeWatch::default(),
             corrections: Corrections::default(),
             inspections: tokio::sync::Mutex::default(),
             rollouts: tokio::sync::Mutex::default(),

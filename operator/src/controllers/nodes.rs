@@ -34,7 +34,7 @@ pub struct Known {
 type Readable = Option<bool>;
 
 /// The watches of nodes and of what runs on each of them.
-pub struct Nodes {
+pub struct NodeWatch {
     nodes: Cache<Node>,
     daemon_sets: Cache<DaemonSet>,
     readable: watch::Sender<(Readable, Readable)>,
@@ -44,7 +44,7 @@ pub struct Nodes {
     known: Mutex<Option<Arc<Known>>>,
 }
 
-impl Default for Nodes {
+impl Default for NodeWatch {
     fn default() -> Self {
         Self {
             nodes: Cache::default(),
@@ -57,7 +57,7 @@ impl Default for Nodes {
     }
 }
 
-impl Nodes {
+impl NodeWatch {
     /// Watches forever.
     pub async fn watch(&self, client: &Client) {
         let nodes = self.nodes.watch(
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_changes_nothing() {
-        let nodes = Nodes::default();
+        let nodes = NodeWatch::default();
         let count = || *nodes.changes().borrow();
         nodes.changed(&Change::Of(&node("1", "4", "2026-01-01T00:00:00Z")));
         assert_eq!(count(), 1);
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_rights_nothing_is_known_and_a_lost_watch_keeps_its_list() {
-        let nodes = Nodes::default();
+        let nodes = NodeWatch::default();
         nodes.answered("nodes", false, |readable| &mut readable.0);
         nodes.answered("daemonsets", true, |readable| &mut readable.1);
         let known = nodes.known().await;

@@ -100,7 +100,7 @@ impl World {
     }
 
     fn decision(&self) -> Decision {
-        self.with(|case| case.plan()).unwrap()
+        self.with(Case::plan).unwrap()
     }
 
     fn class(&self) -> Option<String> {
@@ -108,7 +108,7 @@ impl World {
     }
 
     fn inputs(&self) -> String {
-        self.with(|case| case.inputs())
+        self.with(Case::inputs)
     }
 }
 
@@ -252,6 +252,6 @@ fn a_contradiction_is_an_error() {
     world.spec = world
         .spec
         .replace("Second: 5", "Second: 5, baseRequestsPerSecond: 6");
-    let error = world.with(|case| case.plan()).unwrap_err().to_string();
+    let error = world.with(Case::plan).unwrap_err().to_string();
     assert!(error.contains("baseRps"), "{error}");
 }

@@ -87,12 +87,11 @@ pub fn choose(
                     .collect::<Vec<_>>()
                     .join("; "),
             };
-            let unknown = matches!(
-                infeasible.condition,
-                Condition::NoProfile | Condition::NoNodeClass
-            );
-            if unknown {
-                return stay(Some(shortage));
+            match infeasible.condition {
+                // The condition Profiled tells what is done about it.
+                Condition::NoProfile => return stay(None),
+                Condition::NoNodeClass => return stay(Some(shortage)),
+                _ => {}
             }
             let best = infeasible.best_effort.as_ref();
             let best = best.filter(|_| goals.on_infeasible == OnInfeasible::BestEffort);

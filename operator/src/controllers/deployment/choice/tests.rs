@@ -110,7 +110,7 @@ fn every_number_of_the_plan_reaches_the_pods() {
 fn default_pods_serve_until_something_is_measured() {
     let nothing = impossible("a", |request| request.measurements.clear());
     let seen = look("", None, None, &nothing);
-    assert_eq!(shortage(&seen), Some("NoProfile"));
+    assert_eq!(shortage(&seen), None);
     assert!(accepted(&seen).considered.is_none());
     assert!(args(accepted(&seen)).contains(&"--workers=1".to_owned()));
     // Then the pods are planned.
@@ -124,7 +124,11 @@ fn planned_pods_stay_when_their_measurements_are_gone_or_nothing_changed() {
     let first = accepted(&first);
     let nothing = impossible("b", |request| request.measurements.clear());
     for (decided, expected) in [
-        (nothing, Some("NoProfile")),
+        (nothing, None),
+        (
+            impossible("b", |request| request.classes.clear()),
+            Some("NoNodeClass"),
+        ),
         (decided("a", Answer::Unchanged), None),
         (
             decided("c", Answer::Contradiction("base above peak".to_owned())),
