@@ -468,6 +468,7 @@ async fn the_operator_has_these_rights() -> Result<()> {
         "/nodes list watch",
         "/pods list watch",
         "/pods/log get",
+        "/pods/resize patch",
         "/resourcequotas list",
         "/serviceaccounts get list watch create update patch",
         "/services get list watch create update patch",

@@ -1,4 +1,4 @@
-//! A rolling restart while people listen.
+//! Pods are replaced or resized while people listen.
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
@@ -124,6 +124,120 @@ async fn a_rolling_restart_under_load_fails_no_request() -> Result<()> {
             "only {rate:.1} requests/s were sent: {counts:?}"
         );
         ensure!(counts.sent >= 200, "{counts:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Uid and restarts of each pod.
+async fn identities(namespace: &Namespace) -> Result<Vec<(Option<String>, i32)>> {
+    let params = ListParams::default().labels("app.kubernetes.io/instance=greeter");
+    let pods = namespace.api::<Pod>().list(&params).await?;
+    Ok(pods
+        .into_iter()
+        .map(|pod| {
+            let containers = pod.status.and_then(|status| status.container_statuses);
+            let restarts = containers.iter().flatten().map(|c| c.restart_count).sum();
+            (pod.metadata.uid, restarts)
+        })
+        .collect())
+}
+
+/// CPU and memory that the kubelet has given each pod.
+async fn granted(namespace: &Namespace) -> Result<Vec<(String, String)>> {
+    let params = ListParams::default().labels("app.kubernetes.io/instance=greeter");
+    let pods = namespace.api::<Pod>().list(&params).await?;
+    pods.into_iter()
+        .map(|pod| {
+            let containers = pod.status.and_then(|status| status.container_statuses);
+            let server = containers.into_iter().flatten().next();
+            let resources = server.and_then(|server| server.resources);
+            let requests = resources
+                .and_then(|resources| resources.requests)
+                .context("the kubelet has not told")?;
+            Ok((requests["cpu"].0.clone(), requests["memory"].0.clone()))
+        })
+        .collect()
+}
+
+fn manual(cpu: &str, memory: &str) -> String {
+    deployment_of(
+        "greeter",
+        &format!(
+            "{{voices: [{{name: rms}}], sizing: {{mode: Manual, resources: {{requests: {{cpu: {cpu}, memory: {memory}}}, limits: {{memory: {memory}}}}}}}}}"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn more_cpu_and_memory_are_given_to_running_pods() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let _operator = Operator::alone_with(&cluster, &[]).await?;
+    with_namespace(&cluster, "resize", async |namespace| {
+        namespace
+            .apply(&[builtin_voice("rms"), manual("500m", "256Mi")].concat())
+            .await?;
+        namespace.wait_ready("ttsd/greeter").await?;
+        let endpoint = Endpoint::of(namespace, "greeter").await?;
+        endpoint.speak("rms", "Ready.").await?;
+        let before = identities(namespace).await?;
+        ensure!(granted(namespace).await? == [("500m".to_owned(), "256Mi".to_owned())]);
+
+        // Longer than what the server speaks ahead of its client, so that it is spoken across the change.
+        let text = "This sentence is spoken while the pod gets more of its node. ".repeat(30);
+        let body = serde_json::json!({"model": "tts-1", "voice": "rms", "input": text, "response_format": "pcm"});
+        let speak = || {
+            let client = reqwest::Client::new();
+            let url = format!("{}/v1/audio/speech", endpoint.url);
+            client
+                .post(url)
+                .header("content-type", "application/json")
+                .body(body.to_string())
+                .send()
+        };
+        let whole = speak().await?.error_for_status()?.bytes().await?.len();
+        let mut stream = speak().await?.error_for_status()?;
+        let mut received = stream.chunk().await?.context("no audio")?.len();
+
+        let load = Load::start(&cluster, &endpoint.url)?;
+        namespace.apply(&manual("750m", "320Mi")).await?;
+        eventually("resized", READY, async || {
+            let granted = granted(namespace).await?;
+            ensure!(granted == [("750m".to_owned(), "320Mi".to_owned())], "{granted:?}");
+            Ok(())
+        })
+        .await?;
+        namespace
+            .kubectl("wait ttsd/greeter --for=condition=UpToDate --timeout=60s")
+            .await?
+            .ok()?;
+        while let Some(chunk) = stream.chunk().await? {
+            received += chunk.len();
+        }
+        ensure!(received == whole, "{received} of {whole} bytes");
+        let counts = load.stop().await?;
+        ensure!(counts.failures.is_empty() && counts.ok == counts.sent, "{counts:?}");
+        ensure!(identities(namespace).await? == before, "the pod was replaced or restarted");
+
+        // A pod that comes later starts as the template says, and is resized when it is there.
+        namespace.kubectl("scale ttsd/greeter --replicas=2").await?.ok()?;
+        eventually("the second pod is resized", READY, async || {
+            let granted = granted(namespace).await?;
+            let wanted = ("750m".to_owned(), "320Mi".to_owned());
+            ensure!(granted == [wanted.clone(), wanted], "{granted:?}");
+            Ok(())
+        })
+        .await?;
+
+        // No node has so much: the pods are replaced, which the event says, and the old ones serve meanwhile.
+        namespace.apply(&manual("750m", "900Gi")).await?;
+        eventually("the event says it", READY, async || {
+            let events = namespace.kubectl("get events").await?.ok()?;
+            ensure!(events.contains("ResizeRefused"), "{events}");
+            Ok(())
+        })
+        .await?;
+        endpoint.speak("rms", "Still here.").await?;
         Ok(())
     })
     .await

@@ -191,7 +191,7 @@ pub fn note(text: String) -> String {
     truncate(text, MAX_NOTE)
 }
 
-/// The event for a failed reconciliation.
+/// The event for something that failed.
 pub fn failure_event(reason: &str, message: String) -> Event {
     Event {
         type_: EventType::Warning,

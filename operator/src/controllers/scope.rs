@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, Deployment},
         batch::v1::Job,
-        core::v1::{Pod, Service, ServiceAccount},
+        core::v1::{Container, Pod, PodSpec, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
     },
@@ -46,7 +46,7 @@ pub struct Scope {
     pub disruption_budgets: Cache<PodDisruptionBudget>,
     pub network_policies: Cache<NetworkPolicy>,
     pub jobs: Cache<Job>,
-    /// Without their specs.
+    /// Of their specs, only the resources of the containers.
     pub pods: Cache<Pod>,
 }
 
@@ -162,7 +162,20 @@ impl Scope {
             Change::Any => self.reconcile_all(triggers),
         };
         let pod = |change: Change<'_, Pod>| self.trigger_owner(triggers, &change);
-        let without_spec = |pod: &mut Pod| pod.spec = None;
+        let slim_pod = |pod: &mut Pod| {
+            let spec = pod.spec.take();
+            let containers = spec.into_iter().flat_map(|spec| spec.containers);
+            pod.spec = Some(PodSpec {
+                containers: containers
+                    .map(|container| Container {
+                        name: container.name,
+                        resources: container.resources,
+                        ..Container::default()
+                    })
+                    .collect(),
+                ..PodSpec::default()
+            });
+        };
         let (c, r, t) = (client, &reports, triggers);
         let watches = [
             self.watch_kind(c, &self.voices, all(), r, |_| {}, voice)
@@ -173,7 +186,7 @@ impl Scope {
                 .boxed(),
             self.watch_kind(c, &self.profiles, all(), r, |_| {}, profile)
                 .boxed(),
-            self.watch_kind(c, &self.pods, any_role, r, without_spec, pod)
+            self.watch_kind(c, &self.pods, any_role, r, slim_pod, pod)
                 .boxed(),
             self.watch_children(c, &self.jobs, one_shot, r, t).boxed(),
             self.watch_children(c, &self.deployments, server(), r, t)

@@ -1,3 +1,7 @@
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method is not general enough over the lifetime of a case"
+)]
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Node;
@@ -100,7 +104,7 @@ impl World {
     }
 
     fn decision(&self) -> Decision {
-        self.with(Case::plan).unwrap()
+        self.with(|case| case.plan()).unwrap()
     }
 
     fn class(&self) -> Option<String> {
@@ -108,7 +112,7 @@ impl World {
     }
 
     fn inputs(&self) -> String {
-        self.with(Case::inputs)
+        self.with(|case| case.inputs())
     }
 }
 
@@ -252,6 +256,6 @@ fn a_contradiction_is_an_error() {
     world.spec = world
         .spec
         .replace("Second: 5", "Second: 5, baseRequestsPerSecond: 6");
-    let error = world.with(Case::plan).unwrap_err().to_string();
+    let error = world.with(|case| case.plan()).unwrap_err().to_string();
     assert!(error.contains("baseRps"), "{error}");
 }

@@ -2,17 +2,20 @@
 //! another one, also after somebody deleted the Deployment, and also while a voice is missing.
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{PodTemplateSpec, ResourceRequirements};
 use serde::{Deserialize, Serialize};
 use tts_planner::StoredPlan;
 
-use super::{sizing::Mode, template::SERVER_CONTAINER};
+use super::{resize, sizing::Mode, template::SERVER_CONTAINER};
 
 /// A pod template with what was decided along with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
     pub template: PodTemplateSpec,
+    /// Resources that the running pods are resized to, where they are not those of the template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resized: Option<ResourceRequirements>,
     /// Image of the inference server in it.
     pub image: String,
     /// Whether the pods download voices and need egress for it.
@@ -73,6 +76,7 @@ impl Accepted {
         let server = pod.containers.iter().find(|c| c.name == SERVER_CONTAINER)?;
         Some(Self {
             template: template.clone(),
+            resized: None,
             image: server.image.clone()?,
             downloads: pod.init_containers.iter().flatten().count() > 0,
             sized: Sized {
@@ -86,6 +90,13 @@ impl Accepted {
             operator: String::new(),
             takes_turn: false,
         })
+    }
+
+    /// Resources of the server container of each pod.
+    pub fn resources(&self) -> Option<&ResourceRequirements> {
+        self.resized
+            .as_ref()
+            .or_else(|| resize::resources(&self.template))
     }
 
     /// Whether rolling out `other` in place of this replaces no pod.

@@ -19,6 +19,8 @@ pub struct References {
     pub last_revision: i64,
     /// Whether the last rollout of the live Deployment has ended and all its pods serve.
     pub complete: bool,
+    /// Why the pods that run cannot be resized, if the kubelet has said so.
+    pub resize_refused: Option<String>,
     /// How many other deployments are being rolled out and have to be waited for.
     pub rolling: usize,
 }
@@ -66,6 +68,7 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
             .max()
             .unwrap_or(0),
         complete: deployment.as_deref().is_some_and(rollout::is_complete),
+        resize_refused: None,
         rolling: 0,
     })
 }

@@ -1,16 +1,18 @@
 //! The `TtsDeployment` controller: creates the workload and the endpoint for voices.
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{Resource as _, ResourceExt as _, runtime::controller::Action};
 use tts_crds::v1alpha1::{TtsDeployment, TtsDeploymentStatus};
 
-use self::{plan::PlannedDeployment, rollout::Rollout};
+use self::{
+    apply::Applied, plan::PlannedDeployment, resize::Resizes, rollout::Rollout, status::Seen,
+};
 use super::{
     Context, Error, Kind, RESYNC, Result,
     scope::{Guarded, Scope},
 };
-use crate::cache::Cache;
+use crate::{cache::Cache, conditions};
 
 mod accepted;
 mod apply;
@@ -22,6 +24,7 @@ mod dereference;
 mod fixtures;
 mod measure;
 mod plan;
+mod resize;
 mod rollout;
 mod sizing;
 mod status;
@@ -65,32 +68,74 @@ impl Kind for TtsDeployment {
         let decided = decide::decide(&ctx, &validated()?, &references).await; // client
         let mut planned = plan::plan(validated()?, &references, decided.as_ref());
         // Held until the Deployment is applied, so that two of them do not take the same turn.
-        let _turn = if plan::takes_turn(&planned, &references) {
-            let turn = ctx.rollouts.lock().await;
-            let rolling = others_rolling(&ctx, &planned);
-            references.rolling = rolling;
+        let mut turn = None;
+        if plan::takes_turn(&planned, &references) {
+            turn = Some(ctx.rollouts.lock().await);
+            references.rolling = others_rolling(&ctx, &planned);
             planned = plan::plan(planned.tts, &references, decided.as_ref());
-            Some(turn)
-        } else {
-            None
-        };
-        let desired = build::build(&planned);
+        }
         let about = self.object_ref(&());
-        let labels = build::selector(&planned);
-        let children = ctx.children(&planned.tts.namespace, &planned.tts.owner, &about, &labels);
-        let applied = if planned.tts.paused {
-            apply::read(&children, &scope, &planned)
-        } else {
-            Box::pin(apply::apply(&children, &scope, &planned, desired)).await? // client
-        };
+        let mut applied = carry_out(&ctx, &scope, &about, &planned).await?; // client
+        let mut resizes = resize(&ctx, &planned, &applied).await?; // client
+        if let Some(refused) = refused(&planned, &resizes) {
+            // The pods are replaced instead.
+            let event = conditions::failure_event("ResizeRefused", refused.clone());
+            super::publish(&ctx, &event, &about).await;
+            if turn.is_none() {
+                turn = Some(ctx.rollouts.lock().await);
+            }
+            references.resize_refused = Some(refused);
+            references.rolling = others_rolling(&ctx, &planned);
+            planned = plan::plan(planned.tts, &references, decided.as_ref());
+            applied = carry_out(&ctx, &scope, &about, &planned).await?; // client
+            resizes = Resizes::default();
+        }
+        drop(turn);
         let measuring =
             measure::measure(&ctx, &scope, &planned.tts, &references, decided.as_ref()).await?; // client
-        let (status, verdicts) = status::status(&self, &planned, &applied, &measuring, now);
+        let (status, verdicts) =
+            status::status(&self, &planned, &applied, &Seen { measuring, resizes }, now);
         super::write_status(&ctx, &scope, &self, status, &verdicts).await?; // client
         let rollout = Rollout::of(applied.deployment(), applied.pods());
         let stuck_in = rollout.stuck_in(settings.stalled_after, now);
         Ok(Action::requeue(next(&planned, stuck_in)))
     }
+}
+
+/// Applies what is planned; reads only, where nothing may be changed.
+async fn carry_out(
+    ctx: &Context,
+    scope: &Scope,
+    about: &ObjectReference,
+    planned: &PlannedDeployment,
+) -> Result<Applied> {
+    let labels = build::selector(planned);
+    let tts = &planned.tts;
+    let children = ctx.children(&tts.namespace, &tts.owner, about, &labels);
+    if tts.paused {
+        return Ok(apply::read(&children, scope, planned));
+    }
+    let desired = build::build(planned);
+    Ok(Box::pin(apply::apply(&children, scope, planned, desired)).await?)
+}
+
+async fn resize(ctx: &Context, planned: &PlannedDeployment, applied: &Applied) -> Result<Resizes> {
+    let Some(workload) = planned.workload.as_ref().filter(|_| !planned.tts.paused) else {
+        return Ok(Resizes::default());
+    };
+    let rollout = Rollout::of(applied.deployment(), applied.pods());
+    let namespace = &planned.tts.namespace;
+    resize::resize(ctx, namespace, &workload.accepted, &rollout, applied.pods()).await
+}
+
+/// Why the pods have to be replaced to get the resources that they could not be resized to.
+fn refused(planned: &PlannedDeployment, resizes: &Resizes) -> Option<String> {
+    let accepted = &planned.workload.as_ref()?.accepted;
+    accepted.resized.as_ref()?;
+    let refused = resizes.refused.as_ref()?;
+    Some(format!(
+        "CPU and memory cannot be changed in place, so the pods are replaced: {refused}"
+    ))
 }
 
 /// How many other deployments, in all namespaces together, take part in the budget of rollouts.

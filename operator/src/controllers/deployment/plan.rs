@@ -7,6 +7,7 @@ use super::{
     choice::{self, Choice},
     decide::Decided,
     dereference::{Kept, References},
+    resize,
     sizing::PodSize,
     template,
     validate::{Served, ValidatedDeployment, Voices},
@@ -159,6 +160,9 @@ fn decide(
         return (Some(kept.accepted.clone()), inspection);
     }
     let mut accepted = candidate(tts, served, choice, size, image);
+    if references.resize_refused.is_none() {
+        accepted = resize::in_place(&kept.accepted, accepted);
+    }
     if accepted.same_pods(&kept.accepted) {
         accepted.takes_turn = kept.accepted.takes_turn;
         return (Some(accepted), inspection);
@@ -193,6 +197,7 @@ fn candidate(
 ) -> Accepted {
     Accepted {
         template: template::build(tts, served, size, image),
+        resized: None,
         image: image.to_owned(),
         downloads: template::downloads(served),
         sized: Sized {

@@ -112,6 +112,11 @@ impl Rollout {
         patience.checked_sub(since(start, now))
     }
 
+    /// All pods that exist are those of the current template.
+    pub fn all_updated(&self) -> bool {
+        self.exists && self.current && self.updated == self.replicas
+    }
+
     pub fn counts(&self) -> String {
         format!(
             "{} of {} pods are available, {} run the current version",

@@ -8,6 +8,7 @@ use super::{
     build,
     measure::Measuring,
     plan::{PlannedDeployment, Workload},
+    resize::Resizes,
     rollout::Rollout,
     validate::Voices,
 };
@@ -35,19 +36,26 @@ const OURS: [&str; 8] = [
     STALLED,
 ];
 
+/// What was seen while the plan was carried out.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub measuring: Measuring,
+    pub resizes: Resizes,
+}
+
 /// The status, and the verdicts that its conditions were made of.
 pub fn status(
     object: &TtsDeployment,
     planned: &PlannedDeployment,
     applied: &Applied,
-    measuring: &Measuring,
+    seen: &Seen,
     now: Timestamp,
 ) -> (TtsDeploymentStatus, Vec<Verdict>) {
     let generation = object.meta().generation;
     let previous = object.status.clone().unwrap_or_default();
     let view = View {
         planned,
-        measuring,
+        seen,
         rollout: Rollout::of(applied.deployment(), applied.pods()),
         rolled_out: previous.rolled_out_revision,
         now,
@@ -85,7 +93,7 @@ pub fn status(
 /// What the verdicts are made from.
 struct View<'a> {
     planned: &'a PlannedDeployment,
-    measuring: &'a Measuring,
+    seen: &'a Seen,
     rollout: Rollout,
     /// The revision that was completely rolled out according to the status.
     rolled_out: Option<i64>,
@@ -128,7 +136,7 @@ impl View<'_> {
         };
         let mut verdicts = self.ready(&voices);
         verdicts.extend([self.sized(), self.up_to_date(), self.available(), voices]);
-        verdicts.extend(self.measuring.verdict());
+        verdicts.extend(self.seen.measuring.verdict());
         verdicts
     }
 
@@ -175,6 +183,20 @@ impl View<'_> {
 
     fn up_to_date(&self) -> Verdict {
         let Some(pending) = &self.planned.pending else {
+            let resizes = &self.seen.resizes;
+            let left: Vec<&str> = resizes
+                .waiting
+                .iter()
+                .chain(&resizes.refused)
+                .map(String::as_str)
+                .collect();
+            if !left.is_empty() {
+                let message = format!(
+                    "CPU and memory are being changed in place, no pod is replaced: {}",
+                    left.join("; ")
+                );
+                return Verdict::new(UP_TO_DATE, False, "Resizing", message).as_step();
+            }
             return Verdict::new(
                 UP_TO_DATE,
                 True,

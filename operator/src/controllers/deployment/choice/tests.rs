@@ -126,7 +126,11 @@ fn planned_pods_stay_when_their_measurements_are_gone_or_nothing_changed() {
     for (decided, expected) in [
         (nothing, None),
         (
-            impossible("b", |request| request.classes.clear()),
+            impossible("b", |request| {
+                for class in &mut request.classes {
+                    class.excluded = Some(tts_planner::Exclusion::NotAllowed);
+                }
+            }),
             Some("NoNodeClass"),
         ),
         (decided("a", Answer::Unchanged), None),

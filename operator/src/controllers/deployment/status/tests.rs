@@ -50,7 +50,7 @@ impl Case {
         });
         let applied = Applied::for_test(self.deployment, self.pods);
         let now = Timestamp::from_second(self.seconds).unwrap();
-        let (status, _) = status(&object, &planned, &applied, &Measuring::default(), now);
+        let (status, _) = status(&object, &planned, &applied, &Seen::default(), now);
         let conditions = status
             .conditions
             .iter()
