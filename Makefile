@@ -3,6 +3,8 @@ SHELL := /bin/bash
 # The text reaches the shell only as a variable, whatever characters are in it: not even make looks at its dollar signs.
 export TTS_DEMO_TEXT := $(value TEXT)
 unexport TEXT
+export TTS_DEMO := $(or $(value DEMO),full)
+unexport DEMO
 export TTS_PUSH_REGISTRY := $(value REGISTRY)
 export TTS_PUSH_TAGS := $(value TAGS)
 unexport REGISTRY TAGS
@@ -32,7 +34,7 @@ test-long: ## run what is too slow for make test; records the result in docs/tes
 accuracy: ## compare predicted with measured time to first audio; records the result in docs/accuracy.md; TRIES=12 KEEP=3
 	@scripts/accuracy.sh
 
-demo: ## from nothing to hello.wav; TEXT="…" says what is spoken, CLUSTER=kind uses kind
+demo: ## from nothing to hello.wav and a plan; TEXT="…" is spoken, DEMO=quick measures little, DEMO=speech nothing, CLUSTER=kind uses kind
 	@scripts/demo.sh
 
 images: ## the container images; prints name, digest and size of each

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh clone to hello.wav: builds everything, starts a throwaway cluster (or a kind cluster, or uses the one that
 # TTS_E2E_KUBECONFIG and TTS_E2E_CONTEXT name), installs the operator, applies docs/examples/quickstart.yaml and asks the
-# Service to speak. `demo.sh remove` undoes a demo on a cluster of yours.
+# Service to speak; then measures the voice and plans its pods (TTS_DEMO, see demo/plan.sh). `demo.sh remove` undoes a demo on a cluster of yours.
 # The text is in TTS_DEMO_TEXT; it is never part of a command.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,6 +10,7 @@ source "$here/images/bring.sh"
 source "$here/cluster/in-use.sh"
 source "$here/cluster/kind.sh"
 source "$here/cluster/own.sh"
+source "$here/demo/plan.sh"
 
 WAV=$PWD/hello.wav
 # Names everything that the demo makes in a cluster that is not its own.
@@ -38,6 +39,7 @@ main() {
     deploy_voice
     step "Asking the Service to speak"
     speak
+    plan_voice
     show "$((SECONDS - start))"
 }
 

@@ -119,7 +119,7 @@ async fn a_deployment_is_measured_planned_and_rolled_out_as_planned() -> Result<
         let merge = |patch: &str| format!("patch ttsd planned --type=merge --patch={patch}");
         namespace
             .kubectl(&merge(
-                r#"{"spec":{"sizing":{"apply":"Approve"},"load":{"peakRequestsPerSecond":"40"}}}"#,
+                r#"{"spec":{"sizing":{"apply":"Approve"},"load":{"peakRequestsPerSecond":"12"}}}"#,
             ))
             .await?
             .ok()?;

@@ -20,7 +20,7 @@ finish() {
 trap finish EXIT
 
 # The fakes stand for an engine and kind; docker must not be asked to build images.
-with_fakes() { (cd "$FOLDER" && PATH=$here/fakes:$PATH TTS_BUILDER=buildah TTS_DEMO_ON=kind "$REPO/scripts/demo.sh"); }
+with_fakes() { (cd "$FOLDER" && PATH=$here/fakes:$PATH TTS_BUILDER=buildah TTS_DEMO=speech TTS_DEMO_ON=kind "$REPO/scripts/demo.sh"); }
 
 rm -rf "$CLUSTERS/kind-$NAME"
 printf '%s\n' "$NAME" >"$FAKE_KIND_RECORD.clusters"

@@ -35,7 +35,7 @@ run_demo() {
     local status=0 folder
     folder=$(mktemp -d)
     (
-        cd "$folder" && TTS_DEMO_CLUSTER=$DEMO_CLUSTER TTS_DEMO_TEXT='A demo in a test run.' "$REPO/scripts/demo.sh" &&
+        cd "$folder" && TTS_DEMO=quick TTS_DEMO_CLUSTER=$DEMO_CLUSTER TTS_DEMO_TEXT='A demo in a test run.' "$REPO/scripts/demo.sh" &&
             test -s hello.wav && install_manifest_is_installed
     ) || status=$?
     rm -rf "$folder"

@@ -169,6 +169,11 @@ impl fmt::Display for Reason {
                     Count(*request, "core"),
                     Number(*limit)
                 ),
+                (Qos::Burstable, None) if *request < 1.0 => write!(
+                    f,
+                    "Requests {} without a limit: it was measured with no more, and is faster while the node has room.",
+                    Count(*request, "core")
+                ),
                 (Qos::Burstable, None) => write!(
                     f,
                     "Requests {} without a limit: the pod has no more busy threads than cores, so a limit would only stall it.",

@@ -84,6 +84,8 @@ impl Kind for TtsDeployment {
             if turn.is_none() {
                 turn = Some(ctx.rollouts.lock().await);
             }
+            // With the revision that was just recorded.
+            references = dereference::dereference(&scope, &self)?;
             references.resize_refused = Some(refused);
             references.rolling = others_rolling(&ctx, &planned);
             planned = plan::plan(planned.tts, &references, decided.as_ref());

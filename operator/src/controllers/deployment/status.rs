@@ -142,30 +142,28 @@ impl View<'_> {
 
     fn sized(&self) -> Verdict {
         let choice = self.planned.choice.as_ref();
-        if let Some(shortage) = choice.and_then(|choice| choice.shortage.as_ref()) {
-            let pods = match &self.planned.workload {
-                Some(Workload { accepted, .. }) => {
-                    format!("; the pods: {}", accepted.sized.explanation)
-                }
-                None => String::new(),
-            };
-            return Verdict::new(
-                SIZED,
-                False,
-                &shortage.reason,
-                format!("{}{pods}", shortage.message),
-            );
-        }
-        if let Some(proposed) = choice.and_then(|choice| choice.proposed.as_ref()) {
-            let inputs = &proposed.considered.inputs;
-            return Verdict::new(
-                SIZED,
-                False,
-                "ApprovalNeeded",
+        let shortage = choice.and_then(|choice| choice.shortage.as_ref());
+        let proposed = choice.and_then(|choice| choice.proposed.as_ref());
+        if shortage.is_some() || proposed.is_some() {
+            let reason = shortage.map_or("ApprovalNeeded", |shortage| &shortage.reason);
+            let approval = proposed.map(|proposed| {
+                let inputs = &proposed.considered.inputs;
                 format!(
                     "status.proposedPlan waits: annotate this object with {APPROVE}={inputs}; until then the pods stay as they are"
-                ),
-            );
+                )
+            });
+            let workload = self.planned.workload.as_ref();
+            let pods = workload
+                .map(|workload| format!("the pods now: {}", workload.accepted.sized.explanation));
+            let parts = shortage.map(|shortage| shortage.message.clone());
+            let message = parts
+                .into_iter()
+                .chain(approval)
+                .chain(pods)
+                .map(|part| part.trim_end_matches('.').to_owned())
+                .collect::<Vec<_>>()
+                .join("; ");
+            return Verdict::new(SIZED, False, reason, message);
         }
         match &self.planned.workload {
             Some(Workload { accepted, .. }) => {
