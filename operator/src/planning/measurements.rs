@@ -20,12 +20,13 @@ pub struct Voice {
     pub files: Vec<InspectedFile>,
 }
 
-/// The measurements of these voices. A class that was measured in `namespace` is not planned from what others measured. The
+/// The measurements of these voices; `oom_killed_at`: the memory limit at which a pod that served them was killed (MiB). A class that was measured in `namespace` is not planned from what others measured. The
 /// ids are `namespace/name`.
 pub fn of_voices(
     voices: &[Voice],
     namespace: &str,
     profiles: &[&TtsProfile],
+    oom_killed_at: Option<f64>,
     now: Timestamp,
 ) -> Vec<Measurement> {
     let mut found = Vec::new();
@@ -55,6 +56,7 @@ pub fn of_voices(
             });
             found.push(Measurement {
                 standing,
+                oom_killed_at,
                 ..Measurement::as_recorded(profile)
             });
         }

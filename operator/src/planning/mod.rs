@@ -25,6 +25,8 @@ pub struct Case<'a> {
     pub limits: NamespaceLimits,
     /// What runs now.
     pub current: Option<Current>,
+    /// The largest memory limit at which one of its pods was killed (MiB).
+    pub oom_killed_at: Option<f64>,
     pub now: Timestamp,
 }
 
@@ -53,6 +55,7 @@ impl Case<'_> {
                 self.voices,
                 self.namespace,
                 self.profiles,
+                self.oom_killed_at,
                 self.now,
             ),
             unreadable: Vec::new(),

@@ -99,6 +99,7 @@ impl World {
             inventory: &inventory(lists, settings),
             limits: NamespaceLimits::default(),
             current: None,
+            oom_killed_at: None,
             now: "2026-11-02T00:00:00Z".parse().unwrap(),
         })
     }

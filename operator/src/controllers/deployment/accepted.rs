@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{PodTemplateSpec, ResourceRequirements};
 use serde::{Deserialize, Serialize};
 use tts_planner::StoredPlan;
 
-use super::{resize, sizing::Mode, template::SERVER_CONTAINER};
+use super::{oom::OutOfMemory, resize, sizing::Mode, template::SERVER_CONTAINER};
 
 /// A pod template with what was decided along with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Accepted {
     /// What the planner had to choose from; none for pods that were not planned from measurements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub considered: Option<Considered>,
+    /// What pods that were killed for their memory have taught.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_memory: Option<OutOfMemory>,
     /// Hash of the spec that it was made from.
     pub spec: String,
     /// Version of the operator that made it: the image must understand its arguments.
@@ -86,6 +89,7 @@ impl Accepted {
             },
             plan: None,
             considered: None,
+            out_of_memory: None,
             spec: String::new(),
             operator: String::new(),
             takes_turn: false,

@@ -7,6 +7,7 @@ use tts_planner::{AcceptedPlan, Alternatives, Condition, Outcome, StoredPlan};
 use super::{
     accepted::{Accepted, Considered, Shortage},
     decide::{Answer, Decided},
+    oom::OutOfMemory,
     plan::Pending,
     sizing::{self, PodSize},
     validate::{Served, ValidatedDeployment},
@@ -38,6 +39,7 @@ pub fn choose(
     served: &Served,
     decided: Option<&Decided>,
     kept: Option<&Accepted>,
+    out_of_memory: Option<&OutOfMemory>,
 ) -> Choice {
     let plan = kept.and_then(|kept| kept.plan.as_ref());
     let default = || Choice {
@@ -45,6 +47,7 @@ pub fn choose(
             &tts.sizing,
             &served.voices,
             plan.map(|stored| &stored.plan),
+            out_of_memory,
         )),
         considered: None,
         shortage: None,

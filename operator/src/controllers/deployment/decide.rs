@@ -78,6 +78,11 @@ pub async fn decide(
         current: accepted
             .and_then(|accepted| accepted.plan.as_ref())
             .and_then(|stored| stored.plan.as_current()),
+        oom_killed_at: references
+            .out_of_memory
+            .as_ref()
+            .and_then(|killed| u32::try_from(killed.killed_at).ok())
+            .map(f64::from),
         now: now(),
     };
     let inputs = case.inputs();
@@ -178,7 +183,7 @@ fn measurable<'a>(case: &Case<'_>, inventory: &'a Inventory) -> Vec<&'a str> {
 
 /// The voices without a measurement that could be used, and on which of these classes.
 fn unmeasured(case: &Case<'_>, classes: &[&str]) -> BTreeMap<String, Vec<String>> {
-    let found = measurements::of_voices(case.voices, case.namespace, case.profiles, case.now);
+    let found = measurements::of_voices(case.voices, case.namespace, case.profiles, None, case.now);
     let measured = |voice: &str, class: &str| {
         found.iter().any(|measurement| {
             let standing = measurement.standing;

@@ -5,7 +5,12 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard};
 use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
 
-use super::{Error, Result, accepted::Accepted, rollout};
+use super::{
+    Error, Result,
+    accepted::Accepted,
+    oom::{self, OutOfMemory},
+    rollout,
+};
 use crate::{children, controllers::scope::Scope, labels};
 
 /// Referenced objects, not validated yet.
@@ -19,6 +24,8 @@ pub struct References {
     pub last_revision: i64,
     /// Whether the last rollout of the live Deployment has ended and all its pods serve.
     pub complete: bool,
+    /// What pods that were killed for their memory have taught, the ones of now included.
+    pub out_of_memory: Option<OutOfMemory>,
     /// Why the pods that run cannot be resized, if the kubelet has said so.
     pub resize_refused: Option<String>,
     /// How many other deployments are being rolled out and have to be waited for.
@@ -54,6 +61,16 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
         .filter_map(|revision| kept(revision))
         .max_by_key(|kept| kept.revision)
         .or_else(|| live_template(deployment.as_deref()?));
+    let pods = scope.pods.filter(|pod| {
+        pod.namespace().as_deref() == Some(namespace.as_str())
+            && ours
+                .iter()
+                .all(|(key, value)| pod.labels().get(key) == Some(value))
+    });
+    let known = accepted
+        .as_ref()
+        .and_then(|kept: &Kept| kept.accepted.out_of_memory.as_ref());
+    let out_of_memory = oom::learn(known, &pods);
     Ok(References {
         voices: object
             .spec
@@ -68,6 +85,7 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
             .max()
             .unwrap_or(0),
         complete: deployment.as_deref().is_some_and(rollout::is_complete),
+        out_of_memory,
         resize_refused: None,
         rolling: 0,
     })

@@ -23,6 +23,7 @@ mod dereference;
 #[cfg(test)]
 mod fixtures;
 mod measure;
+mod oom;
 mod plan;
 mod resize;
 mod rollout;

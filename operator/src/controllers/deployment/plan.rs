@@ -98,7 +98,8 @@ pub fn plan(
     let choice = match &tts.voices {
         Voices::Ready(served) => {
             let kept = kept.map(|kept| &kept.accepted);
-            Some(choice::choose(&tts, served, decided, kept))
+            let out_of_memory = references.out_of_memory.as_ref();
+            Some(choice::choose(&tts, served, decided, kept, out_of_memory))
         }
         Voices::NotReady { .. } => None,
     };
@@ -160,6 +161,7 @@ fn decide(
         return (Some(kept.accepted.clone()), inspection);
     }
     let mut accepted = candidate(tts, served, choice, size, image);
+    accepted.out_of_memory.clone_from(&references.out_of_memory);
     if references.resize_refused.is_none() {
         accepted = resize::in_place(&kept.accepted, accepted);
     }
@@ -206,6 +208,7 @@ fn candidate(
         },
         plan: size.plan.clone().map(StoredPlan::from),
         considered: choice.considered.clone(),
+        out_of_memory: None,
         spec: tts.spec.clone(),
         operator: VERSION.to_owned(),
         takes_turn: false,

@@ -8,7 +8,10 @@ use tts_planner::{
     Accelerator, AcceptedPlan, Pod, Qos, Replicas, Resources as PlannedResources, Threads, Written,
 };
 
-use super::validate::{ReadyVoice, Sizing};
+use super::{
+    oom::OutOfMemory,
+    validate::{ReadyVoice, Sizing},
+};
 
 /// CPU request of a pod while there are no measurements.
 const DEFAULT_CPU_MILLI: u32 = 250;
@@ -63,10 +66,15 @@ pub struct PodSize {
 }
 
 /// The size from the spec, else a default for the voices; `accepted` is the plan that the pods run with.
-pub fn size(sizing: &Sizing, voices: &[ReadyVoice], accepted: Option<&AcceptedPlan>) -> PodSize {
+pub fn size(
+    sizing: &Sizing,
+    voices: &[ReadyVoice],
+    accepted: Option<&AcceptedPlan>,
+    out_of_memory: Option<&OutOfMemory>,
+) -> PodSize {
     match sizing {
         Sizing::Manual(resources) => manual(resources),
-        Sizing::Default => default(voices, accepted),
+        Sizing::Default => default(voices, accepted, out_of_memory),
     }
 }
 
@@ -128,7 +136,11 @@ fn whole(value: f64) -> u64 {
 }
 
 /// Each worker has one session per voice, and each admitted request has some audio buffered.
-fn default(voices: &[ReadyVoice], accepted: Option<&AcceptedPlan>) -> PodSize {
+fn default(
+    voices: &[ReadyVoice],
+    accepted: Option<&AcceptedPlan>,
+    out_of_memory: Option<&OutOfMemory>,
+) -> PodSize {
     let workers = 1;
     let sessions = voices
         .iter()
@@ -141,9 +153,21 @@ fn default(voices: &[ReadyVoice], accepted: Option<&AcceptedPlan>) -> PodSize {
         .unwrap_or(0);
     let audio = (workers + u64::from(QUEUE)) * (AUDIO_PER_REQUEST_16_KHZ * rate / 16_000);
     let needed = PROCESS.saturating_add(sessions).saturating_add(audio);
-    let memory = settle(needed, accepted.map(|plan| plan.pod.resources.memory));
+    let least = out_of_memory.map_or(0, |killed| killed.least().saturating_mul(MEBI));
+    let memory = settle(
+        needed,
+        least,
+        accepted.map(|plan| plan.pod.resources.memory),
+    );
+    let killed = out_of_memory.map_or_else(String::new, |killed| {
+        format!(
+            "; at least {} MiB, because a pod was killed for its memory with {} MiB",
+            killed.least(),
+            killed.killed_at
+        )
+    });
     let explanation = format!(
-        "defaults, because nothing was measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory: {} for the process, {} for the voices as measured by their inspections, {} for the audio of {} requests, and a margin",
+        "defaults, because nothing was measured under load yet: {DEFAULT_CPU_MILLI}m CPU and one worker thread; {memory} memory: {} for the process, {} for the voices as measured by their inspections, {} for the audio of {} requests, and a margin{killed}",
         Quantity::from_bytes_in_mebi(PROCESS),
         Quantity::from_bytes_in_mebi(sessions),
         Quantity::from_bytes_in_mebi(audio),
@@ -209,8 +233,10 @@ fn plan(memory: u64, explanation: &str) -> AcceptedPlan {
 /// replaces every pod: the current request is kept while it is between the required bytes and one
 /// step above the computed request.
 /// `accepted` is that request in MiB.
-fn settle(needed: u64, accepted: Option<f64>) -> Quantity {
+/// `least`: bytes, without a margin.
+fn settle(needed: u64, least: u64, accepted: Option<f64>) -> Quantity {
     let asked = (needed.saturating_mul(100 + MARGIN_PERCENT) / 100)
+        .max(least)
         .div_ceil(MEMORY_STEP)
         .saturating_mul(MEMORY_STEP);
     #[expect(
@@ -219,7 +245,8 @@ fn settle(needed: u64, accepted: Option<f64>) -> Quantity {
         reason = "saturates, and is then not kept"
     )]
     let accepted = accepted.map(|mebibytes| (mebibytes as u64).saturating_mul(MEBI));
-    let kept = accepted.filter(|accepted| (needed..=asked + MEMORY_STEP).contains(accepted));
+    let kept =
+        accepted.filter(|accepted| (needed.max(least)..=asked + MEMORY_STEP).contains(accepted));
     Quantity::from_bytes_in_mebi(kept.unwrap_or(asked))
 }
 
@@ -258,7 +285,8 @@ mod tests {
 
     #[test]
     fn workers_are_the_whole_cpus_of_the_limit_else_of_the_request() {
-        let workers = |request, limit| size(&manual_sizing(request, limit), &[], None).workers;
+        let workers =
+            |request, limit| size(&manual_sizing(request, limit), &[], None, None).workers;
         assert_eq!(workers("1", Some("2500m")), 2);
         assert_eq!(workers("3", None), 3);
         assert_eq!(workers("250m", None), 1, "at least one");
@@ -277,12 +305,12 @@ mod tests {
     /// is 143.75, in steps 160.
     #[test]
     fn the_default_asks_for_the_measured_peaks_and_the_audio_on_its_way() {
-        let one = default(&[voice(Some(88))], None);
+        let one = default(&[voice(Some(88))], None, None);
         assert_eq!(one.memory_request.as_str(), "160Mi");
         assert_eq!(one.memory_limit, Some(one.memory_request));
         assert_eq!(one.cpu_request.as_str(), "250m");
         // The other adds 96 + 3 x 5 - 45: 181 MiB, a quarter more is 226.25, in steps 256.
-        let two = default(&[voice(Some(88)), voice(None)], None);
+        let two = default(&[voice(Some(88)), voice(None)], None, None);
         assert_eq!(two.memory_request.as_str(), "256Mi");
         assert!(
             two.explanation.contains("256Mi memory"),
@@ -298,10 +326,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_was_killed_for_its_memory_gets_more() {
+        let killed = OutOfMemory {
+            killed_at: 160,
+            last: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let size = default(&[voice(Some(88))], None, Some(&killed));
+        // 260 MiB, in steps.
+        assert_eq!(size.memory_request.as_str(), "288Mi");
+        assert!(
+            size.explanation
+                .contains("killed for its memory with 160 MiB")
+        );
+        let accepted = plan(quantity("160Mi").bytes(), "as before");
+        let size = default(&[voice(Some(88))], Some(&accepted), Some(&killed));
+        assert_eq!(size.memory_request.as_str(), "288Mi");
+    }
+
+    #[test]
     fn a_slightly_different_measurement_replaces_no_pods() {
         let memory = |peak, accepted: &str| {
             let accepted = plan(quantity(accepted).bytes(), "as before");
-            default(&[voice(Some(peak))], Some(&accepted))
+            default(&[voice(Some(peak))], Some(&accepted), None)
                 .memory_request
                 .to_string()
         };
