@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod digest;
 pub mod end_state;
 pub mod eventually;
+pub mod fake_nodes;
 pub mod fileserver;
 pub mod host_operator;
 pub mod kube_score;
