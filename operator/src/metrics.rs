@@ -1,9 +1,13 @@
 //! Prometheus metrics of the operator.
+mod plans;
+
 use std::time::Duration;
 
 use prometheus::{
     HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder, histogram_opts, opts,
 };
+
+pub use plans::PlanMetrics;
 
 /// Metrics of the controllers, in a registry of their own so that tests do not share state.
 pub struct Metrics {
@@ -22,6 +26,7 @@ pub struct Metrics {
     pub settings_valid: IntGauge,
     /// 1 while the watch fails, by namespace (empty for all) and kind.
     pub watch_failing: IntGaugeVec,
+    pub plans: PlanMetrics,
 }
 
 impl Metrics {
@@ -87,7 +92,9 @@ impl Metrics {
         registry.register(Box::new(settings_valid.clone()))?;
         registry.register(Box::new(watch_failing.clone()))?;
         registry.register(Box::new(build_info))?;
+        let plans = PlanMetrics::new(&registry)?;
         Ok(Self {
+            plans,
             registry,
             reconcile_seconds,
             reconcile_errors,

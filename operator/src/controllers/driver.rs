@@ -164,10 +164,9 @@ async fn run_controller<K: Kind>(
             Ok((object, _)) => tracing::debug!(%object, "reconciled"),
             // The object was deleted before its reconciliation started.
             Err(controller::Error::ObjectNotFound(object)) => {
-                backoff.reset(
-                    object.namespace.as_deref().unwrap_or_default(),
-                    &object.name,
-                );
+                let namespace = object.namespace.as_deref().unwrap_or_default();
+                backoff.reset(namespace, &object.name);
+                K::forget(ctx, namespace, &object.name);
             }
             // Told by the reconciliation itself.
             Err(_) => {}
@@ -187,6 +186,7 @@ async fn reconcile<K: Kind>(
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     // What was written last may be newer than what the queue saw.
     let Some(object) = K::cache(scope).get(&namespace, &name) else {
+        K::forget(ctx, &namespace, &name);
         return Ok(Action::await_change());
     };
     let start = Instant::now();

@@ -212,6 +212,9 @@ trait Kind:
     fn conditions(status: &Self::Status) -> &[Condition];
     fn set_conditions(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>);
 
+    /// Lets go of what is known of an object that was deleted.
+    fn forget(_ctx: &Context, _namespace: &str, _name: &str) {}
+
     /// Brings the cluster to what the object asks for, and says when to look again.
     fn reconcile(
         self,

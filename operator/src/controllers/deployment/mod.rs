@@ -60,6 +60,10 @@ impl Kind for TtsDeployment {
         status.conditions = conditions;
     }
 
+    fn forget(ctx: &Context, namespace: &str, name: &str) {
+        ctx.metrics.plans.set(namespace, name, None);
+    }
+
     #[tracing::instrument(skip_all, fields(namespace = self.namespace(), name = self.name_any()))]
     async fn reconcile(self, ctx: Arc<Context>, scope: Arc<Scope>) -> Result<Action> {
         let now = super::now();
@@ -94,6 +98,17 @@ impl Kind for TtsDeployment {
             resizes = Resizes::default();
         }
         drop(turn);
+        let plan = planned.workload.as_ref().and_then(|workload| {
+            let stored = workload.accepted.plan.as_ref();
+            Some(
+                &stored
+                    .filter(|_| workload.accepted.considered.is_some())?
+                    .plan,
+            )
+        });
+        ctx.metrics
+            .plans
+            .set(&planned.tts.namespace, &planned.tts.name, plan);
         let measuring =
             measure::measure(&ctx, &scope, &planned.tts, &references, decided.as_ref()).await?; // client
         let (status, verdicts) =
