@@ -15,6 +15,23 @@ pub fn problem(spec: &Value) -> Option<String> {
     within("spec", spec, &schema)
 }
 
+/// Writes `1e6` and `2.0` as integers, as kubectl does.
+pub fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let whole = format!("{:.0}", number.as_f64().unwrap_or_default());
+            if let Ok(whole) = whole.parse::<i64>()
+                && serde_json::Number::from(whole).as_f64() == number.as_f64()
+            {
+                *value = whole.into();
+            }
+        }
+        _ => {}
+    }
+}
+
 fn within(path: &str, value: &Value, schema: &JSONSchemaProps) -> Option<String> {
     match value {
         Value::Object(fields) => fields
@@ -40,6 +57,11 @@ fn within(path: &str, value: &Value, schema: &JSONSchemaProps) -> Option<String>
             items.find_map(|(index, item)| within(&format!("{path}[{index}]"), item, of))
         }
         Value::Number(number) => {
+            if schema.x_kubernetes_int_or_string == Some(true) && number.is_f64() {
+                return Some(format!(
+                    "{path} is {number}; write it in quotes: \"{number}\""
+                ));
+            }
             let number = number.as_f64()?;
             let out = schema.minimum.is_some_and(|min| number < min)
                 || schema.maximum.is_some_and(|max| number > max);
@@ -98,6 +120,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whole_numbers_are_integers() {
+        let mut value = json!({"a": [1e6, 2.0, 0.5, 1e300, "3.0"]});
+        whole_numbers(&mut value);
+        assert_eq!(value, json!({"a": [1_000_000, 2, 0.5, 1e300, "3.0"]}));
+    }
+
+    #[test]
     fn what_the_crd_does_not_know_is_named() {
         let good = json!({
             "voices": [{"name": "rms", "weight": "0.5"}],
@@ -118,6 +147,10 @@ mod tests {
             (
                 json!({"voices": []}),
                 "spec.voices has 0 entries; write 1 to 32",
+            ),
+            (
+                json!({"load": {"peakRequestsPerSecond": 0.5}}),
+                "spec.load.peakRequestsPerSecond is 0.5; write it in quotes: \"0.5\"",
             ),
             (
                 json!({"load": {"listeners": 0}}),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tts_crds::v1alpha1::{TtsProfile, TtsProfileSpec, TtsVoice};
 use tts_planner::Profile;
 
-use super::Error;
+use super::{Error, fields};
 use crate::documents;
 
 const GROUP_VERSION: &str = "tts-operator.dev/v1alpha1";
@@ -199,11 +199,13 @@ fn deployment(place: &str, mut document: Value, namespace: &str) -> Result<Deplo
         return Err(wrong(format!("{field}: unknown field")));
     }
     let spec = document.get_mut("spec").map(Value::take);
+    let mut spec = spec.ok_or_else(|| wrong("spec is missing".into()))?;
+    fields::whole_numbers(&mut spec);
     Ok(Deployment {
         place: place.to_owned(),
         namespace,
         name,
-        spec: spec.ok_or_else(|| wrong("spec is missing".into()))?,
+        spec,
     })
 }
 

@@ -139,7 +139,8 @@ fn wrong_input_names_the_field() {
             good.replace("spec:", "status: {}\nspecs:"),
             "specs: unknown field",
         ),
-        (deployment(".nan"), "spec."),
+        (deployment(".nan"), "non-finite float"),
+        (deployment("0.5"), "is 0.5; write it in quotes"),
         (
             good.replace(
                 "{peakRequestsPerSecond: 5}",

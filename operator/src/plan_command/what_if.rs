@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Answer;
+use super::{Answer, fields};
 use crate::planning::sentences;
 
 /// `PATH=VALUE`: a path under the spec and what stands there instead; null removes it.
@@ -25,7 +25,8 @@ impl FromStr for Assignment {
         if path.iter().any(String::is_empty) {
             return Err(HELP.to_owned());
         }
-        let value = serde_saphyr::from_str(value).map_err(|error| error.to_string())?;
+        let mut value = serde_saphyr::from_str(value).map_err(|error| error.to_string())?;
+        fields::whole_numbers(&mut value);
         Ok(Self { path, value })
     }
 }
