@@ -4,7 +4,7 @@ mod input;
 mod text;
 pub mod what_if;
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -251,7 +251,7 @@ fn answer(
         Outcome::Infeasible(infeasible) => {
             let mut remarks = case.remarks();
             if infeasible.condition == Condition::NoProfile {
-                remarks.push(measured_voices(&profiles));
+                remarks.push(measured(&profiles));
             }
             let best = infeasible.best_effort.as_ref();
             (
@@ -304,21 +304,18 @@ fn inventory(spec: &TtsDeploymentSpec, objects: &Objects, settings: &ClassSettin
     inventory::inventory(lists, settings.node_classes())
 }
 
-fn measured_voices(profiles: &[&TtsProfile]) -> String {
-    let mut voices: Vec<&str> = profiles
-        .iter()
-        .map(|profile| profile.spec.0.voice.name.as_str())
-        .collect();
-    voices.sort_unstable();
-    voices.dedup();
-    if voices.is_empty() {
-        "no profiles were given; give --profiles".to_owned()
-    } else {
-        format!(
-            "the given profiles are of these voices: {}",
-            voices.join(", ")
-        )
+/// What the profiles are of, for somebody who looks for others.
+fn measured(profiles: &[&TtsProfile]) -> String {
+    let of = |profile: &&TtsProfile| {
+        let profile = &profile.spec.0;
+        format!("{} on {}", profile.voice.name, profile.node.class)
+    };
+    let measured: BTreeSet<String> = profiles.iter().map(of).collect();
+    if measured.is_empty() {
+        return "no profiles were given; give --profiles".to_owned();
     }
+    let measured = measured.into_iter().collect::<Vec<_>>().join(", ");
+    format!("the given profiles are of {measured}")
 }
 
 #[cfg(test)]

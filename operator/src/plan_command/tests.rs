@@ -103,9 +103,7 @@ fn a_profile_of_another_voice_is_named() {
     let shortage = planned.answer.shortage.clone().unwrap();
     assert_eq!(shortage.reason, "NoProfile");
     assert!(
-        shortage
-            .message
-            .contains("profiles are of these voices: voice"),
+        shortage.message.contains("profiles are of voice on cpu"),
         "{shortage:?}"
     );
     assert!(planned.is_short());

@@ -131,7 +131,7 @@ fn aspects(answer: &Answer) -> [(&'static str, String); 6] {
         (
             "p95 of first audio",
             plan.and_then(sentences::first_audio)
-                .map_or_else(none, ToOwned::to_owned),
+                .map_or_else(none, |time| time.unwrap_or("cannot keep up").to_owned()),
         ),
         (
             "cost per hour",

@@ -4,10 +4,13 @@ use tts_crds::v1alpha1::{PlanStatus, PlannedPod, PlannedReplicas};
 /// The plan in one line, without its reasons.
 pub fn summary(plan: &PlanStatus) -> String {
     let class = plan.node_class.as_deref().unwrap_or("any");
-    let audio = first_audio(plan).map_or_else(
-        || ", which cannot keep up with the peak".to_owned(),
-        |time| format!("; 95 % of the requests get their first audio within {time}"),
-    );
+    let audio = match first_audio(plan) {
+        Some(Some(time)) => {
+            format!("; 95 % of the requests get their first audio within {time}")
+        }
+        Some(None) => ", which cannot keep up with the peak".to_owned(),
+        None => String::new(),
+    };
     format!(
         "class {class}, {}, each {}{audio}",
         replicas(&plan.replicas),
@@ -38,9 +41,10 @@ pub fn replicas(replicas: &PlannedReplicas) -> String {
     )
 }
 
-/// The predicted 95th percentile at the peak; `None` where pods cannot keep up, or nothing was measured.
-pub fn first_audio(plan: &PlanStatus) -> Option<&str> {
-    plan.predicted.as_ref()?.time_to_first_audio.as_deref()
+/// The predicted 95th percentile at the peak, `Some(None)` where pods cannot keep up; `None` where nothing was measured.
+pub fn first_audio(plan: &PlanStatus) -> Option<Option<&str>> {
+    let predicted = plan.predicted.as_ref()?;
+    Some(predicted.time_to_first_audio.as_deref())
 }
 
 fn counted(count: i32, noun: &str) -> String {

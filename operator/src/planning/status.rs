@@ -19,12 +19,15 @@ pub struct Shortage {
 impl Shortage {
     /// `remarks`: what a reader has to know about the nodes.
     pub fn of(infeasible: &Infeasible, remarks: &[String]) -> Self {
+        let message = infeasible.message.as_str();
+        let message = if remarks.is_empty() {
+            message.to_owned()
+        } else {
+            format!("{}; {}", message.trim_end_matches('.'), remarks.join("; "))
+        };
         Self {
             reason: infeasible.condition.to_string(),
-            message: std::iter::once(infeasible.message.clone())
-                .chain(remarks.iter().cloned())
-                .collect::<Vec<_>>()
-                .join("; "),
+            message,
         }
     }
 
