@@ -1,7 +1,7 @@
 //! `tts-operator why`: explains the plan of a deployment of the cluster from its status.
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, Config, ResourceExt as _};
-use tts_crds::v1alpha1::{APPROVE, PlanStatus, TtsDeployment, TtsDeploymentStatus};
+use tts_crds::v1alpha1::{APPROVE, PlanStatus, SizingMode, TtsDeployment, TtsDeploymentStatus};
 
 use crate::{
     cli::WhyArgs,
@@ -100,15 +100,16 @@ fn text(object: &TtsDeployment) -> String {
 }
 
 fn planned(name: &str, object: &TtsDeployment, plan: &PlanStatus) -> String {
-    let goals = object
-        .spec
-        .objectives
-        .as_ref()
-        .map(|objectives| format!(" Promised are {}.", objectives.time_to_first_audio));
+    let promise = object.spec.objectives.as_ref().map(|objectives| {
+        format!(
+            "It promises first audio within {} to 95 % of the requests.\n",
+            objectives.time_to_first_audio
+        )
+    });
     format!(
-        "{name} runs speech synthesis in pods on nodes of {}.{}\n{}",
+        "{name} runs speech synthesis in pods on nodes of {}.\n{}{}",
         sentences::summary(plan),
-        goals.unwrap_or_default(),
+        promise.unwrap_or_default(),
         sentences::reasons(plan)
     )
 }
@@ -135,19 +136,18 @@ fn why_not(object: &TtsDeployment, status: &TtsDeploymentStatus) -> Vec<String> 
     let manual = spec
         .sizing
         .as_ref()
-        .is_some_and(|sizing| sizing.mode == tts_crds::v1alpha1::SizingMode::Manual);
+        .is_some_and(|sizing| sizing.mode == SizingMode::Manual);
     if manual {
         return vec![
             "spec.sizing.mode is Manual: the resources are used as written; set it to FromProfile, and the operator plans".to_owned(),
         ];
     }
-    let wrong = status
-        .conditions
-        .iter()
+    let conditions = status.conditions.iter();
+    conditions
         .filter(|condition| condition.status != "True")
         .filter(|condition| ["VoicesReady", READY].contains(&condition.type_.as_str()))
-        .map(of_condition);
-    wrong.collect()
+        .map(of_condition)
+        .collect()
 }
 
 fn waiting(object: &TtsDeployment, proposed: &PlanStatus) -> String {
@@ -256,7 +256,7 @@ mod tests {
             "  - Three pods",
             "  - weak, 1 core",
             "  - tiny: no room",
-            "500ms",
+            "promises first audio within 500ms",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
