@@ -107,7 +107,7 @@ fn planned(name: &str, object: &TtsDeployment, plan: &PlanStatus) -> String {
         )
     });
     format!(
-        "{name} runs speech synthesis in pods on nodes of {}.\n{}{}",
+        "{name} runs speech synthesis in pods on nodes of {}.\nA class is a group of nodes that are alike; each pod is one copy of the server.\n{}{}",
         sentences::summary(plan),
         promise.unwrap_or_default(),
         sentences::reasons(plan)

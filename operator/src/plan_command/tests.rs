@@ -110,6 +110,26 @@ fn a_profile_of_another_voice_is_named() {
 }
 
 #[test]
+fn the_files_of_a_voice_find_its_profiles_whatever_its_name() {
+    let with = |namespace: &str, digest: &str| {
+        let voice = json!({
+            "apiVersion": "tts-operator.dev/v1alpha1", "kind": "TtsVoice",
+            "metadata": {"name": "rms", "namespace": namespace},
+            "spec": {"source": {"builtin": {"name": "rms"}}},
+            "status": {"files": [
+                {"path": "a.onnx", "sha256": digest, "sizeBytes": 1},
+                {"path": "a.onnx.json", "sha256": "2", "sizeBytes": 1},
+            ]},
+        });
+        let text = deployment("5").replace("name: voice", "name: rms") + &format!("---\n{voice}\n");
+        planned(&text, Some(profile()), &[]).unwrap().answer
+    };
+    assert_eq!(with("speech", "1").shortage, None);
+    assert!(with("speech", "3").shortage.is_some(), "other files");
+    assert!(with("elsewhere", "1").shortage.is_some(), "not its voice");
+}
+
+#[test]
 fn an_absurd_peak_does_not_fit_and_the_plan_is_what_comes_nearest() {
     let planned = planned(&deployment("1e6"), Some(profile()), &[]).unwrap();
     assert_eq!(
