@@ -19,7 +19,7 @@ help: ## list the targets
 setup: ## install what the tests and the demo need, pinned, into the cache folder
 	@scripts/setup test
 
-build: ## bin/tts-operator, bin/tts-server and bin/kubectl
+build: ## bin/tts-operator, bin/tts-server, bin/kubectl and its plugin bin/kubectl-tts
 	@scripts/build.sh
 
 check: ## formatting, lints, unit tests

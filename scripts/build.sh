@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bin/: both programs with the library they load, and kubectl. Each runs as it lies there, with no variable set.
+# bin/: both programs with the library they load, kubectl, and its plugin `kubectl tts`. Each runs as it lies there, with no variable set.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
@@ -47,3 +47,6 @@ if [[ -x $(go_tool_dir kubeone)/kubeone ]]; then
 else
     ln --symbolic --force --no-target-directory "$(command -v kubectl)" bin/kubectl
 fi
+
+# tts-operator is the plugin when it is called so.
+ln --symbolic --force --no-target-directory tts-operator bin/kubectl-tts

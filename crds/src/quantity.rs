@@ -131,7 +131,10 @@ impl fmt::Display for Quantity {
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(
+            untagged,
+            expecting = "write a whole number of at least 0, or a quantity in quotes, as in 2, \"0.5\" or \"512Mi\""
+        )]
         enum Written {
             Integer(u64),
             Text(String),

@@ -1,9 +1,15 @@
 //! The command line.
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::telemetry::LogFormat;
+use crate::{plan_command::what_if::Assignment, telemetry::LogFormat};
 
 /// Kubernetes operator for text-to-speech deployments.
 #[derive(Debug, Parser)]
@@ -23,8 +29,104 @@ pub enum Command {
         #[arg(long)]
         output: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Plugin(PluginCommand),
+}
+
+/// Commands for those who write deployments.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
     /// Report what profiles say, and what is planned from them.
     Report(Box<ReportArgs>),
+    /// Plan the `TtsDeployment` objects of files, without a cluster. Exit status: 0 planned, 1 an objective cannot be kept, 3
+    /// the input cannot be used.
+    Plan(Box<PlanArgs>),
+    /// Explain the plan of a `TtsDeployment` of the cluster that kubectl talks to.
+    Why(WhyArgs),
+}
+
+/// Text-to-speech deployments: plans, and what they rest on.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-tts", bin_name = "kubectl tts", version)]
+pub struct PluginCli {
+    #[command(subcommand)]
+    pub command: PluginCommand,
+}
+
+impl Cli {
+    /// What is asked for. Called `kubectl-tts`, the program is a plugin of kubectl with a part of the commands.
+    ///
+    /// # Errors
+    /// When the arguments are not understood, or help is asked for.
+    pub fn of(arguments: &[OsString]) -> Result<Command, clap::Error> {
+        if is_plugin(arguments) {
+            PluginCli::try_parse_from(arguments).map(|cli| Command::Plugin(cli.command))
+        } else {
+            Self::try_parse_from(arguments).map(|cli| cli.command)
+        }
+    }
+}
+
+/// Whether the program is called as a plugin of kubectl.
+pub fn is_plugin(arguments: &[OsString]) -> bool {
+    let program = arguments.first().map(Path::new);
+    program
+        .and_then(Path::file_stem)
+        .is_some_and(|name| name == "kubectl-tts")
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// YAML or JSON with `TtsDeployment` objects; `-` is standard input. `TtsVoice`, `TtsProfile`, `Node`, `DaemonSet`,
+    /// `ResourceQuota` and `LimitRange` objects in it are used, too.
+    #[arg(short, long = "filename", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+
+    /// Measurements of the voices: files, or folders of files, with `TtsProfile` objects or with profiles.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub profiles: Vec<PathBuf>,
+
+    /// Nodes and `DaemonSets`, as `kubectl get nodes,daemonsets -A -o yaml` writes them.
+    #[arg(long, value_name = "FILE")]
+    pub nodes: Option<PathBuf>,
+
+    /// The operator's settings, of which only `nodeClasses` and `prices` matter.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+
+    /// Namespace of objects that have none.
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+
+    /// Format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: PlanFormat,
+
+    /// Plan again with this value under `spec`, such as `load.peakRequestsPerSecond=50`, and show what changes. Several are set
+    /// together; null removes a field.
+    #[arg(long, value_name = "PATH=VALUE", num_args = 1..)]
+    pub what_if: Vec<Assignment>,
+}
+
+/// What plans are written as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    #[default]
+    Table,
+    Yaml,
+    Json,
+}
+
+/// Options of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// Name of the `TtsDeployment`.
+    pub name: String,
+
+    /// Its namespace; that of the kubeconfig's context when absent.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
 }
 
 /// Options of `report`.
@@ -200,7 +302,7 @@ mod tests {
             .chain(args);
         Cli::try_parse_from(args).map(|cli| match cli.command {
             Command::Run(run) => *run,
-            Command::Crds { .. } | Command::Report(_) => unreachable!("run was asked for"),
+            Command::Crds { .. } | Command::Plugin(_) => unreachable!("run was asked for"),
         })
     }
 
@@ -221,8 +323,8 @@ mod tests {
         let report = |args: &[&str]| {
             let args = ["tts-operator", "report", "a.yaml"].iter().chain(args);
             Cli::try_parse_from(args).map(|cli| match cli.command {
-                Command::Report(report) => *report,
-                Command::Crds { .. } | Command::Run(_) => unreachable!("report was asked for"),
+                Command::Plugin(PluginCommand::Report(report)) => *report,
+                _ => unreachable!("report was asked for"),
             })
         };
         let found = report(&["--price=a=b=0.5", "--objective=200ms"]).unwrap();
@@ -239,6 +341,36 @@ mod tests {
         ] {
             assert!(report(&[wrong]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_plugin_has_a_part_of_the_commands_and_its_own_name() {
+        let of = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
+            Cli::of(&arguments)
+        };
+        let why = of(&["/a/kubectl-tts", "why", "reader", "-n", "speech"]).unwrap();
+        assert!(matches!(why, Command::Plugin(PluginCommand::Why(_))));
+        let plan = of(&[
+            "tts-operator",
+            "plan",
+            "-f",
+            "a",
+            "b",
+            "--what-if",
+            "a=1",
+            "b=2",
+        ]);
+        let Ok(Command::Plugin(PluginCommand::Plan(plan))) = plan else {
+            panic!("{plan:?}")
+        };
+        assert_eq!((plan.files.len(), plan.what_if.len()), (2, 2));
+        assert!(of(&["kubectl-tts", "run"]).is_err());
+        let help = of(&["kubectl-tts", "--help"]).unwrap_err().to_string();
+        assert!(help.contains("kubectl tts"), "{help}");
+        assert!(!help.contains("crds"), "{help}");
+        let error = of(&["kubectl-tts", "plan"]).unwrap_err().to_string();
+        assert!(error.contains("kubectl tts plan"), "{error}");
     }
 
     #[test]

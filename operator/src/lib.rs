@@ -10,6 +10,7 @@ pub mod cli;
 pub mod conditions;
 pub mod controllers;
 mod corrections;
+mod documents;
 mod drift;
 pub mod fence;
 pub mod health;
@@ -18,6 +19,8 @@ mod jobs;
 mod labels;
 pub mod leader;
 pub mod metrics;
+mod output;
+pub mod plan_command;
 pub mod planning;
 mod pods;
 pub mod report;
@@ -26,6 +29,7 @@ pub mod settings;
 pub mod startup;
 pub mod telemetry;
 pub mod webserver;
+pub mod why;
 
 /// Field manager of everything this operator applies, and the value of `managed-by` labels.
 pub const FIELD_MANAGER: &str = "tts-operator";

@@ -1,9 +1,9 @@
 //! Wiring only: reads the options and starts the parts of the library.
 use std::{
-    error::Error, fs, io::Write as _, path::Path, process::ExitCode, sync::Arc, time::Duration,
+    error::Error, ffi::OsString, fs, io::Write as _, path::Path, process::ExitCode, sync::Arc,
+    time::Duration,
 };
 
-use clap::Parser as _;
 use kube::{
     Client, Config,
     runtime::events::{Recorder, Reporter},
@@ -11,28 +11,57 @@ use kube::{
 use tokio::{signal::unix, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tts_operator::{
-    cli::{Cli, Command, RunArgs},
+    cli::{Cli, Command, PluginCommand, RunArgs, is_plugin},
     controllers::{self, Context},
     fence::Fence,
     health::Health,
     leader::{Elector, Terms},
     metrics::Metrics,
-    report,
+    plan_command, report,
     settings::{self, Settings},
-    startup, telemetry, webserver,
+    startup, telemetry, webserver, why,
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let program = if is_plugin(&arguments) {
+        "kubectl tts"
+    } else {
+        "tts-operator"
+    };
+    let command = match Cli::of(&arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            let _ = error.print();
+            // Clap's own status is 2. For `plan`, wrong arguments are as a file that cannot be used.
+            let plans = arguments.get(1).is_some_and(|name| name == "plan");
+            return match error.exit_code() {
+                0 => ExitCode::SUCCESS,
+                _ if plans => ExitCode::from(plan_command::UNUSABLE),
+                _ => ExitCode::from(2),
+            };
+        }
+    };
+    let result = match command {
         Command::Run(args) => run(*args).await,
         Command::Crds { output } => crds(output.as_deref()),
-        Command::Report(args) => report::run(*args).await.map_err(Into::into),
+        Command::Plugin(PluginCommand::Report(args)) => {
+            report::run(*args).await.map_err(Into::into)
+        }
+        Command::Plugin(PluginCommand::Why(args)) => why::run(args).await.map_err(Into::into),
+        Command::Plugin(PluginCommand::Plan(args)) => match plan_command::run(&args) {
+            Ok(status) => return ExitCode::from(status),
+            Err(error) => {
+                eprintln!("{program}: {error}");
+                return ExitCode::from(plan_command::UNUSABLE);
+            }
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tts-operator: {error}");
+            eprintln!("{program}: {error}");
             ExitCode::FAILURE
         }
     }

@@ -2,27 +2,20 @@
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use kube::{Api, Client, Config, api::ListParams};
-use serde_json::Value;
 use tts_crds::v1alpha1::TtsProfile;
 use tts_planner::Profile;
 use tts_report::{Options, Report, ReportError, input, junit};
 
-use crate::cli::{ReportArgs, ReportFormat};
+use crate::{
+    cli::{ReportArgs, ReportFormat},
+    documents, output,
+};
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportCommandError {
-    #[error("cannot read {path}: {error}")]
-    Read { path: String, error: io::Error },
-    #[error("{path}: {message}")]
-    Syntax { path: String, message: String },
-    #[error("{path}, line {line}: {field} is {value}: not a finite number")]
-    NotFinite {
-        path: String,
-        line: usize,
-        field: String,
-        value: String,
-    },
+    #[error(transparent)]
+    Documents(#[from] documents::Error),
     #[error(transparent)]
     Input(#[from] input::InputError),
     #[error(transparent)]
@@ -60,7 +53,10 @@ pub async fn run(args: ReportArgs) -> Result<(), ReportCommandError> {
     }
     let mut suites = Vec::new();
     for file in &args.junit {
-        suites.extend(junit::suites(&file.display().to_string(), &text(file)?)?);
+        suites.extend(junit::suites(
+            &file.display().to_string(),
+            &documents::text(file)?,
+        )?);
     }
     let options = Options {
         objective: args.objective.as_secs_f64(),
@@ -81,73 +77,13 @@ fn write(output: Option<&Path>, text: &str) -> Result<(), ReportCommandError> {
     let failed = |path: String| move |error| ReportCommandError::Write { path, error };
     match output {
         Some(path) => fs::write(path, text).map_err(failed(path.display().to_string())),
-        None => match io::Write::write_all(&mut io::stdout().lock(), text.as_bytes()) {
-            // `| head` has read enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(failed("standard output".to_owned())),
-        },
+        None => output::print(text).map_err(failed("standard output".to_owned())),
     }
-}
-
-fn text(path: &Path) -> Result<String, ReportCommandError> {
-    fs::read_to_string(path).map_err(|error| ReportCommandError::Read {
-        path: path.display().to_string(),
-        error,
-    })
 }
 
 fn read(path: &Path) -> Result<Vec<Profile>, ReportCommandError> {
-    let text = text(path)?;
-    let json = path.extension().is_some_and(|ending| ending == "json");
-    let name = path.display().to_string();
-    let documents = documents(&name, &text, json)?;
-    Ok(input::profiles(&name, &documents)?)
-}
-
-/// The documents of a file. JSON is YAML, too; but its own reader knows numbers such as 1e400.
-fn documents(path: &str, text: &str, json: bool) -> Result<Vec<Value>, ReportCommandError> {
-    if text.trim().is_empty() {
-        return Ok(Vec::new());
-    }
-    not_finite(path, text)?;
-    let syntax = |message: String| ReportCommandError::Syntax {
-        path: path.to_owned(),
-        message,
-    };
-    if json {
-        let value = serde_json::from_str(text).map_err(|error| syntax(error.to_string()))?;
-        Ok(vec![value])
-    } else {
-        serde_saphyr::from_multiple(text).map_err(|error| syntax(error.to_string()))
-    }
-}
-
-/// What other languages write for no number is lost when a document is read as data.
-fn not_finite(path: &str, text: &str) -> Result<(), ReportCommandError> {
-    const WORDS: [&str; 6] = [".nan", "nan", ".inf", "inf", "infinity", "1e400"];
-    let mut field = "";
-    for (line, content) in text.lines().enumerate() {
-        let content = content.trim();
-        let (name, value) = content.rsplit_once(": ").unwrap_or(("", content));
-        let name = name.trim_start_matches("- ").trim_matches('"');
-        // An entry of a list belongs to the name above it.
-        if !name.is_empty() {
-            field = name;
-        } else if let Some(name) = content.strip_suffix(':') {
-            field = name.trim_start_matches("- ");
-        }
-        let value = value.trim_start_matches("- ").trim_end_matches(',').trim();
-        let word = value.trim_start_matches(['-', '+']).to_lowercase();
-        if WORDS.contains(&word.as_str()) {
-            return Err(ReportCommandError::NotFinite {
-                path: path.to_owned(),
-                line: line + 1,
-                field: field.to_owned(),
-                value: value.to_owned(),
-            });
-        }
-    }
-    Ok(())
+    let documents = documents::read(path)?;
+    Ok(input::profiles(&path.display().to_string(), &documents)?)
 }
 
 async fn list(namespace: Option<&str>) -> Result<Vec<Profile>, ReportCommandError> {
@@ -182,9 +118,9 @@ mod tests {
     use super::*;
 
     fn error(text: &str, json: bool) -> String {
-        let read =
-            documents("p", text, json).and_then(|documents| Ok(input::profiles("p", &documents)?));
-        read.unwrap_err().to_string()
+        let read = documents::parse("p", text, json).map_err(ReportCommandError::from);
+        let profiles = read.and_then(|documents| Ok(input::profiles("p", &documents)?));
+        profiles.unwrap_err().to_string()
     }
 
     fn yaml() -> String {
@@ -199,7 +135,7 @@ mod tests {
     #[test]
     fn several_documents_of_yaml() {
         let text = format!("---\n{0}---\n{0}---\n", yaml());
-        let documents = documents("p", &text, false).unwrap();
+        let documents = documents::parse("p", &text, false).unwrap();
         assert_eq!(input::profiles("p", &documents).unwrap().len(), 2);
     }
 

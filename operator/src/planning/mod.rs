@@ -2,15 +2,22 @@
 //! share it.
 pub mod goals;
 pub mod measurements;
+pub mod sentences;
+pub mod status;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use kube::ResourceExt as _;
 use tts_crds::v1alpha1::TtsProfile;
 use tts_planner::{Current, Decision, Exclusion, Quota, Request, RequestError, VoiceShare};
 
 pub use goals::Goals;
 pub use measurements::Voice;
+pub use status::{Shortage, Texts};
 
 use crate::inventory::{Inventory, NamespaceLimits};
 
@@ -92,4 +99,27 @@ impl Case<'_> {
             .filter(|class| self.inventory.class(class).is_none())
             .collect()
     }
+
+    /// What a reader has to know about the nodes.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.inventory.remarks.clone();
+        let unknown = self.unknown_classes();
+        if !unknown.is_empty() {
+            remarks.push(format!(
+                "placement.nodeClasses names classes that there are not: {}",
+                unknown.join(", ")
+            ));
+        }
+        remarks
+    }
+}
+
+/// The nodes that have these labels.
+pub fn selected(nodes: &[Node], selector: &BTreeMap<String, String>) -> Vec<Node> {
+    let has_all = |node: &&Node| {
+        let labels = node.labels();
+        let mut selector = selector.iter();
+        selector.all(|(key, value)| labels.get(key) == Some(value))
+    };
+    nodes.iter().filter(has_all).cloned().collect()
 }

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, IgnoredAny},
+};
 use tokio::{sync::watch, time};
 
 use crate::{health::Health, metrics::Metrics};
@@ -51,6 +54,43 @@ pub struct Settings {
     /// Prices of nodes per hour, by the name of their class.
     #[serde(default)]
     pub prices: BTreeMap<String, f64>,
+}
+
+/// The part of the settings that plans depend on; the rest is not read, and need not be there.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ClassSettings {
+    pub node_classes: Vec<DeclaredClass>,
+    prices: BTreeMap<String, f64>,
+    #[serde(rename = "server")]
+    _server: IgnoredAny,
+    #[serde(rename = "downloads")]
+    _downloads: IgnoredAny,
+    #[serde(rename = "rollouts")]
+    _rollouts: IgnoredAny,
+    #[serde(rename = "inspections")]
+    _inspections: IgnoredAny,
+    #[serde(rename = "benchmarks")]
+    _benchmarks: IgnoredAny,
+    #[serde(rename = "stalledAfter")]
+    _stalled_after: IgnoredAny,
+}
+
+impl ClassSettings {
+    /// Reads a settings file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let settings: Self = from_yaml(&read_file(path)?, path)?;
+        settings.node_classes().check()?;
+        Ok(settings)
+    }
+
+    /// What is said about node classes.
+    pub fn node_classes(&self) -> NodeClassSettings<'_> {
+        NodeClassSettings {
+            classes: &self.node_classes,
+            prices: &self.prices,
+        }
+    }
 }
 
 /// The pods that run the inference server's image.
@@ -154,18 +194,11 @@ pub enum Error {
 impl Settings {
     /// Reads the settings and the certificates that they name.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text, path)
+        Self::parse(&read_file(path)?, path)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let mut settings: Self = serde_saphyr::from_str(text).map_err(|error| Error::Invalid {
-            path: path.to_owned(),
-            message: error.to_string(),
-        })?;
+        let mut settings: Self = from_yaml(text, path)?;
         if settings.server.image.trim().is_empty() {
             return Err(Error::NoServerImage);
         }
@@ -199,6 +232,20 @@ impl Settings {
             prices: &self.prices,
         }
     }
+}
+
+fn read_file(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn from_yaml<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, Error> {
+    serde_saphyr::from_str(text).map_err(|error| Error::Invalid {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })
 }
 
 fn read_ca(path: &Path) -> Result<String, Error> {

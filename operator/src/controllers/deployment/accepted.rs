@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tts_planner::StoredPlan;
 
 use super::{oom::OutOfMemory, resize, sizing::Mode, template::SERVER_CONTAINER};
+use crate::planning::Shortage;
 
 /// A pod template with what was decided along with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,14 +63,6 @@ pub struct Considered {
     /// Why the plan does not keep the objectives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortage: Option<Shortage>,
-}
-
-/// Why there is no plan that keeps the objectives.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shortage {
-    /// A condition's reason.
-    pub reason: String,
-    pub message: String,
 }
 
 impl Accepted {

@@ -5,14 +5,14 @@ use tts_crds::v1alpha1::{Apply, OnInfeasible};
 use tts_planner::{AcceptedPlan, Alternatives, Condition, Outcome, StoredPlan};
 
 use super::{
-    accepted::{Accepted, Considered, Shortage},
+    accepted::{Accepted, Considered},
     decide::{Answer, Decided},
     oom::OutOfMemory,
     plan::Pending,
     sizing::{self, PodSize},
     validate::{Served, ValidatedDeployment},
 };
-use crate::planning::Goals;
+use crate::planning::{Goals, Shortage, Texts};
 
 /// The pods to run, and what is to be said about them.
 #[derive(Clone, Debug)]
@@ -73,23 +73,14 @@ pub fn choose(
     let decision = match &decided.answer {
         Answer::Unchanged => return stay(None),
         Answer::Contradiction(message) => {
-            return stay(Some(Shortage {
-                reason: "Contradiction".to_owned(),
-                message: message.clone(),
-            }));
+            return stay(Some(Shortage::contradiction(message)));
         }
         Answer::Decision(decision) => decision,
     };
     let (new, shortage) = match &decision.outcome {
         Outcome::Plan(plan) => (Some(plan), None),
         Outcome::Infeasible(infeasible) => {
-            let shortage = Shortage {
-                reason: infeasible.condition.to_string(),
-                message: std::iter::once(infeasible.message.clone())
-                    .chain(decided.remarks.iter().cloned())
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            };
+            let shortage = Shortage::of(infeasible, &decided.remarks);
             match infeasible.condition {
                 // The condition Profiled tells what is done about it.
                 Condition::NoProfile => return stay(None),
@@ -172,31 +163,17 @@ fn considered(
     alternatives: &Alternatives,
     shortage: Option<Shortage>,
 ) -> Considered {
-    let texts = |texts: Vec<String>, omitted: u32| {
-        let more = (omitted > 0).then(|| format!("{omitted} more"));
-        texts.into_iter().chain(more).collect::<Vec<_>>()
-    };
+    let Texts {
+        alternatives,
+        rejected,
+    } = alternatives.into();
     let class = plan.node_class.as_deref().unwrap_or_default();
     let labels = decided.node_labels.get(class).cloned().unwrap_or_default();
     Considered {
         inputs: decided.inputs.clone(),
         node_labels: labels.into_iter().collect::<Vec<BTreeMap<_, _>>>(),
-        alternatives: texts(
-            alternatives
-                .candidates
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            alternatives.omitted_candidates,
-        ),
-        rejected: texts(
-            alternatives
-                .rejected
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            alternatives.omitted_rejected,
-        ),
+        alternatives,
+        rejected,
         shortage,
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{LimitRange, Pod, ResourceQuota},
 };
-use kube::{Api, Resource, ResourceExt as _, api::ListParams};
+use kube::{Api, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tts_crds::v1alpha1::TtsProfile;
@@ -22,7 +22,7 @@ use crate::{
     controllers::{Context, nodes::Known, now},
     inventory::{self, Inventory, Lists, NVIDIA, NamespaceLimits},
     labels,
-    planning::{Case, Goals, Voice, measurements},
+    planning::{self, Case, Goals, Voice, measurements},
 };
 
 /// How long a list may take that can be planned without.
@@ -102,14 +102,7 @@ pub async fn decide(
             Err(error) => Answer::Contradiction(error.to_string()),
         };
     }
-    let mut remarks = inventory.remarks.clone();
-    let unknown = case.unknown_classes();
-    if !unknown.is_empty() {
-        remarks.push(format!(
-            "placement.nodeClasses names classes that there are not: {}",
-            unknown.join(", ")
-        ));
-    }
+    let remarks = case.remarks();
     let measurable = measurable(&case, &inventory);
     Some(Decided {
         inputs,
@@ -139,15 +132,10 @@ fn voices(served: &Served) -> Vec<Voice> {
 /// Of the nodes that the deployment's pods may run on.
 fn inventory(known: &Known, pods: Option<&[Pod]>, tts: &ValidatedDeployment) -> Inventory {
     let selector = &tts.placement.node_selector;
-    let nodes = known.nodes.as_ref().map(|nodes| {
-        let selected = nodes.iter().filter(|node| {
-            let labels = node.labels();
-            selector
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
-        });
-        selected.cloned().collect::<Vec<_>>()
-    });
+    let nodes = known
+        .nodes
+        .as_ref()
+        .map(|nodes| planning::selected(nodes, selector));
     let lists = Lists {
         nodes: nodes.as_deref(),
         daemon_sets: known.daemon_sets.as_deref(),

@@ -1,9 +1,11 @@
 //! The status of the deployment. Pure: the controller writes it.
 use jiff::Timestamp;
 use kube::Resource as _;
-use tts_crds::v1alpha1::{APPROVE, TtsDeployment, TtsDeploymentStatus};
+use tts_crds::v1alpha1::{APPROVE, PlanStatus, TtsDeployment, TtsDeploymentStatus};
+use tts_planner::AcceptedPlan;
 
 use super::{
+    accepted::Considered,
     apply::Applied,
     build,
     measure::Measuring,
@@ -18,7 +20,7 @@ use crate::{
         Status::{False, True, Unknown},
         UP_TO_DATE, Verdict,
     },
-    labels,
+    labels, planning,
 };
 
 const VOICES_READY: &str = "VoicesReady";
@@ -80,14 +82,30 @@ pub fn status(
             .map(|workload| workload.accepted.image.clone()),
         rolled_out_revision: view.rolled_out_revision(),
         voices: planned.tts.voice_states.clone(),
-        plan: planned.workload.as_ref().and_then(plan::accepted),
+        plan: planned.workload.as_ref().and_then(accepted_plan),
         proposed_plan: planned
             .choice
             .as_ref()
             .and_then(|choice| choice.proposed.as_ref())
-            .map(|proposed| plan::status(&proposed.plan, &proposed.considered)),
+            .map(|proposed| plan_status(&proposed.plan, &proposed.considered)),
     };
     (status, verdicts)
+}
+
+/// The plan of the accepted pods; `None` where they were not planned.
+fn accepted_plan(workload: &Workload) -> Option<PlanStatus> {
+    let accepted = &workload.accepted;
+    let plan = &accepted.plan.as_ref()?.plan;
+    Some(plan_status(plan, accepted.considered.as_ref()?))
+}
+
+fn plan_status(plan: &AcceptedPlan, considered: &Considered) -> PlanStatus {
+    planning::status::status(
+        plan,
+        &considered.inputs,
+        &considered.alternatives,
+        &considered.rejected,
+    )
 }
 
 /// What the verdicts are made from.
@@ -297,6 +315,5 @@ impl View<'_> {
 
 const ZERO: &str = "spec.scaling.replicas is 0: nothing is served; raise it to serve";
 
-mod plan;
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,73 @@
-//! A plan as people read it.
+//! A plan as people read it, and why there is none.
+use serde::{Deserialize, Serialize};
 use tts_crds::v1alpha1::{PlanReason, PlanStatus, PlannedPod, PlannedReplicas, Predicted};
-use tts_planner::{Accelerator, AcceptedPlan, Prediction, Replicas};
-
-use crate::controllers::deployment::{accepted::Considered, plan::Workload};
+use tts_planner::{Accelerator, AcceptedPlan, Alternatives, Infeasible, Prediction, Replicas};
 
 /// What the API accepts of a text.
 const MAX_TEXT: usize = 1024;
 const MAX_REASON: usize = 2048;
 const MAX_LISTED: usize = 32;
 
-/// The plan of the accepted pods; `None` where they were not planned.
-pub(super) fn accepted(workload: &Workload) -> Option<PlanStatus> {
-    let accepted = &workload.accepted;
-    let plan = &accepted.plan.as_ref()?.plan;
-    Some(status(plan, accepted.considered.as_ref()?))
+/// Why there is no plan that keeps the objectives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// A condition's reason.
+    pub reason: String,
+    pub message: String,
 }
 
-pub(super) fn status(plan: &AcceptedPlan, considered: &Considered) -> PlanStatus {
+impl Shortage {
+    /// `remarks`: what a reader has to know about the nodes.
+    pub fn of(infeasible: &Infeasible, remarks: &[String]) -> Self {
+        let message = infeasible.message.as_str();
+        let message = if remarks.is_empty() {
+            message.to_owned()
+        } else {
+            format!("{}; {}", message.trim_end_matches('.'), remarks.join("; "))
+        };
+        Self {
+            reason: infeasible.condition.to_string(),
+            message,
+        }
+    }
+
+    /// The numbers of the deployment contradict each other.
+    pub fn contradiction(message: impl Into<String>) -> Self {
+        Self {
+            reason: "Contradiction".to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+/// What else there was, as sentences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    pub alternatives: Vec<String>,
+    pub rejected: Vec<String>,
+}
+
+impl From<&Alternatives> for Texts {
+    fn from(alternatives: &Alternatives) -> Self {
+        Self {
+            alternatives: with_omitted(&alternatives.candidates, alternatives.omitted_candidates),
+            rejected: with_omitted(&alternatives.rejected, alternatives.omitted_rejected),
+        }
+    }
+}
+
+fn with_omitted(listed: &[impl ToString], omitted: u32) -> Vec<String> {
+    let more = (omitted > 0).then(|| format!("{omitted} more"));
+    listed.iter().map(ToString::to_string).chain(more).collect()
+}
+
+/// `inputs` identifies what the plan was made from.
+pub fn status(
+    plan: &AcceptedPlan,
+    inputs: &str,
+    alternatives: &[String],
+    rejected: &[String],
+) -> PlanStatus {
     let pod = &plan.pod;
     let quantity = |of: &[(&str, String)], name: &str| {
         let found = of.iter().find(|(resource, _)| *resource == name);
@@ -24,7 +75,7 @@ pub(super) fn status(plan: &AcceptedPlan, considered: &Considered) -> PlanStatus
     };
     let (requests, limits) = (pod.resources.requests(), pod.resources.limits());
     PlanStatus {
-        input_hash: considered.inputs.clone(),
+        input_hash: inputs.to_owned(),
         node_class: plan.node_class.clone(),
         accelerator: match plan.accelerator {
             Accelerator::Cpu => "Cpu".to_owned(),
@@ -55,8 +106,8 @@ pub(super) fn status(plan: &AcceptedPlan, considered: &Considered) -> PlanStatus
                 text: cut(&reason.text, MAX_REASON),
             })
             .collect(),
-        alternatives: texts(&considered.alternatives),
-        rejected: texts(&considered.rejected),
+        alternatives: texts(alternatives),
+        rejected: texts(rejected),
     }
 }
 
