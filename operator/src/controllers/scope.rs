@@ -6,6 +6,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::{ControllerRevision, Deployment},
+        autoscaling::v2::HorizontalPodAutoscaler,
         batch::v1::Job,
         core::v1::{Pod, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
@@ -44,6 +45,7 @@ pub struct Scope {
     pub services: Cache<Service>,
     pub service_accounts: Cache<ServiceAccount>,
     pub disruption_budgets: Cache<PodDisruptionBudget>,
+    pub autoscalers: Cache<HorizontalPodAutoscaler>,
     pub network_policies: Cache<NetworkPolicy>,
     pub jobs: Cache<Job>,
     /// Without their specs.
@@ -88,6 +90,7 @@ impl Scope {
             services,
             service_accounts,
             disruption_budgets,
+            autoscalers,
             network_policies,
             jobs,
             pods,
@@ -101,6 +104,7 @@ impl Scope {
         services.wait_until_ready().await;
         service_accounts.wait_until_ready().await;
         disruption_budgets.wait_until_ready().await;
+        autoscalers.wait_until_ready().await;
         network_policies.wait_until_ready().await;
         jobs.wait_until_ready().await;
         pods.wait_until_ready().await;
@@ -185,6 +189,8 @@ impl Scope {
             self.watch_children(c, &self.service_accounts, server(), r, t)
                 .boxed(),
             self.watch_children(c, &self.disruption_budgets, server(), r, t)
+                .boxed(),
+            self.watch_children(c, &self.autoscalers, server(), r, t)
                 .boxed(),
             self.watch_children(c, &self.network_policies, server(), r, t)
                 .boxed(),

@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard};
 use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
 
-use super::{Error, Result, accepted::Accepted, rollout};
+use super::{Error, Result, accepted::Accepted, replicas::Live, rollout};
 use crate::{children, controllers::scope::Scope, labels};
 
 /// Referenced objects, not validated yet.
@@ -17,6 +17,8 @@ pub struct References {
     pub accepted: Option<Kept>,
     /// The highest number of a `ControllerRevision`, whether it can be decoded or not; 0 if there is none.
     pub last_revision: i64,
+    /// Who sets the number of pods; `None` while there is no Deployment.
+    pub live: Option<Live>,
     /// Whether the last rollout of the live Deployment has ended and all its pods serve.
     pub complete: bool,
     /// How many other deployments are being rolled out and have to be waited for.
@@ -42,6 +44,10 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
         .deployments
         .get(&namespace, &name)
         .filter(|live| children::ownership(&**live, &owner, &ours).is_ours());
+    let autoscaler = scope
+        .autoscalers
+        .get(&namespace, &name)
+        .filter(|live| children::ownership(&**live, &owner, &ours).is_ours());
     let revisions = scope.revisions.filter(|revision| {
         revision.namespace().as_deref() == Some(namespace.as_str())
             && revision.labels().get(labels::INSTANCE) == Some(&name)
@@ -65,6 +71,9 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
             .map(|revision| revision.revision)
             .max()
             .unwrap_or(0),
+        live: deployment
+            .as_deref()
+            .map(|deployment| Live::of(deployment, autoscaler.as_deref())),
         complete: deployment.as_deref().is_some_and(rollout::is_complete),
         rolling: 0,
     })

@@ -22,6 +22,7 @@ mod dereference;
 mod fixtures;
 mod measure;
 mod plan;
+mod replicas;
 mod rollout;
 mod sizing;
 mod status;

@@ -7,6 +7,7 @@ use super::{
     choice::{self, Choice},
     decide::Decided,
     dereference::{Kept, References},
+    replicas::{self, Replicas},
     sizing::PodSize,
     template,
     validate::{Served, ValidatedDeployment, Voices},
@@ -33,6 +34,7 @@ pub struct Workload {
     pub accepted: Accepted,
     /// The number of its `ControllerRevision`.
     pub revision: i64,
+    pub replicas: Replicas,
 }
 
 /// A deployment with the workload that was planned for it.
@@ -40,6 +42,7 @@ pub struct PlannedWorkload<'a> {
     pub deployment: &'a PlannedDeployment,
     pub accepted: &'a Accepted,
     pub revision: i64,
+    pub replicas: Replicas,
 }
 
 impl PlannedDeployment {
@@ -48,6 +51,7 @@ impl PlannedDeployment {
             deployment: self,
             accepted: &workload.accepted,
             revision: workload.revision,
+            replicas: workload.replicas,
         })
     }
 }
@@ -114,6 +118,7 @@ pub fn plan(
             // Data of a revision cannot be changed: another template is another revision.
             _ => references.last_revision + 1,
         },
+        replicas: replicas::decide(tts.scaling, accepted.measured(), references.live.as_ref()),
         accepted,
     });
     PlannedDeployment {

@@ -2,7 +2,7 @@
 use tts_crds::v1alpha1::{PlanReason, PlanStatus, PlannedPod, PlannedReplicas, Predicted};
 use tts_planner::{Accelerator, AcceptedPlan, Prediction, Replicas};
 
-use crate::controllers::deployment::{accepted::Considered, plan::Workload};
+use crate::controllers::deployment::{accepted::Considered, plan::Workload, replicas::int};
 
 /// What the API accepts of a text.
 const MAX_TEXT: usize = 1024;
@@ -89,8 +89,4 @@ fn texts(texts: &[String]) -> Vec<String> {
 
 fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
-}
-
-fn int(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
 }
