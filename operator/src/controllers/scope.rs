@@ -28,6 +28,8 @@ use crate::{
     planning::measurements,
 };
 
+mod autoscalers;
+
 /// An object of ours; one that cannot be decoded is there all the same.
 pub type Guarded<K> = DeserializeGuard<K>;
 
@@ -166,6 +168,19 @@ impl Scope {
             Change::Any => self.reconcile_all(triggers),
         };
         let pod = |change: Change<'_, Pod>| self.trigger_owner(triggers, &change);
+        let seen = autoscalers::Seen::default();
+        let autoscaler = |change: Change<'_, HorizontalPodAutoscaler>| {
+            let is_news = match change {
+                Change::Of(object) => {
+                    let stored = self.autoscalers.store().get(&ObjectRef::from_obj(object));
+                    seen.is_news(object, stored.is_some())
+                }
+                Change::Any => true,
+            };
+            if is_news {
+                self.trigger_owner(triggers, &change);
+            }
+        };
         let without_spec = |pod: &mut Pod| pod.spec = None;
         let (c, r, t) = (client, &reports, triggers);
         let watches = [
@@ -190,8 +205,15 @@ impl Scope {
                 .boxed(),
             self.watch_children(c, &self.disruption_budgets, server(), r, t)
                 .boxed(),
-            self.watch_children(c, &self.autoscalers, server(), r, t)
-                .boxed(),
+            self.watch_kind(
+                c,
+                &self.autoscalers,
+                server(),
+                r,
+                autoscalers::slim,
+                autoscaler,
+            )
+            .boxed(),
             self.watch_children(c, &self.network_policies, server(), r, t)
                 .boxed(),
         ];
