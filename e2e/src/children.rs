@@ -6,6 +6,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
+        autoscaling::v2::HorizontalPodAutoscaler,
         batch::v1::Job,
         core::v1::{Pod, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
@@ -36,6 +37,7 @@ pub async fn snapshot(namespace: &Namespace) -> Result<Snapshot> {
     add::<Deployment>(namespace, &mut snapshot).await?;
     add::<Service>(namespace, &mut snapshot).await?;
     add::<PodDisruptionBudget>(namespace, &mut snapshot).await?;
+    add::<HorizontalPodAutoscaler>(namespace, &mut snapshot).await?;
     add::<NetworkPolicy>(namespace, &mut snapshot).await?;
     add::<ServiceAccount>(namespace, &mut snapshot).await?;
     add::<Job>(namespace, &mut snapshot).await?;

@@ -475,6 +475,7 @@ async fn the_operator_has_these_rights() -> Result<()> {
         "apps/controllerrevisions get list watch create patch delete",
         "apps/daemonsets list watch",
         "apps/deployments get list watch create update patch",
+        "autoscaling/horizontalpodautoscalers get list watch create update patch delete",
         "batch/jobs list watch create delete",
         "events.k8s.io/events create patch",
         "networking.k8s.io/networkpolicies get list watch create update patch",

@@ -11,6 +11,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder},
 };
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -179,6 +180,28 @@ impl Children<'_> {
             .await
             .map_err(|source| failed::<K>("apply", name, source))?;
         Ok(remember(cache, applied))
+    }
+
+    /// Applies a few fields of an object that exists as `manager`, which then owns them, possibly with others.
+    ///
+    /// # Errors
+    /// If somebody changed one of these fields meanwhile.
+    pub async fn apply_part<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        manager: &str,
+        name: &str,
+        part: &Value,
+    ) -> Result<(), Error> {
+        self.metrics.count_write(&K::kind(&()), "apply");
+        let applied = self
+            .api::<K>()
+            // Not by force, so that a value that is not the one that was read is a conflict.
+            .patch(name, &PatchParams::apply(manager), &Patch::Apply(part))
+            .await
+            .map_err(|source| failed::<K>("apply", name.to_owned(), source))?;
+        remember(cache, applied);
+        Ok(())
     }
 
     /// Server-side apply never removes what another field manager owns, so this is an update of exactly the

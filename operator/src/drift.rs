@@ -38,7 +38,7 @@ const MERGED_LISTS: [(&str, &[&str]); 12] = [
 /// Parts of children that belong to the operator alone: what others add there is removed. Everything
 /// that decides who can reach the server, what runs in it and what it may use; for containers, only
 /// those of the operator.
-const OWNED: [(&str, &[&str]); 5] = [
+const OWNED: [(&str, &[&str]); 6] = [
     (
         "Deployment",
         &[
@@ -72,6 +72,7 @@ const OWNED: [(&str, &[&str]); 5] = [
             "spec.template.spec.topologySpreadConstraints.labelSelector",
         ],
     ),
+    ("HorizontalPodAutoscaler", &["spec"]),
     ("NetworkPolicy", &["spec"]),
     ("PodDisruptionBudget", &["spec"]),
     (

@@ -197,6 +197,32 @@ async fn a_changed_field_is_applied_to_this_very_object() {
 }
 
 #[tokio::test]
+async fn a_part_is_applied_without_force_under_its_own_manager() {
+    let (world, mut requests) = World::new();
+    let cache: Cache<ServiceAccount> = Cache::default();
+    let part = json!({"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": false});
+    let answers = async {
+        let (request, send) = pin!(requests.next_request()).await.expect("a request");
+        assert_eq!(request.method(), "PATCH");
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        assert!(query.contains("fieldManager=keeper"), "{query}");
+        assert!(!query.contains("force=true"), "{query}");
+        let body = request.into_body().collect_bytes().await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let made = serde_json::to_vec(&stored(&world.desired(), "6")).unwrap();
+        send.send_response(Response::builder().body(Body::from(made)).unwrap());
+        body
+    };
+    let children = world.children();
+    let apply = children.apply_part(&cache, "keeper", "narrator", &part);
+    let (applied, body) = both(apply, answers).await;
+    applied.unwrap();
+    assert_eq!(body, part);
+    let known = cache.get("stage", "narrator").expect("the answer counts");
+    assert_eq!(known.metadata.resource_version.as_deref(), Some("6"));
+}
+
+#[tokio::test]
 async fn an_addition_to_a_part_that_is_ours_is_removed_from_the_version_that_was_read() {
     let (world, mut requests) = World::new();
     let cache = Cache::default();

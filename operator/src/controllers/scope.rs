@@ -6,6 +6,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::{ControllerRevision, Deployment},
+        autoscaling::v2::HorizontalPodAutoscaler,
         batch::v1::Job,
         core::v1::{Container, Pod, PodSpec, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
@@ -27,6 +28,8 @@ use crate::{
     planning::measurements,
 };
 
+mod autoscalers;
+
 /// An object of ours; one that cannot be decoded is there all the same.
 pub type Guarded<K> = DeserializeGuard<K>;
 
@@ -44,6 +47,7 @@ pub struct Scope {
     pub services: Cache<Service>,
     pub service_accounts: Cache<ServiceAccount>,
     pub disruption_budgets: Cache<PodDisruptionBudget>,
+    pub autoscalers: Cache<HorizontalPodAutoscaler>,
     pub network_policies: Cache<NetworkPolicy>,
     pub jobs: Cache<Job>,
     /// Of their specs, only the resources of the containers.
@@ -88,6 +92,7 @@ impl Scope {
             services,
             service_accounts,
             disruption_budgets,
+            autoscalers,
             network_policies,
             jobs,
             pods,
@@ -101,6 +106,7 @@ impl Scope {
         services.wait_until_ready().await;
         service_accounts.wait_until_ready().await;
         disruption_budgets.wait_until_ready().await;
+        autoscalers.wait_until_ready().await;
         network_policies.wait_until_ready().await;
         jobs.wait_until_ready().await;
         pods.wait_until_ready().await;
@@ -176,6 +182,19 @@ impl Scope {
                 ..PodSpec::default()
             });
         };
+        let seen = autoscalers::Seen::default();
+        let autoscaler = |change: Change<'_, HorizontalPodAutoscaler>| {
+            let is_news = match change {
+                Change::Of(object) => {
+                    let stored = self.autoscalers.store().get(&ObjectRef::from_obj(object));
+                    seen.is_news(object, stored.is_some())
+                }
+                Change::Any => true,
+            };
+            if is_news {
+                self.trigger_owner(triggers, &change);
+            }
+        };
         let (c, r, t) = (client, &reports, triggers);
         let watches = [
             self.watch_kind(c, &self.voices, all(), r, |_| {}, voice)
@@ -199,6 +218,15 @@ impl Scope {
                 .boxed(),
             self.watch_children(c, &self.disruption_budgets, server(), r, t)
                 .boxed(),
+            self.watch_kind(
+                c,
+                &self.autoscalers,
+                server(),
+                r,
+                autoscalers::slim,
+                autoscaler,
+            )
+            .boxed(),
             self.watch_children(c, &self.network_policies, server(), r, t)
                 .boxed(),
         ];

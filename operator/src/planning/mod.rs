@@ -17,7 +17,7 @@ use tts_planner::{Current, Decision, Exclusion, Quota, Request, RequestError, Vo
 
 pub use goals::Goals;
 pub use measurements::Voice;
-pub use status::{Shortage, Texts};
+pub use status::{Shortage, Texts, int};
 
 use crate::inventory::{Inventory, NamespaceLimits};
 

@@ -142,6 +142,7 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-fn int(value: u32) -> i32 {
+/// As Kubernetes has numbers.
+pub fn int(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }

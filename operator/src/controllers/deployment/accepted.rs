@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{PodTemplateSpec, ResourceRequirements};
 use serde::{Deserialize, Serialize};
-use tts_planner::StoredPlan;
+use tts_planner::{AcceptedPlan, StoredPlan};
 
 use super::{oom::OutOfMemory, resize, sizing::Mode, template::SERVER_CONTAINER};
 use crate::planning::Shortage;
@@ -94,6 +94,12 @@ impl Accepted {
         self.resized
             .as_ref()
             .or_else(|| resize::resources(&self.template))
+    }
+
+    /// The plan, if it was made from measurements.
+    pub fn measured(&self) -> Option<&AcceptedPlan> {
+        let stored = self.plan.as_ref()?;
+        self.considered.is_some().then_some(&stored.plan)
     }
 
     /// Whether rolling out `other` in place of this replaces no pod.

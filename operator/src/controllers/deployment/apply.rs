@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
+    autoscaling::v2::HorizontalPodAutoscaler,
     core::v1::{Pod, Service},
 };
 use kube::ResourceExt as _;
@@ -10,6 +11,7 @@ use kube::ResourceExt as _;
 use super::{
     build::{self, Resources, Workload},
     plan::PlannedDeployment,
+    replicas,
 };
 use crate::{
     FIELD_MANAGER,
@@ -22,6 +24,7 @@ use crate::{
 pub struct Applied {
     /// `None` before a template was accepted for the first time.
     deployment: Option<Arc<Deployment>>,
+    autoscaler: Option<Arc<HorizontalPodAutoscaler>>,
     service: Option<Arc<Service>>,
     pods: Vec<Arc<Pod>>,
 }
@@ -29,6 +32,10 @@ pub struct Applied {
 impl Applied {
     pub fn deployment(&self) -> Option<&Deployment> {
         self.deployment.as_deref()
+    }
+
+    pub fn autoscaler(&self) -> Option<&HorizontalPodAutoscaler> {
+        self.autoscaler.as_deref()
     }
 
     pub fn pods(&self) -> &[Arc<Pod>] {
@@ -49,6 +56,7 @@ impl Applied {
     pub fn for_test(deployment: Option<Deployment>, pods: Vec<Pod>) -> Self {
         Self {
             deployment: deployment.map(Arc::new),
+            autoscaler: None,
             service: None,
             pods: pods.into_iter().map(Arc::new).collect(),
         }
@@ -88,6 +96,7 @@ pub async fn apply(
             revision,
             network_policy,
             deployment,
+            autoscaler,
         } = workload;
         // First the record: what is rolled out can be restored from then on.
         let revision = children
@@ -96,9 +105,30 @@ pub async fn apply(
         children
             .ensure(&scope.network_policies, FIELD_MANAGER, network_policy)
             .await?;
+        // Before the Deployment: it would change a number of pods that is outside its bounds.
+        if autoscaler.is_none() {
+            children.delete_others(&scope.autoscalers, &[]).await?;
+        }
+        let live = own(children, &scope.deployments, planned);
+        if let Some(part) = live.and_then(|live| replicas::hand_over(&live, &deployment)) {
+            children
+                .apply_part(
+                    &scope.deployments,
+                    replicas::KEEPER,
+                    &planned.tts.name,
+                    &part,
+                )
+                .await?;
+        }
         children
             .ensure(&scope.deployments, FIELD_MANAGER, deployment)
             .await?;
+        // After the Deployment, for the same reason.
+        if let Some(autoscaler) = autoscaler {
+            children
+                .ensure(&scope.autoscalers, FIELD_MANAGER, autoscaler)
+                .await?;
+        }
         children
             .delete_others(&scope.revisions, &[&revision.name_any()])
             .await?;
@@ -111,6 +141,7 @@ pub fn read(children: &Children<'_>, scope: &Scope, planned: &PlannedDeployment)
     let selector = build::selector(planned);
     Applied {
         deployment: own(children, &scope.deployments, planned),
+        autoscaler: own(children, &scope.autoscalers, planned),
         service: own(children, &scope.services, planned),
         pods: scope.pods.filter(|pod| {
             pod.namespace().as_deref() == Some(planned.tts.namespace.as_str())

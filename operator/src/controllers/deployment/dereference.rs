@@ -9,6 +9,7 @@ use super::{
     Error, Result,
     accepted::Accepted,
     oom::{self, OutOfMemory},
+    replicas::Live,
     rollout,
 };
 use crate::{children, controllers::scope::Scope, labels};
@@ -22,6 +23,8 @@ pub struct References {
     pub accepted: Option<Kept>,
     /// The highest number of a `ControllerRevision`, whether it can be decoded or not; 0 if there is none.
     pub last_revision: i64,
+    /// Who sets the number of pods; `None` while there is no Deployment.
+    pub live: Option<Live>,
     /// Whether the last rollout of the live Deployment has ended and all its pods serve.
     pub complete: bool,
     /// What pods that were killed for their memory have taught, the ones of now included.
@@ -49,6 +52,10 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
     let ours = labels::selector(labels::SERVER, &name);
     let deployment = scope
         .deployments
+        .get(&namespace, &name)
+        .filter(|live| children::ownership(&**live, &owner, &ours).is_ours());
+    let autoscaler = scope
+        .autoscalers
         .get(&namespace, &name)
         .filter(|live| children::ownership(&**live, &owner, &ours).is_ours());
     let revisions = scope.revisions.filter(|revision| {
@@ -84,6 +91,9 @@ pub fn dereference(scope: &Scope, object: &TtsDeployment) -> Result<References> 
             .map(|revision| revision.revision)
             .max()
             .unwrap_or(0),
+        live: deployment
+            .as_deref()
+            .map(|deployment| Live::of(deployment, autoscaler.as_deref())),
         complete: deployment.as_deref().is_some_and(rollout::is_complete),
         out_of_memory,
         resize_refused: None,

@@ -3,8 +3,10 @@ use std::sync::Arc;
 
 use kube::core::DeserializeGuard;
 use tts_crds::v1alpha1::{TtsDeployment, TtsVoice};
+use tts_planner::{AcceptedPlan, Replicas};
 
 use super::{
+    accepted::{Accepted, Considered},
     dereference::References,
     plan::{PlannedDeployment, plan},
     validate::{ValidatedDeployment, validate},
@@ -83,4 +85,36 @@ pub fn validated(spec: &str, references: &References, image: &str) -> ValidatedD
 pub fn planned(spec: &str, voices: Vec<Option<TtsVoice>>) -> PlannedDeployment {
     let references = references(voices);
     plan(validated(spec, &references, IMAGE), &references, None)
+}
+
+/// The pods that are accepted without measurements.
+fn accepted() -> Accepted {
+    let planned = planned(
+        "  voices: [{name: bass}]",
+        vec![Some(ready_voice("bass", BUILTIN))],
+    );
+    planned.workload.unwrap().accepted
+}
+
+/// A plan of so many pods: the fewest, at the peak, the most.
+pub fn plan_of((min, at_peak, max): (u32, u32, u32), cpu_percent: Option<u32>) -> AcceptedPlan {
+    let mut plan = accepted().plan.unwrap().plan;
+    plan.replicas = Replicas {
+        min,
+        at_peak,
+        steady: at_peak,
+        max,
+        limit: max,
+    };
+    plan.autoscaling.cpu_percent = cpu_percent;
+    plan
+}
+
+/// Pods that were planned from measurements.
+pub fn measured(plan: AcceptedPlan) -> Accepted {
+    Accepted {
+        plan: Some(plan.into()),
+        considered: Some(Considered::default()),
+        ..accepted()
+    }
 }

@@ -25,6 +25,7 @@ mod fixtures;
 mod measure;
 mod oom;
 mod plan;
+mod replicas;
 mod resize;
 mod rollout;
 mod sizing;

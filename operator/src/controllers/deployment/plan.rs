@@ -7,6 +7,7 @@ use super::{
     choice::{self, Choice},
     decide::Decided,
     dereference::{Kept, References},
+    replicas::{self, Replicas},
     resize,
     sizing::PodSize,
     template,
@@ -34,6 +35,7 @@ pub struct Workload {
     pub accepted: Accepted,
     /// The number of its `ControllerRevision`.
     pub revision: i64,
+    pub replicas: Replicas,
 }
 
 /// A deployment with the workload that was planned for it.
@@ -41,6 +43,7 @@ pub struct PlannedWorkload<'a> {
     pub deployment: &'a PlannedDeployment,
     pub accepted: &'a Accepted,
     pub revision: i64,
+    pub replicas: Replicas,
 }
 
 impl PlannedDeployment {
@@ -49,6 +52,7 @@ impl PlannedDeployment {
             deployment: self,
             accepted: &workload.accepted,
             revision: workload.revision,
+            replicas: workload.replicas,
         })
     }
 }
@@ -116,6 +120,7 @@ pub fn plan(
             // Data of a revision cannot be changed: another template is another revision.
             _ => references.last_revision + 1,
         },
+        replicas: replicas::decide(tts.scaling, accepted.measured(), references.live.as_ref()),
         accepted,
     });
     PlannedDeployment {

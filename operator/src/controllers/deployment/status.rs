@@ -1,5 +1,6 @@
 //! The status of the deployment. Pure: the controller writes it.
 use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Resource as _;
 use tts_crds::v1alpha1::{APPROVE, PlanStatus, TtsDeployment, TtsDeploymentStatus};
 use tts_planner::AcceptedPlan;
@@ -12,7 +13,7 @@ use super::{
     plan::{PlannedDeployment, Workload},
     resize::Resizes,
     rollout::Rollout,
-    validate::Voices,
+    validate::{Scaling, Voices},
 };
 use crate::{
     conditions::{
@@ -26,14 +27,16 @@ use crate::{
 const VOICES_READY: &str = "VoicesReady";
 const SIZED: &str = "Sized";
 const AVAILABLE: &str = "Available";
+const AUTOSCALING_READY: &str = "AutoscalingReady";
 /// Every condition of a deployment: others are left to whoever sets them.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     READY,
     VOICES_READY,
     PROFILED,
     SIZED,
     UP_TO_DATE,
     AVAILABLE,
+    AUTOSCALING_READY,
     RECONCILING,
     STALLED,
 ];
@@ -58,6 +61,7 @@ pub fn status(
     let view = View {
         planned,
         seen,
+        autoscaler: applied.autoscaler(),
         rollout: Rollout::of(applied.deployment(), applied.pods()),
         rolled_out: previous.rolled_out_revision,
         now,
@@ -112,6 +116,7 @@ fn plan_status(plan: &AcceptedPlan, considered: &Considered) -> PlanStatus {
 struct View<'a> {
     planned: &'a PlannedDeployment,
     seen: &'a Seen,
+    autoscaler: Option<&'a HorizontalPodAutoscaler>,
     rollout: Rollout,
     /// The revision that was completely rolled out according to the status.
     rolled_out: Option<i64>,
@@ -155,6 +160,7 @@ impl View<'_> {
         let mut verdicts = self.ready(&voices);
         verdicts.extend([self.sized(), self.up_to_date(), self.available(), voices]);
         verdicts.extend(self.seen.measuring.verdict());
+        verdicts.extend(self.autoscaling());
         verdicts
     }
 
@@ -244,12 +250,29 @@ impl View<'_> {
                 "no pods yet; they are created once all voices are ready",
             )
         } else if rollout.scaled_to_zero() {
-            Verdict::new(AVAILABLE, True, "ScaledToZero", ZERO)
+            Verdict::new(AVAILABLE, True, "ScaledToZero", self.zero())
         } else if rollout.serves() {
             Verdict::new(AVAILABLE, True, "Serving", rollout.in_words())
         } else {
             Verdict::new(AVAILABLE, False, "NoPods", rollout.in_words())
         }
+    }
+
+    fn zero(&self) -> &'static str {
+        match self.planned.tts.scaling {
+            Scaling::Static(_) => {
+                "spec.scaling.replicas is 0: nothing is served; raise it to serve"
+            }
+            Scaling::Auto | Scaling::External => {
+                "the Deployment was scaled to 0 pods: nothing is served"
+            }
+        }
+    }
+
+    fn autoscaling(&self) -> Option<Verdict> {
+        let workload = self.planned.workload.as_ref()?;
+        (self.planned.tts.scaling == Scaling::Auto)
+            .then(|| autoscaling::verdict(&workload.accepted, self.autoscaler, self.rollout.wanted))
     }
 
     /// `Ready`, and `Reconciling` or `Stalled` where they apply.
@@ -277,7 +300,7 @@ impl View<'_> {
             };
         }
         let ready = if rollout.scaled_to_zero() {
-            Verdict::new(READY, True, "ScaledToZero", ZERO)
+            Verdict::new(READY, True, "ScaledToZero", self.zero())
         } else if self.is_rolled_out() && rollout.serves() {
             Verdict::new(READY, True, "Serving", rollout.in_words())
         } else {
@@ -313,7 +336,6 @@ impl View<'_> {
     }
 }
 
-const ZERO: &str = "spec.scaling.replicas is 0: nothing is served; raise it to serve";
-
+mod autoscaling;
 #[cfg(test)]
 mod tests;

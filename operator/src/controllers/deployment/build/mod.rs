@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, Deployment},
+        autoscaling::v2::HorizontalPodAutoscaler,
         core::v1::{Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
@@ -15,6 +16,7 @@ use super::plan::{PlannedDeployment, PlannedWorkload};
 use crate::labels::{self, SERVER};
 
 mod deployment;
+mod horizontal_pod_autoscaler;
 mod network_policy;
 mod pod_disruption_budget;
 mod revision;
@@ -35,6 +37,8 @@ pub struct Workload {
     pub revision: ControllerRevision,
     pub network_policy: NetworkPolicy,
     pub deployment: Deployment,
+    /// `None` where the number of pods does not follow the load.
+    pub autoscaler: Option<HorizontalPodAutoscaler>,
 }
 
 pub fn build(planned: &PlannedDeployment) -> Resources {
@@ -46,6 +50,7 @@ pub fn build(planned: &PlannedDeployment) -> Resources {
             revision: revision::build(&planned),
             network_policy: network_policy::build(&planned),
             deployment: deployment::build(&planned),
+            autoscaler: horizontal_pod_autoscaler::build(&planned),
         }),
     }
 }
