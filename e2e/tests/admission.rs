@@ -82,47 +82,12 @@ fn voice_mistakes() -> Vec<Mistake> {
     ]
 }
 
-fn deployment_mistakes() -> Vec<Mistake> {
+/// Of deployments that are planned, or ask for it.
+fn planning_mistakes() -> Vec<Mistake> {
     let spec = |spec: &str| deployment_of("greeter", spec);
     let with = |more: &str| spec(&format!("{{voices: [{{name: rms}}], {more}}}"));
     let planned = |more: &str| with(&format!("objectives: {{timeToFirstAudio: 500ms}}, {more}"));
-    let resources =
-        |resources: &str| with(&format!("sizing: {{mode: Manual, resources: {resources}}}"));
-    let many: Vec<_> = (0..33)
-        .map(|number| format!("{{name: v{number}}}"))
-        .collect();
     vec![
-        ("no voices", spec("{voices: []}"), "spec.voices"),
-        (
-            "33 voices",
-            spec(&format!("{{voices: [{}]}}", many.join(", "))),
-            "must have at most 32 items",
-        ),
-        (
-            "a voice twice",
-            spec("{voices: [{name: rms}, {name: rms}]}"),
-            "Duplicate value",
-        ),
-        (
-            "two defaults",
-            spec("{voices: [{name: a, default: true}, {name: b, default: true}]}"),
-            "at most one voice can be the default",
-        ),
-        (
-            "no DNS label",
-            deployment("1greeter", "rms"),
-            "a lower-case letter first",
-        ),
-        (
-            "a long name",
-            deployment(&"a".repeat(47), "rms"),
-            "choose a shorter or simpler name",
-        ),
-        (
-            "negative replicas",
-            with("scaling: {type: Static, replicas: -1}"),
-            "spec.scaling.replicas",
-        ),
         (
             "objectives without load",
             with("objectives: {timeToFirstAudio: 500ms}"),
@@ -212,6 +177,49 @@ fn deployment_mistakes() -> Vec<Mistake> {
             "a toleration of nothing",
             planned("load: {listeners: 1}, placement: {tolerations: [{value: x}]}"),
             "correct placement.tolerations",
+        ),
+    ]
+}
+
+fn deployment_mistakes() -> Vec<Mistake> {
+    let spec = |spec: &str| deployment_of("greeter", spec);
+    let with = |more: &str| spec(&format!("{{voices: [{{name: rms}}], {more}}}"));
+    let resources =
+        |resources: &str| with(&format!("sizing: {{mode: Manual, resources: {resources}}}"));
+    let many: Vec<_> = (0..33)
+        .map(|number| format!("{{name: v{number}}}"))
+        .collect();
+    vec![
+        ("no voices", spec("{voices: []}"), "spec.voices"),
+        (
+            "33 voices",
+            spec(&format!("{{voices: [{}]}}", many.join(", "))),
+            "must have at most 32 items",
+        ),
+        (
+            "a voice twice",
+            spec("{voices: [{name: rms}, {name: rms}]}"),
+            "Duplicate value",
+        ),
+        (
+            "two defaults",
+            spec("{voices: [{name: a, default: true}, {name: b, default: true}]}"),
+            "at most one voice can be the default",
+        ),
+        (
+            "no DNS label",
+            deployment("1greeter", "rms"),
+            "a lower-case letter first",
+        ),
+        (
+            "a long name",
+            deployment(&"a".repeat(47), "rms"),
+            "choose a shorter or simpler name",
+        ),
+        (
+            "negative replicas",
+            with("scaling: {type: Static, replicas: -1}"),
+            "spec.scaling.replicas",
         ),
         (
             "an unknown mode",
@@ -325,7 +333,13 @@ async fn bad_specs_are_refused_with_what_to_do() -> Result<()> {
         namespace
             .apply(&[file("voice.onnx", URL, &digest()), good, measured].concat())
             .await?;
-        let mistakes = [voice_mistakes(), deployment_mistakes(), benchmark_mistakes()].concat();
+        let mistakes = [
+            voice_mistakes(),
+            deployment_mistakes(),
+            planning_mistakes(),
+            benchmark_mistakes(),
+        ]
+        .concat();
         for (what, yaml, message) in &mistakes {
             let refusal = namespace.refusal(yaml).await.with_context(|| (*what).to_owned())?;
             contains_all(&refusal, &[message]).with_context(|| (*what).to_owned())?;

@@ -49,10 +49,10 @@ async fn measured(namespace: &Namespace, class: &str) -> Result<()> {
             .context("no such file")
     };
     let mut profile = samples::on_cpu(class, samples::PIPER, &[1, 2, 4]);
-    profile.voice.name = "rms".to_owned();
+    "rms".clone_into(&mut profile.voice.name);
     profile.voice.model_digest = digest(".onnx")?;
     profile.voice.config_digest = digest(".json")?;
-    profile.server.version = env!("CARGO_PKG_VERSION").to_owned();
+    env!("CARGO_PKG_VERSION").clone_into(&mut profile.server.version);
     let profile = TtsProfile::new(&format!("rms-{class}"), TtsProfileSpec(profile));
     namespace
         .api::<TtsProfile>()

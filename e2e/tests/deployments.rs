@@ -57,7 +57,10 @@ async fn kubectl_shows_waits_and_scales() -> Result<()> {
         let (header, row) = columns.split_once('\n').context("no row")?;
         ensure!(
             header.split_whitespace().collect::<Vec<_>>()
-                == ["NAME", "READY", "REASON", "REPLICAS", "ENDPOINT", "AGE"],
+                == [
+                    "NAME", "READY", "REASON", "CLASS", "CPU", "P95", "PLANNED", "REPLICAS",
+                    "ENDPOINT", "AGE"
+                ],
             "{header}"
         );
         let endpoint = format!("http://greeter.{}.svc", namespace.name);

@@ -94,7 +94,6 @@ impl Metrics {
         registry.register(Box::new(build_info))?;
         let plans = PlanMetrics::new(&registry)?;
         Ok(Self {
-            plans,
             registry,
             reconcile_seconds,
             reconcile_errors,
@@ -103,6 +102,7 @@ impl Metrics {
             leader,
             settings_valid,
             watch_failing,
+            plans,
         })
     }
 

@@ -168,20 +168,6 @@ impl Scope {
             Change::Any => self.reconcile_all(triggers),
         };
         let pod = |change: Change<'_, Pod>| self.trigger_owner(triggers, &change);
-        let slim_pod = |pod: &mut Pod| {
-            let spec = pod.spec.take();
-            let containers = spec.into_iter().flat_map(|spec| spec.containers);
-            pod.spec = Some(PodSpec {
-                containers: containers
-                    .map(|container| Container {
-                        name: container.name,
-                        resources: container.resources,
-                        ..Container::default()
-                    })
-                    .collect(),
-                ..PodSpec::default()
-            });
-        };
         let seen = autoscalers::Seen::default();
         let autoscaler = |change: Change<'_, HorizontalPodAutoscaler>| {
             let is_news = match change {
@@ -382,6 +368,22 @@ where
         .chain(by_controller)
         .map(|name| ObjectRef::new(name).within(&namespace))
         .collect()
+}
+
+/// Of its spec, only the resources of the containers.
+fn slim_pod(pod: &mut Pod) {
+    let spec = pod.spec.take();
+    let containers = spec.into_iter().flat_map(|spec| spec.containers);
+    pod.spec = Some(PodSpec {
+        containers: containers
+            .map(|container| Container {
+                name: container.name,
+                resources: container.resources,
+                ..Container::default()
+            })
+            .collect(),
+        ..PodSpec::default()
+    });
 }
 
 /// The receiver is gone only while the process ends.

@@ -99,14 +99,8 @@ impl Kind for TtsDeployment {
             resizes = Resizes::default();
         }
         drop(turn);
-        let plan = planned.workload.as_ref().and_then(|workload| {
-            let stored = workload.accepted.plan.as_ref();
-            Some(
-                &stored
-                    .filter(|_| workload.accepted.considered.is_some())?
-                    .plan,
-            )
-        });
+        let plan = planned.workload.as_ref();
+        let plan = plan.and_then(|workload| workload.accepted.measured());
         ctx.metrics
             .plans
             .set(&planned.tts.namespace, &planned.tts.name, plan);

@@ -117,7 +117,7 @@ pub async fn resize(
         let name = pod.name_any();
         let patch = json!({"spec": {"containers": [{
             "name": SERVER_CONTAINER,
-            "resources": {"requests": amounts(&wanted.requests), "limits": amounts(&wanted.limits)},
+            "resources": {"requests": amounts(wanted.requests.as_ref()), "limits": amounts(wanted.limits.as_ref())},
         }]}});
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -199,8 +199,8 @@ fn asks_for(wanted: &ResourceRequirements, pod: &Pod) -> Option<bool> {
 }
 
 /// CPU and memory of these.
-fn amounts(of: &Option<BTreeMap<String, Quantity>>) -> BTreeMap<&str, &Quantity> {
-    let amounts = of.iter().flatten();
+fn amounts(of: Option<&BTreeMap<String, Quantity>>) -> BTreeMap<&str, &Quantity> {
+    let amounts = of.into_iter().flatten();
     amounts
         .map(|(name, quantity)| (name.as_str(), quantity))
         .filter(|(name, _)| RESIZED.contains(name))
