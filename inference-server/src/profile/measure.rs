@@ -17,7 +17,7 @@ use tts_planner::profile::details::{Anchor, MemoryPoint};
 use super::{
     corpus::Corpus,
     grid::{FullNodePoint, Grid, Point, Shape, Sweep},
-    passes::{PASSES, agree, drift, throughput},
+    passes::{PASSES, throughput, to_repeat},
     process::{Process, ProcessError, Tick},
     progress::Progress,
     protocol::{LevelOrder, LevelSamples, Setup},
@@ -40,8 +40,6 @@ use crate::{
 
 /// Passes at most, where the last three do not agree.
 const MOST_PASSES: u32 = 5;
-/// Anchors that differ by more than this are reason for another pass.
-const DRIFT: f64 = 0.10;
 const ANCHOR_REQUESTS: usize = 20;
 /// How long the machine is watched while it is left alone.
 const IDLE: Duration = Duration::from_secs(1);
@@ -195,7 +193,7 @@ impl Measuring<'_> {
         }
         self.anchor(PASSES, begun, before, progress)?;
         for pass in PASSES..MOST_PASSES {
-            let again = self.to_repeat();
+            let again = to_repeat(&self.grid.points, &self.measurement, pass);
             if again.is_empty() {
                 break;
             }
@@ -252,22 +250,6 @@ impl Measuring<'_> {
             + anchors * (self.budget().anchor_seconds + 2.0)
             + 5.0
             + if soak { 60.0 } else { 0.0 }
-    }
-
-    /// Levels whose last three passes do not agree; all of them while the machine's speed changes.
-    fn to_repeat(&self) -> Vec<Point> {
-        let recent = self.measurement.anchors.iter().rev().take(4);
-        let drifted = drift(recent.map(|anchor| anchor.median_s)) > DRIFT;
-        let points = self.grid.points.iter().map(|point| Point {
-            shape: point.shape,
-            levels: point
-                .levels
-                .iter()
-                .copied()
-                .filter(|n| drifted || !agree(&self.measurement.passes(point.shape, *n)))
-                .collect(),
-        });
-        points.filter(|point| !point.levels.is_empty()).collect()
     }
 
     fn calibrate(&mut self) {

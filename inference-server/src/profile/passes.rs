@@ -1,10 +1,18 @@
 //! Whether the passes over a level agree.
 
-use super::{protocol::LevelSamples, state::Measured};
+use super::{
+    grid::Point,
+    protocol::LevelSamples,
+    state::{Measured, Measurement},
+};
 use crate::statistics::{median, sorted};
 
 /// Passes that a stored value is the median of.
 pub const PASSES: u32 = 3;
+/// Anchors whose medians differ by more than this say that the machine's speed changed.
+const DRIFT: f64 = 0.10;
+/// So many of the last anchors are compared.
+const RECENT: usize = 4;
 /// Passes that differ by more than this do not agree.
 const AGREEMENT: f64 = 0.10;
 
@@ -36,8 +44,36 @@ pub fn agree(passes: &[&Measured]) -> bool {
         && drift(last.iter().map(first_audio)) <= AGREEMENT
 }
 
+/// The levels to measure once more in this pass: all where the machine's speed changed lately, else those that do not agree.
+///
+/// From what was known before the pass only: a measurement that is resumed decides as it did the first time.
+pub fn to_repeat(points: &[Point], measurement: &Measurement, pass: u32) -> Vec<Point> {
+    // One anchor before each pass.
+    let before = usize::try_from(pass).map_or(usize::MAX, |pass| pass + 1);
+    let known = measurement.anchors.iter().take(before);
+    let recent = known.rev().take(RECENT);
+    let drifted = drift(recent.map(|anchor| anchor.median_s)) > DRIFT;
+    let agreed = |shape, n| {
+        let mut passes = measurement.passes(shape, n);
+        passes.retain(|level| level.pass < pass);
+        agree(&passes)
+    };
+    let points = points.iter().map(|point| Point {
+        shape: point.shape,
+        levels: point
+            .levels
+            .iter()
+            .copied()
+            .filter(|n| drifted || !agreed(point.shape, *n))
+            .collect(),
+    });
+    points.filter(|point| !point.levels.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use tts_planner::profile::details::Anchor;
+
     use super::*;
     use crate::profile::{grid::Shape, protocol::Sample};
 
@@ -82,6 +118,43 @@ mod tests {
             (101.0, 0.1),
             (102.0, 0.1)
         ]));
+    }
+
+    #[test]
+    fn what_is_repeated_does_not_depend_on_what_was_measured_later() {
+        let shape = Shape {
+            cpu: 1.0,
+            threads: 1,
+        };
+        let points = [Point {
+            shape,
+            levels: vec![1],
+        }];
+        let anchor = |median_s| Anchor {
+            median_s,
+            ..Anchor::default()
+        };
+        let mut measurement = Measurement {
+            anchors: vec![anchor(1.0); 4],
+            ..Measurement::default()
+        };
+        for pass in 0..PASSES {
+            measurement.levels.push(Measured {
+                pass,
+                ..measured(100.0, 0.1)
+            });
+        }
+        assert_eq!(to_repeat(&points, &measurement, 3), []);
+        // Another level was repeated meanwhile, and the machine became slower.
+        measurement.anchors.push(anchor(1.2));
+        assert_eq!(to_repeat(&points, &measurement, 3), []);
+        assert_eq!(to_repeat(&points, &measurement, 4), points);
+        measurement.levels.push(Measured {
+            pass: 4,
+            ..measured(150.0, 0.1)
+        });
+        assert_eq!(to_repeat(&points, &measurement, 3), []);
+        assert_eq!(to_repeat(&points, &measurement, 4), points);
     }
 
     #[test]
