@@ -15,31 +15,31 @@ fn is_long() -> bool {
     std::env::var_os("TTS_E2E_LONG").is_some_and(|value| !value.is_empty())
 }
 
-/// The deployment `greeter`, small; another request for CPU is another pod template.
-fn greeter(millicpu: u32) -> String {
+/// The deployment `greeter`, small; another version is another pod template.
+fn greeter(version: u32) -> String {
     deployment_of(
         "greeter",
         &format!(
-            "{{voices: [{{name: rms}}], sizing: {{mode: Manual, resources: {{requests: {{cpu: {millicpu}m, memory: 64Mi}}}}}}}}"
+            "{{voices: [{{name: rms}}], sizing: {{mode: Manual, resources: {{requests: {{cpu: 10m, memory: 64Mi}}}}}}, pod: {{labels: {{{VERSION}: v{version}}}}}}}"
         ),
     )
 }
 
+const VERSION: &str = "faults-version";
 const FIRST: u32 = 10;
 
-/// Waits until pods with this request for CPU, and no others, serve.
-async fn serves(namespace: &Namespace, millicpu: u32, within: Duration) -> Result<()> {
-    let request = format!("{millicpu}m");
-    eventually(&format!("pods with {request} serve"), within, async || {
+/// Waits until pods of this version, and no others, serve.
+async fn serves(namespace: &Namespace, version: u32, within: Duration) -> Result<()> {
+    let wanted = format!("v{version}");
+    eventually(&format!("pods of {wanted} serve"), within, async || {
         let deployment = namespace.api::<Deployment>().get("greeter").await?;
         let spec = deployment.spec.unwrap_or_default();
         let status = deployment.status.unwrap_or_default();
-        let container = spec.template.spec.unwrap_or_default().containers.remove(0);
-        let requests = container.resources.unwrap_or_default().requests;
-        let cpu = requests.unwrap_or_default().remove("cpu");
+        let labels = spec.template.metadata.and_then(|metadata| metadata.labels);
+        let version = labels.unwrap_or_default().remove(VERSION);
         ensure!(
-            cpu.as_ref().is_some_and(|cpu| cpu.0 == request),
-            "the template requests {cpu:?}"
+            version.as_ref() == Some(&wanted),
+            "the template is of {version:?}"
         );
         ensure!(
             status.observed_generation == deployment.metadata.generation

@@ -66,6 +66,7 @@ pub struct Context {
     /// What is watched: all namespaces, or each of a list.
     scopes: Vec<Arc<Scope>>,
     nodes: nodes::NodeWatch,
+    decisions: deployment::Decisions,
     corrections: Corrections,
     /// Held while an inspection is started: its place in the budget is taken by one voice.
     inspections: tokio::sync::Mutex<()>,
@@ -100,6 +101,7 @@ impl Context {
                 .map(|namespace| Arc::new(Scope::new(namespace)))
                 .collect(),
             nodes: nodes::NodeWatch::default(),
+            decisions: deployment::Decisions::default(),
             corrections: Corrections::default(),
             inspections: tokio::sync::Mutex::default(),
             rollouts: tokio::sync::Mutex::default(),

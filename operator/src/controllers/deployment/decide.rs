@@ -1,7 +1,8 @@
 //! What the planner says about a deployment. Other pods and quotas are read only when the plan is made anew.
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use k8s_openapi::{
@@ -27,6 +28,8 @@ use crate::{
 
 /// How long a list may take that can be planned without.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer counts from the same inputs, whatever other pods and the namespace's quotas do meanwhile.
+const RECENT: Duration = Duration::from_mins(5);
 
 /// The planner's answer.
 #[derive(Clone, Debug)]
@@ -51,6 +54,42 @@ pub enum Answer {
     Decision(Box<Decision>),
     /// The numbers of the deployment contradict each other.
     Contradiction(String),
+}
+
+/// The last answers, by namespace and name of the deployment: as long as no plan that keeps the objectives is accepted, each
+/// reconciliation would make one anew, and what other pods take at that moment would come and go in it.
+#[derive(Default)]
+pub struct Decisions(Mutex<HashMap<(String, String), Answered>>);
+
+struct Answered {
+    inputs: String,
+    at: Instant,
+    answer: Answer,
+}
+
+impl Decisions {
+    fn recent(&self, key: &(String, String), inputs: &str) -> Option<Answer> {
+        let known = self.lock();
+        let kept = known.get(key)?;
+        (kept.inputs == inputs && kept.at.elapsed() < RECENT).then(|| kept.answer.clone())
+    }
+
+    fn keep(&self, key: (String, String), inputs: &str, answer: &Answer) {
+        let answered = Answered {
+            inputs: inputs.to_owned(),
+            at: Instant::now(),
+            answer: answer.clone(),
+        };
+        self.lock().insert(key, answered);
+    }
+
+    pub fn forget(&self, namespace: &str, name: &str) {
+        self.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Answered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// `None` where nothing is planned, or not all voices are ready.
@@ -89,9 +128,12 @@ pub async fn decide(
     let considered = accepted.and_then(|accepted| accepted.considered.as_ref());
     let unchanged = considered
         .is_some_and(|considered| considered.inputs == inputs && considered.shortage.is_none());
+    let key = (tts.namespace.clone(), tts.name.clone());
     let (full, answer);
     if unchanged {
         answer = Answer::Unchanged;
+    } else if let Some(recent) = ctx.decisions.recent(&key, &inputs) {
+        answer = recent;
     } else {
         let (pods, limits) = surroundings(ctx, tts).await;
         full = self::inventory(&known, pods.as_deref(), tts);
@@ -101,6 +143,7 @@ pub async fn decide(
             Ok(decision) => Answer::Decision(Box::new(decision)),
             Err(error) => Answer::Contradiction(error.to_string()),
         };
+        ctx.decisions.keep(key, &inputs, &answer);
     }
     let remarks = case.remarks();
     let measurable = measurable(&case, &inventory);
@@ -239,5 +282,25 @@ where
             None
         }
         Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_for_its_inputs_until_the_deployment_is_gone() {
+        let decisions = Decisions::default();
+        let key = ("stage".to_owned(), "narrator".to_owned());
+        assert!(decisions.recent(&key, "a").is_none());
+        decisions.keep(key.clone(), "a", &Answer::Contradiction("no".to_owned()));
+        assert!(matches!(
+            decisions.recent(&key, "a"),
+            Some(Answer::Contradiction(text)) if text == "no"
+        ));
+        assert!(decisions.recent(&key, "b").is_none());
+        decisions.forget("stage", "narrator");
+        assert!(decisions.recent(&key, "a").is_none());
     }
 }

@@ -33,6 +33,8 @@ mod status;
 mod template;
 mod validate;
 
+pub(super) use decide::Decisions;
+
 /// When to look again whether other rollouts have ended.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -63,6 +65,7 @@ impl Kind for TtsDeployment {
 
     fn forget(ctx: &Context, namespace: &str, name: &str) {
         ctx.metrics.plans.set(namespace, name, None);
+        ctx.decisions.forget(namespace, name);
     }
 
     #[tracing::instrument(skip_all, fields(namespace = self.namespace(), name = self.name_any()))]
