@@ -135,9 +135,8 @@ pub fn decide(scaling: Scaling, plan: Option<&AcceptedPlan>, live: Option<&Live>
             Replicas::set(Setter::Operator, enough)
         }
         (Scaling::Auto, Some(plan)) => match (live.scaling_active, live.setter) {
-            (Some(true), _) => Replicas::left_to(Setter::Autoscaler),
-            // Somebody deleted the autoscaler: the new one reports within seconds.
-            (None, Setter::Autoscaler) => Replicas::left_to(Setter::Autoscaler),
+            // `None`: somebody deleted the autoscaler, and the new one reports within seconds.
+            (Some(true), _) | (None, Setter::Autoscaler) => Replicas::left_to(Setter::Autoscaler),
             (_, Setter::Operator) => Replicas::set(Setter::Operator, enough),
             (_, setter) => Replicas::set(
                 setter.taken_back(),
