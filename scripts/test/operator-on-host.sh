@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # operator-on-host.sh PROGRAM: the operator as a process of this machine, on a throwaway cluster of its own. It waits for
-# the CRDs, serves a voice, reverts drift, scales, reports bad objects, reads its settings again, deletes, exports metrics,
+# the CRDs, serves a voice, reverts drift, plans, scales, resizes, reports bad objects, reads its settings again, deletes, exports metrics,
 # and releases its lease when it stops. The end-to-end tests run the operator in pods; scripts/test/coverage.sh runs an
 # instrumented one here.
 set -euo pipefail
@@ -30,7 +30,9 @@ main() {
     it_waits_for_the_crds
     it_serves_a_voice
     it_reverts_drift
+    it_plans
     it_scales
+    it_resizes
     it_reports_bad_objects
     it_reads_its_settings_again "$registry/tts-server:$tag"
     it_leaves_nothing_behind
@@ -124,6 +126,45 @@ it_reverts_drift() {
 }
 
 lacks_drift() { [[ $(field deployment/greeter '{.spec.template.spec.containers[0].args}') != *--broken* ]]; }
+
+# A measurement of this machine, which is the node's, stands in for that of the benchmark that is asked for.
+it_plans() {
+    local class
+    sed '$a\  sizing: {benchmark: Ask}' docs/examples/planned.yaml | kubectl apply --filename - >/dev/null
+    expect "default pods serve until the voice is measured" kubectl wait --for=condition=Ready ttsdeployment/planned --timeout=120s
+    expect "a benchmark is asked for" soon benchmark_waits
+    class=$(kubectl get ttsbenchmarks --output 'jsonpath={.items[0].spec.nodeClass}')
+    bin/tts-server profile --voice builtin:rms --allocatable 1 --level-seconds 1 --output "$FOLDER/profile.yaml" 2>/dev/null
+    sed -i "s/class: .*/class: $class/" "$FOLDER/profile.yaml"
+    kubectl apply --filename "$FOLDER/profile.yaml" >/dev/null
+    expect "a plan is made from a profile" soon field_is ttsdeployment/planned '{.status.plan.nodeClass}' "$class"
+    expect "its pods serve" kubectl wait --for=condition=UpToDate --for=condition=Ready ttsdeployment/planned --timeout=120s
+    expect "the plan is among the metrics" soon answer_has /metrics 'tts_operator_planned_replicas{name="planned"'
+    "$PROGRAM" why planned --namespace default >"$FOLDER/why"
+    expect "why tells the class" grep -q "on nodes of class $class" "$FOLDER/why"
+    kubectl get nodes,daemonsets --all-namespaces --output yaml >"$FOLDER/nodes.yaml"
+    "$PROGRAM" plan -f docs/examples/planned.yaml --profiles "$FOLDER/profile.yaml" --nodes "$FOLDER/nodes.yaml" >"$FOLDER/plan"
+    expect "a plan of files names the same class" grep -q "class $class" "$FOLDER/plan"
+    kubectl delete ttsdeployment/planned --wait=true >/dev/null
+    expect "without the deployment its metrics are gone" soon lacks_plan
+}
+
+benchmark_waits() { [[ $(kubectl get ttsbenchmarks --output 'jsonpath={.items[0].status.conditions[?(@.type=="Ready")].reason}') == WaitingForApproval ]]; }
+lacks_plan() { ! answer_has /metrics 'name="planned"'; }
+
+it_resizes() {
+    local before
+    before=$(pods_of station)
+    kubectl patch ttsdeployment station --type=merge --patch '{"spec": {"sizing": {"resources": {"requests": {"cpu": "550m"}}}}}' >/dev/null
+    expect "pods get more CPU" soon requests_of station '550m 550m'
+    expect "and none is replaced" test "$(pods_of station)" = "$before"
+}
+
+pods_of() { kubectl get pods --selector "app.kubernetes.io/instance=$1" --output 'jsonpath={.items[*].metadata.uid}'; }
+requests_of() {
+    [[ $(kubectl get pods --selector "app.kubernetes.io/instance=$1" \
+        --output 'jsonpath={.items[*].status.containerStatuses[0].resources.requests.cpu}') == "$2" ]]
+}
 
 it_scales() {
     kubectl scale ttsdeployment/greeter --replicas=2 >/dev/null
