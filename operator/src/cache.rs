@@ -2,6 +2,8 @@
 //!
 //! A watch lags behind. What the operator itself wrote is therefore seen at once: the API server's answer
 //! counts until the watch has caught up with it.
+mod news;
+
 use std::{
     collections::HashMap,
     fmt::Debug,
@@ -19,6 +21,8 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
+
+pub use news::News;
 
 /// How long a write counts without having come back through the watch: longer means that the watch
 /// is broken, and what was written may have been changed since.
@@ -85,6 +89,11 @@ impl<K: Watched> Cache<K> {
     pub async fn wait_until_ready(&self) {
         // An error means that the watch ended, which it does only with the process.
         let _ = self.store.wait_until_ready().await;
+    }
+
+    /// Whether the watch knows the object, as it is now or was.
+    pub fn knows(&self, object: &K) -> bool {
+        self.store.get(&ObjectRef::from_obj(object)).is_some()
     }
 
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {

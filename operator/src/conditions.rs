@@ -16,6 +16,8 @@ pub const UP_TO_DATE: &str = "UpToDate";
 
 /// Of a deployment: whether its voices are measured where its pods may run.
 pub const PROFILED: &str = "Profiled";
+/// Of a deployment: whether its pods are as large as they should be.
+pub const SIZED: &str = "Sized";
 
 /// Of a benchmark: whether its last profile is slower than the accepted one.
 pub const REGRESSED: &str = "Regressed";

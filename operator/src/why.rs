@@ -5,12 +5,10 @@ use tts_crds::v1alpha1::{APPROVE, PlanStatus, SizingMode, TtsDeployment, TtsDepl
 
 use crate::{
     cli::WhyArgs,
-    conditions::{PROFILED, READY},
+    conditions::{PROFILED, READY, SIZED},
     output,
     planning::sentences,
 };
-
-const SIZED: &str = "Sized";
 
 /// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]

@@ -52,9 +52,10 @@ measure_voice() {
     on_demo patch ttsbenchmark "$name" --type=merge --patch "{\"spec\": $spec}"
     wait_for "the measurement to start" has_started
     job=$(on_demo get pods --selector app.kubernetes.io/name=tts-profile --output 'jsonpath={.items[0].metadata.name}')
-    # The profile itself is the long line at the end.
-    interruptible kubectl --namespace "$NAMESPACE" logs --follow --container profile "$job" 2>/dev/null |
-        grep --line-buffered --extended-regexp '^(measuring|anchor|pass|[0-9]+ level)' | sed --unbuffered 's/^/    /' || true
+    # Its progress; the profile itself is the long line at the end. The pod may be gone before the log was followed to its end.
+    interruptible kubectl --namespace "$NAMESPACE" logs --follow --container profile "$job" |
+        sed --unbuffered --quiet --regexp-extended 's/^(measuring|anchor|pass|[0-9]+ level)/    \1/p' ||
+        warn "the log of the measurement cannot be followed; the measurement goes on"
 }
 
 has_started() {

@@ -1,7 +1,5 @@
 //! The nodes of the cluster and what runs on each of them, as a watch sees them. The right to read them is optional.
 use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,10 +13,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Api, Client, ResourceExt as _, runtime::watcher};
-use serde::Serialize;
 use tokio::{sync::watch, time::timeout};
 
-use crate::cache::{Cache, Change, Watched};
+use crate::cache::{Cache, Change, News, Watched};
 
 /// How long to wait at the start for the first list, or for the answer that there is none to be had.
 const FIRST_LIST: Duration = Duration::from_secs(10);
@@ -38,8 +35,6 @@ pub struct NodeWatch {
     nodes: Cache<Node>,
     daemon_sets: Cache<DaemonSet>,
     readable: watch::Sender<(Readable, Readable)>,
-    /// Hashes of the objects: a node reports that it lives every few minutes, which changes nothing.
-    seen: Mutex<HashMap<String, u64>>,
     changes: watch::Sender<u64>,
     known: Mutex<Option<Arc<Known>>>,
 }
@@ -50,7 +45,6 @@ impl Default for NodeWatch {
             nodes: Cache::default(),
             daemon_sets: Cache::default(),
             readable: watch::Sender::new((None, None)),
-            seen: Mutex::default(),
             changes: watch::Sender::new(0),
             known: Mutex::default(),
         }
@@ -60,18 +54,20 @@ impl Default for NodeWatch {
 impl NodeWatch {
     /// Watches forever.
     pub async fn watch(&self, client: &Client) {
+        // A node reports that it lives every few minutes, which changes nothing.
+        let (news_of_nodes, news_of_sets) = (News::default(), News::default());
         let nodes = self.nodes.watch(
             Api::all(client.clone()),
             watcher::Config::default(),
             slim_node,
-            |change| self.changed(&change),
+            |change| self.changed(&change, &news_of_nodes, &self.nodes),
             |error| self.answered("nodes", error.is_none(), |readable| &mut readable.0),
         );
         let daemon_sets = self.daemon_sets.watch(
             Api::all(client.clone()),
             watcher::Config::default(),
             slim_daemon_set,
-            |change| self.changed(&change),
+            |change| self.changed(&change, &news_of_sets, &self.daemon_sets),
             |error| self.answered("daemonsets", error.is_none(), |readable| &mut readable.1),
         );
         future::join(nodes, daemon_sets).await;
@@ -123,17 +119,19 @@ impl NodeWatch {
         }
     }
 
-    fn changed<K: Watched + Serialize>(&self, change: &Change<'_, K>) {
-        if let Change::Of(object) = change {
-            let key = format!("{}/{}", K::plural(&()), object.uid().unwrap_or_default());
-            let hash = hash(*object);
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let gone = object.meta().deletion_timestamp.is_some();
-            if seen.insert(key, hash) == Some(hash) && !gone {
-                return;
-            }
+    fn changed<K: Watched + PartialEq>(
+        &self,
+        change: &Change<'_, K>,
+        news: &News<K>,
+        cache: &Cache<K>,
+    ) {
+        let is_news = match change {
+            Change::Of(object) => news.is_news(object, cache.knows(object)),
+            Change::Any => true,
+        };
+        if is_news {
+            self.forget();
         }
-        self.forget();
     }
 
     fn forget(&self) {
@@ -151,17 +149,6 @@ fn listed<K: Watched>(readable: Readable, cache: &Cache<K>) -> Option<Vec<K>> {
         .collect();
     objects.sort_by_key(|object| (object.namespace(), object.name_any()));
     (readable == Some(true)).then_some(objects)
-}
-
-/// Without the version, which each heartbeat changes.
-fn hash<K: Watched + Serialize>(object: &K) -> u64 {
-    let mut object = object.clone();
-    object.meta_mut().resource_version = None;
-    let mut hasher = DefaultHasher::new();
-    serde_json::to_vec(&object)
-        .unwrap_or_default()
-        .hash(&mut hasher);
-    hasher.finish()
 }
 
 /// What classes are made of.
@@ -220,17 +207,21 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_changes_nothing() {
+    fn a_heartbeat_is_no_news_and_a_size_and_the_end_are() {
+        let news = News::default();
+        assert!(news.is_news(&node("1", "4", "2026-01-01T00:00:00Z"), true));
+        assert!(!news.is_news(&node("2", "4", "2026-01-01T00:05:00Z"), true));
+        assert!(news.is_news(&node("3", "8", "2026-01-01T00:05:00Z"), true));
+        // The last event of a node has it as it was.
+        assert!(news.is_news(&node("4", "8", "2026-01-01T00:05:00Z"), false));
+    }
+
+    #[test]
+    fn whoever_knew_the_nodes_learns_that_they_changed() {
         let nodes = NodeWatch::default();
-        let count = || *nodes.changes().borrow();
-        nodes.changed(&Change::Of(&node("1", "4", "2026-01-01T00:00:00Z")));
-        assert_eq!(count(), 1);
-        nodes.changed(&Change::Of(&node("2", "4", "2026-01-01T00:05:00Z")));
-        assert_eq!(count(), 1);
-        nodes.changed(&Change::Of(&node("3", "8", "2026-01-01T00:05:00Z")));
-        assert_eq!(count(), 2);
-        nodes.changed(&Change::<Node>::Any);
-        assert_eq!(count(), 3);
+        let before = *nodes.changes().borrow();
+        nodes.changed(&Change::Any, &News::default(), &nodes.nodes);
+        assert_eq!(*nodes.changes().borrow(), before + 1);
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ use kube::{
 use tts_crds::v1alpha1::{TtsBenchmark, TtsDeployment, TtsProfile, TtsVoice};
 
 use crate::{
-    cache::{Cache, Change, Watched},
+    cache::{Cache, Change, News, Watched},
     health::Health,
     labels::{self, BENCHMARK, INSPECTION, Role, SERVER},
     metrics::Metrics,
@@ -168,13 +168,10 @@ impl Scope {
             Change::Any => self.reconcile_all(triggers),
         };
         let pod = |change: Change<'_, Pod>| self.trigger_owner(triggers, &change);
-        let seen = autoscalers::Seen::default();
+        let news = News::default();
         let autoscaler = |change: Change<'_, HorizontalPodAutoscaler>| {
             let is_news = match change {
-                Change::Of(object) => {
-                    let stored = self.autoscalers.store().get(&ObjectRef::from_obj(object));
-                    seen.is_news(object, stored.is_some())
-                }
+                Change::Of(object) => news.is_news(object, self.autoscalers.knows(object)),
                 Change::Any => true,
             };
             if is_news {

@@ -73,9 +73,9 @@ impl Kind for TtsDeployment {
         let now = super::now();
         let settings = ctx.settings();
         let mut references = dereference::dereference(&scope, &self)?;
-        let validated = || validate::validate(&self, &references.voices, &settings);
-        let decided = decide::decide(&ctx, &validated()?, &references).await; // client
-        let mut planned = plan::plan(validated()?, &references, decided.as_ref());
+        let tts = validate::validate(&self, &references.voices, &settings)?;
+        let decided = decide::decide(&ctx, &tts, &references).await; // client
+        let mut planned = plan::plan(tts, &references, decided.as_ref());
         // Held until the Deployment is applied, so that two of them do not take the same turn.
         let mut turn = None;
         if plan::takes_turn(&planned, &references) {

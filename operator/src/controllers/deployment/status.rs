@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     conditions::{
-        self, PROFILED, READY, RECONCILING, STALLED,
+        self, PROFILED, READY, RECONCILING, SIZED, STALLED,
         Status::{False, True, Unknown},
         UP_TO_DATE, Verdict,
     },
@@ -25,7 +25,6 @@ use crate::{
 };
 
 const VOICES_READY: &str = "VoicesReady";
-const SIZED: &str = "Sized";
 const AVAILABLE: &str = "Available";
 const AUTOSCALING_READY: &str = "AutoscalingReady";
 /// Every condition of a deployment: others are left to whoever sets them.

@@ -1,12 +1,6 @@
 //! What of a `HorizontalPodAutoscaler` is worth a reconciliation. Its controller writes numbers into the status
 //! every 15 s, which nobody here looks at.
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus};
-use kube::runtime::reflector::ObjectRef;
 
 /// Without the part of the status that changes all the time.
 pub fn slim(autoscaler: &mut HorizontalPodAutoscaler) {
@@ -19,28 +13,10 @@ pub fn slim(autoscaler: &mut HorizontalPodAutoscaler) {
     });
 }
 
-/// Each autoscaler as it was seen last.
-#[derive(Default)]
-pub struct Seen(Mutex<HashMap<ObjectRef<HorizontalPodAutoscaler>, HorizontalPodAutoscaler>>);
-
-impl Seen {
-    /// Whether something else than the version changed; `there` is whether it still exists.
-    pub fn is_news(&self, autoscaler: &HorizontalPodAutoscaler, there: bool) -> bool {
-        let key = ObjectRef::from_obj(autoscaler);
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !there {
-            seen.remove(&key);
-            return true;
-        }
-        let mut now = autoscaler.clone();
-        now.metadata.resource_version = None;
-        seen.insert(key, now.clone()) != Some(now)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::News;
 
     fn autoscaler(
         version: &str,
@@ -60,7 +36,7 @@ mod tests {
 
     #[test]
     fn numbers_are_no_news_and_bounds_and_conditions_and_the_end_are() {
-        let seen = Seen::default();
+        let seen = News::default();
         assert!(seen.is_news(&autoscaler("1", 9, "False", 1), true), "new");
         assert!(!seen.is_news(&autoscaler("2", 9, "False", 4), true));
         assert!(seen.is_news(&autoscaler("3", 9, "True", 4), true));
